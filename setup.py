@@ -1,0 +1,38 @@
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+here = Path(__file__).parent
+version = re.search(r'__version__ = "(.*)"', (here / "sklearn_ckn/__init__.py").read_text()).group(1)
+
+# The floors are what .ci/run installs in its last step; threadpoolctl comes with scikit-learn.
+RUN = ["numpy>=1.24", "scipy>=1.10", "numba>=0.57", "joblib>=1.3", "scikit-learn>=1.6"]
+PLOT = ["matplotlib>=3.7"]
+TEST = [*PLOT, "pytest>=8", "hypothesis>=6.100", "pandas>=2", "numpydoc>=1.7"]
+
+setup(
+    name="sklearn-ckn",
+    version=version,
+    description="Convolutional kernel networks for scikit-learn",
+    long_description=(here / "README.rst").read_text(),
+    long_description_content_type="text/x-rst",
+    license="BSD-3-Clause",
+    license_files=["LICENSE"],
+    python_requires=">=3.11",
+    packages=find_packages(include=["sklearn_ckn", "sklearn_ckn.*"]),
+    install_requires=RUN,
+    extras_require={
+        "plot": PLOT,
+        "test": TEST,
+        "doc": [*PLOT, "sphinx>=7", "numpydoc>=1.7"],
+        "bench": [*PLOT, "pillow>=10"],
+    },
+    classifiers=[
+        "Development Status :: 3 - Alpha",
+        "Intended Audience :: Science/Research",
+        "Programming Language :: Python :: 3",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Topic :: Scientific/Engineering :: Image Recognition",
+    ],
+)

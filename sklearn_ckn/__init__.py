@@ -1,0 +1,8 @@
+"""Convolutional kernel networks for scikit-learn."""
+
+from ._feature_map import CKNFeatureMap
+from ._flatten import Flatten
+from ._layer import CKNLayer
+
+__version__ = "0.1.0"
+__all__ = ["CKNFeatureMap", "CKNLayer", "Flatten"]

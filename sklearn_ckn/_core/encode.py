@@ -1,0 +1,73 @@
+"""The layer as a page of mathematics: ``x_k = A_k M_k P_k x_{k-1}``.
+
+`encode` reads the five steps (patches, normalise, kappa, pool, whiten) as a transform. It is the definition; `blocks`
+computes the same, faster. Pooling comes before whitening: both are linear, they commute, and the product is smaller.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from . import patches, pooling
+from .nystroem import inverse_sqrt
+
+
+class LayerSettings(NamedTuple):
+    """What a layer computes, but for its filters; sizes are one int per space axis."""
+
+    patch_size: tuple
+    padding_widths: tuple  # ((before, after), ...)
+    patch_centering: bool
+    kernel: tuple  # a record of `kappa`
+    pooling: str
+    pooling_width: tuple
+    subsampling: tuple
+    reg: float
+
+    def patch_positions(self, space):
+        return patches.n_positions(space, self.patch_size, self.padding_widths)
+
+    def pooled_positions(self, space):
+        positions = self.patch_positions(space)
+        return pooling.n_positions(self.pooling, positions, self.pooling_width, self.subsampling)
+
+    def pooling_operators(self, space):
+        positions = self.patch_positions(space)
+        return pooling.operators(self.pooling, positions, self.pooling_width, self.subsampling)
+
+
+def encode(X, Z, A, layer):  # (n, *space, c), (m, d), (m, m) -> (n, *pooled, m)
+    """The transform of one layer: Mairal (2016), section 3, the Nyström projection onto the filters, then pooling."""
+    P = patches.extract(X, layer.patch_size, layer.padding_widths)  # (n, *positions, d)
+    if layer.patch_centering:
+        P = patches.center(P, X.shape[-1])
+    r, U = patches.normalize(P)  # (n, *positions, 1), (n, *positions, d)
+    T = np.clip(U @ Z.T, -1, 1)  # (n, *positions, m)
+    F = r * layer.kernel.kappa(T)  # (n, *positions, m)
+    Q = pooling.pool(F, layer.pooling_operators(X.shape[1:-1]), first_axis=1)  # (n, *pooled, m)
+    return Q @ A
+
+
+def whitening(Z, layer):  # (m, d) -> (m, m)
+    """``A = (kappa(Z Z^T) + reg I)^(-1/2)``, in double precision."""
+    Z = Z.astype(np.float64)
+    return inverse_sqrt(layer.kernel.kappa(np.clip(Z @ Z.T, -1, 1)), layer.reg)
+
+
+def flatten(X, center, scale):  # (n, *space, c) -> (n, prod(space) * c)
+    """One row per signal; on demand its mean is subtracted, and it is divided by its norm (a zero row stays zero)."""
+    rows = X.reshape(len(X), -1)
+    if center:
+        rows = rows - rows.mean(axis=1, keepdims=True)
+    return patches.normalize(rows)[1] if scale else rows
+
+
+def typical_sigma(U, rng, n_pairs=100_000):  # (k, d)
+    """``sigma`` with ``sigma^2`` the 0.1 quantile of ``|u - u'|^2`` over pairs (Mairal et al., 2014, section 3.3).
+
+    Pairs of equal patches tell nothing of scale and are left out; if there are no others, sigma is 1.
+    """
+    i, j = rng.randint(len(U), size=(2, n_pairs))
+    squared = ((U[i] - U[j]) ** 2).sum(axis=1, dtype=np.float64)
+    squared = squared[squared > np.finfo(U.dtype).eps]
+    return float(np.sqrt(np.quantile(squared, 0.1))) if len(squared) else 1.0

@@ -1,0 +1,71 @@
+"""How the arithmetic is run: functions compiled once, threads over blocks, BLAS held to one thread inside."""
+
+import functools
+import os
+from contextlib import contextmanager
+from threading import Lock
+
+from joblib import Parallel, delayed
+from numba import njit
+from threadpoolctl import ThreadpoolController  # scikit-learn requires it
+
+CACHE_SWITCH = "SKLEARN_CKN_CACHE"  # environment variable: "0" keeps compiled code in memory only
+
+
+def compiled(function):
+    """Compile ``function`` at its first call, without the GIL, and keep the machine code on disk if a folder allows."""
+    options = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nnan", "ninf", "nsz"}}
+    if os.environ.get(CACHE_SWITCH) != "0":
+        try:
+            return njit(cache=True, **options)(function)
+        except RuntimeError:  # neither the package's folder nor the user's cache folder is writable
+            pass
+    return njit(**options)(function)
+
+
+class _SingleThreadedBlas:
+    """Holds BLAS to one thread while anyone needs it; the last to leave restores what the first one found.
+
+    ``threadpoolctl`` sets limits for the whole process, so overlapping callers would restore each other's limits.
+    """
+
+    def __init__(self):
+        self.lock, self.n_users, self.limiter = Lock(), 0, None
+
+    @functools.cached_property
+    def controller(self):
+        return ThreadpoolController()
+
+    @contextmanager
+    def __call__(self):
+        with self.lock:
+            if self.n_users == 0:
+                self.limiter = self.controller.limit(limits=1, user_api="blas")
+            self.n_users += 1
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.n_users -= 1
+                if self.n_users == 0:
+                    self.limiter.restore_original_limits()
+
+
+single_threaded_blas = _SingleThreadedBlas()
+
+
+def slices(n, size):
+    """Cut ``range(n)`` into slices of ``size``, the last one shorter."""
+    return [slice(start, min(start + size, n)) for start in range(0, n, size)]
+
+
+def over_blocks(function, blocks, n_threads=1):
+    """Call ``function(block)`` for every block, in threads; the results come in the order of the blocks.
+
+    The blocks do not depend on ``n_threads``, and neither does any bit of the results.
+    """
+    n_threads = min(n_threads, len(blocks))
+    with single_threaded_blas():
+        if n_threads <= 1:
+            return [function(block) for block in blocks]
+        return Parallel(n_jobs=n_threads, backend="threading")(delayed(function)(block) for block in blocks)

@@ -1,0 +1,133 @@
+"""Patches (receptive fields) of a map: where they lie, how they are gathered, drawn and normalised.
+
+A patch at position u is the vector of all ``x(u + v)``, v in a box of ``size`` positions, channels last and fastest.
+Maps are padded with zeros first, by ``widths = ((before, after), ...)``; then every patch lies inside.
+
+Any number of space axes is one case: the map's memory is read as *lines* along the last space axis, and a patch is
+made of *runs*, the ``size[-1] * c`` neighbouring numbers of one line of the box.
+"""
+
+from functools import reduce
+from typing import NamedTuple
+
+import numpy as np
+
+from .machine import compiled
+
+PATCHES_PER_SIGNAL = 16  # drawn from one signal while there are enough signals: neighbours tell little new
+SIGNALS_PER_DRAW = 32
+
+
+def padding_widths(size, padding):
+    """Zeros before and after each axis: ``"same"`` keeps the map's size, ``"valid"`` adds none."""
+    return tuple(((k - 1) // 2, k // 2) if padding == "same" else (0, 0) for k in size)
+
+
+def n_positions(space, size, widths):
+    """How many patches fit along each axis, none where the padded axis is shorter than the patch."""
+    return tuple(max(length + before + after - k + 1, 0) for length, k, (before, after) in zip(space, size, widths))
+
+
+def pad(X, widths):  # (n, *space, c)
+    """Surround every signal with zeros."""
+    return np.pad(X, ((0, 0), *widths, (0, 0))) if np.any(widths) else np.ascontiguousarray(X)
+
+
+class Lines(NamedTuple):
+    """Where the patches of a padded map lie in its memory, counted in numbers from its first one."""
+
+    starts: np.ndarray  # (n_lines,) first patch of each line, signal by signal
+    runs: np.ndarray  # (n_runs,) runs of a patch, from its first number
+    run: int  # numbers in a run
+    step: int  # from one patch to the next along a line
+    length: int  # patches in a line
+
+
+def lines(X, size):  # X (n, *padded_space, c)
+    """The lines of all patches of the padded map ``X``."""
+    n, *space, c = X.shape
+    strides = [stride // X.itemsize for stride in X.strides]
+    *outer, length = (s - k + 1 for s, k in zip(space, size))
+    starts = _grid((n, *outer), strides)
+    return Lines(starts, _grid(size[:-1], strides[1:]), size[-1] * c, c, length)
+
+
+def _grid(counts, strides):
+    """All sums of ``i_a * strides[a]`` with ``i_a < counts[a]``, the last axis fastest."""
+    axes = [np.arange(count) * stride for count, stride in zip(counts, strides)]
+    return reduce(np.add.outer, axes, np.zeros((), dtype=np.int64)).ravel()
+
+
+@compiled
+def gather(memory, starts, runs, run, step, P):  # memory (size,), P (n_lines * length, d) is out
+    """Copy the patches of the lines at ``starts``."""
+    length = P.shape[0] // len(starts)
+    for line in range(len(starts)):
+        for i in range(length):
+            row = P[line * length + i]
+            for j in range(len(runs)):
+                begin = starts[line] + i * step + runs[j]
+                for k in range(run):
+                    row[j * run + k] = memory[begin + k]
+
+
+def extract(X, size, widths):  # (n, *space, c) -> (n, *positions, d)
+    """All patches of ``X``."""
+    padded = pad(X, widths)
+    at = lines(padded, size)
+    P = np.empty((len(at.starts) * at.length, len(at.runs) * at.run), dtype=X.dtype)
+    gather(padded.ravel(), at.starts, at.runs, at.run, at.step, P)
+    return P.reshape(len(X), *n_positions(X.shape[1:-1], size, widths), -1)
+
+
+def center(P, c):  # (..., d) -> (..., d)
+    """Subtract from each patch its mean over positions, channel by channel."""
+    by_position = P.reshape(*P.shape[:-1], -1, c)
+    return (by_position - by_position.mean(axis=-2, keepdims=True)).reshape(P.shape)
+
+
+def normalize(P):  # (..., d) -> (..., 1), (..., d)
+    """Norms ``r`` and directions ``U = P / r``; the zero patch has norm 0 and direction 0."""
+    r = np.linalg.norm(P, axis=-1, keepdims=True)
+    return r, P / np.where(r > 0, r, 1)
+
+
+def varies(P, c):  # (k, d) -> (k,)
+    """Whether a patch differs from a constant (one of a single position: from zero) by more than rounding."""
+    reference = np.linalg.norm(P, axis=-1)
+    variation = np.linalg.norm(center(P, c), axis=-1) if P.shape[-1] > c else reference
+    return variation > 8 * np.finfo(P.dtype).eps * reference
+
+
+def sample(read, n_signals, n_patches, size, widths, rng):
+    """Draw patches uniformly over all signals and positions, without repetition, and drop the constant ones.
+
+    Signals are visited in random order, a few positions each, until ``n_patches`` varying patches are found or no
+    signal is left, so that no more signals are read than the patches need.
+
+    Parameters
+    ----------
+    read : callable
+        ``read(rows)`` gives the maps ``(len(rows), *space, c)`` of these signals.
+
+    Returns
+    -------
+    P : ndarray of shape (at most n_patches, d)
+    """
+    order, found, n_found = rng.permutation(n_signals), [], 0
+    per_signal = max(PATCHES_PER_SIGNAL, -(-n_patches // n_signals))
+    for start in range(0, n_signals, SIGNALS_PER_DRAW):
+        X = read(order[start : start + SIGNALS_PER_DRAW])
+        padded = pad(X, widths)
+        at = lines(padded, size)
+        starts = np.add.outer(at.starts, np.arange(at.length) * at.step).reshape(len(X), -1)  # every patch by itself
+        drawn = rng.random_sample(starts.shape).argsort(axis=1)[:, :per_signal]
+        starts = np.take_along_axis(starts, drawn, axis=1).ravel()
+        P = np.empty((len(starts), len(at.runs) * at.run), dtype=X.dtype)
+        gather(padded.ravel(), starts, at.runs, at.run, at.step, P)
+        P = P[varies(P, X.shape[-1])]
+        found.append(P)
+        n_found += len(P)
+        if n_found >= n_patches:
+            break
+    return np.concatenate(found)[:n_patches]

@@ -1,0 +1,196 @@
+"""A whole network as one transformer, streamed: signals -> features."""
+
+from math import prod
+from numbers import Integral
+
+import numpy as np
+from joblib import effective_n_jobs
+from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.utils import get_tags
+from sklearn.utils.validation import check_is_fitted
+
+from . import _validation
+from ._core import encode
+from ._flatten import feature_names
+from ._layer import CKNLayer
+from ._signals import EncodedSignals
+
+
+class CKNFeatureMap(TransformerMixin, BaseEstimator):
+    """The feature map of a convolutional kernel network: signals in, rows of features out.
+
+    It computes what a `Pipeline` of the network's layers and `Flatten` computes, block by block: no map of the whole
+    batch ever exists, whatever the number of signals. `fit` learns the layers one after the other, each from the
+    maps of only as many signals as its patches need, and finds the same filters as the `Pipeline`.
+
+    Parameters
+    ----------
+    network : CKNLayer or Pipeline of CKNLayer
+        The architecture. It is cloned, never changed; only its first layer may have an `input_shape`, and the `n_jobs`
+        of its layers are not used. Steps that are None or `"passthrough"` are left out.
+
+    center : bool, default=False
+        Subtract from each row of features its own mean.
+
+    scale : bool, default=False
+        Divide each row by its own norm, after centring; a row of zeros stays.
+
+    n_jobs : int or None, default=None
+        Threads over blocks of signals. None: 1, unless in a :obj:`joblib.parallel_config` context. -1: all processors.
+        Every value gives the same result to the last bit.
+
+    Attributes
+    ----------
+    network_ : Pipeline
+        The fitted layers.
+
+    input_shape_ : tuple
+        Shape ``(*space, n_channels)`` of the signals seen in `fit`.
+
+    output_shape_ : tuple
+        Shape ``(*space, n_filters)`` of the last map of such a signal.
+
+    n_features_in_ : int
+        Values in one signal, ``prod(input_shape_)``; the columns of a 2-D `X`.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, where `X` had any.
+
+    Raises
+    ------
+    TypeError
+        In `fit`: `network` is no `CKNLayer` and no `Pipeline` of them.
+    ValueError
+        In `fit` and `transform`: as for `CKNLayer`; layers differ in `ndim`; in `transform`, the signals are of
+        another shape than those in `fit`.
+
+    See Also
+    --------
+    CKNLayer : One layer.
+    Flatten : The last step, in a Pipeline of layers.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn_ckn import CKNFeatureMap, CKNLayer
+    >>> images = load_digits().images
+    >>> network = make_pipeline(CKNLayer(32, random_state=0), CKNLayer(64, random_state=0))
+    >>> features = CKNFeatureMap(network).fit_transform(images)
+    >>> features.shape  # 2 x 2 positions, 64 filters
+    (1797, 256)
+    """
+
+    _parameter_constraints = {
+        "network": "no_validation",
+        "center": ["boolean"],
+        "scale": ["boolean"],
+        "n_jobs": [Integral, None],
+    }
+
+    def __init__(self, network, *, center=False, scale=False, n_jobs=None):
+        self.network = network
+        self.center = center
+        self.scale = scale
+        self.n_jobs = n_jobs
+
+    def fit(self, X, y=None):
+        """Learn the filters of every layer.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, *space, n_channels), (n_samples, *space) or (n_samples, n_features)
+            Signals; see `ndim` and `input_shape` of the network's first layer.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : CKNFeatureMap
+            The fitted feature map.
+        """
+        self._validate_params()
+        steps = [(name, clone(layer)) for name, layer in _layers_of(self.network)]
+        layers = [layer for _, layer in steps]
+        _check_architecture(layers)
+        signals = _validation.as_signals(self, X, layers[0].ndim, layers[0].input_shape)
+        n_threads = effective_n_jobs(self.n_jobs)
+        maps = signals
+        for k, layer in enumerate(layers):
+            vars(layer).update(layer._learn(maps, n_threads))
+            maps = EncodedSignals(signals, layers[: k + 1], n_threads)
+        _validation.record_feature_names(self, X)
+        self.network_ = Pipeline(steps)
+        self.input_shape_ = signals.shape
+        self.output_shape_ = maps.shape
+        self.n_features_in_ = prod(signals.shape)
+        return self
+
+    def transform(self, X):
+        """Map signals to features.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, *space, n_channels), (n_samples, *space) or (n_samples, n_features)
+            Signals of the shape seen in `fit`.
+
+        Returns
+        -------
+        features : ndarray of shape (n_samples, n_features)
+            float64 if `X` is, else float32.
+        """
+        check_is_fitted(self)
+        layers = [layer for _, layer in self.network_.steps]
+        signals = _validation.as_fitted_signals(self, X, layers[0].ndim, layers[0].input_shape, same_space=True)
+        maps = EncodedSignals(signals, layers, effective_n_jobs(self.n_jobs))
+        features = np.empty((len(signals), prod(maps.shape)), dtype=signals.dtype)
+        return maps.write(signals, features, lambda block: encode.flatten(block, self.center, self.scale))
+
+    def get_feature_names_out(self, input_features=None):
+        """Position and filter of every feature.
+
+        Parameters
+        ----------
+        input_features : None
+            Ignored.
+
+        Returns
+        -------
+        names : ndarray of str
+            Such as ``"y0_x2_f17"``: row 0, column 2 of the last map, filter 17 (and ``z`` first in a volume).
+        """
+        check_is_fitted(self)
+        return feature_names(self.output_shape_)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        first = self.network.steps[0][1] if isinstance(self.network, Pipeline) else self.network
+        if isinstance(first, CKNLayer):
+            tags.input_tags = get_tags(first).input_tags
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+
+def _layers_of(network):
+    """The named layers of a network, without the steps passed through."""
+    if isinstance(network, CKNLayer):
+        network = make_pipeline(network)
+    steps = network.steps if isinstance(network, Pipeline) else [("network", network)]
+    steps = [(name, step) for name, step in steps if step is not None and step != "passthrough"]
+    for name, step in steps:
+        if not isinstance(step, CKNLayer):
+            raise TypeError(f"network must be a CKNLayer or a Pipeline of CKNLayers; its step {name!r} is {step!r}.")
+    return steps
+
+
+def _check_architecture(layers):
+    """A network has layers, of one kind of space, and only the first reads the signals themselves."""
+    if not layers:
+        raise ValueError("network must have at least one CKNLayer; all of its steps are None or 'passthrough'.")
+    if len({layer.ndim for layer in layers}) > 1:
+        raise ValueError(f"The layers of network must share ndim; got {[layer.ndim for layer in layers]}.")
+    if any(layer.input_shape is not None for layer in layers[1:]):
+        raise ValueError("Only the first layer of network reads X: the others must have input_shape=None.")
+    for layer in layers:
+        layer._validate_params()

@@ -1,0 +1,372 @@
+"""One layer of a convolutional kernel network."""
+
+import warnings
+from math import prod
+from numbers import Integral, Real
+
+import numpy as np
+from joblib import effective_n_jobs
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from . import _validation
+from ._core import encode, kappa, kmeans, patches
+from ._signals import EncodedSignals
+
+
+class CKNLayer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
+    r"""One layer of a convolutional kernel network: a transformer from maps to maps.
+
+    At every position u of a map x the patch z is mapped by a homogeneous dot-product kernel, projected on the filters
+    (Nyström), and the result is pooled::
+
+        K(z, z') = |z| |z'| kappa(<z, z'> / (|z| |z'|))
+        psi(z)   = |z| (kappa(Z Z^T) + reg I)^(-1/2) kappa(Z z / |z|)
+        y(v)     = sum_u h(u - v) psi(patch of x at u)
+
+    with Z = `filters_` (unit rows), h = the weights of `pooling`. `fit` learns Z without labels: spherical k-means on
+    patches drawn uniformly from all signals, constant ones left out.
+
+    Parameters
+    ----------
+    n_filters : int, default=64
+        Number of filters, the channels of the output map.
+
+    patch_size : int or tuple of ndim ints, default=3
+        Positions of a patch (receptive field) along each space axis.
+
+    pooling_width : int or tuple of ndim ints, default=2
+        Positions over which pooling smooths: the scale of the invariance. 1: no smoothing.
+
+    subsampling : int, tuple of ndim ints or None, default=None
+        Positions from one pooled position to the next. None: `pooling_width`.
+
+    pooling : {"gaussian", "average"}, default="gaussian"
+        `"gaussian"`: weights ``exp(-(d / pooling_width)^2)`` for ``|d| <= pooling_width``, divided by their sum,
+        around the positions 0, `subsampling`, ...; zeros outside the map. `"average"`: the mean of `pooling_width`
+        positions, full windows only.
+
+    padding : {"same", "valid"}, default="same"
+        `"same"`: zeros around the map, as many patches as positions. `"valid"`: only patches that lie inside.
+
+    patch_centering : bool, default=False
+        Subtract from each patch its mean over positions, channel by channel.
+
+    kernel : {"exponential", "polynomial", "inverse_polynomial", "arccos0", "arccos1", "vovk", "linear"}, \
+            default="exponential"
+        The function kappa of u in [-1, 1]:
+
+        - `"exponential"`: ``exp((u - 1) / sigma^2)``, the Gaussian kernel on the sphere;
+        - `"polynomial"`: ``((coef0 + u) / (coef0 + 1))^degree``;
+        - `"inverse_polynomial"`: ``1 / (2 - u)``;
+        - `"arccos1"`: ``(sin t + (pi - t) cos t) / pi``, ``t = arccos(u)``, infinitely many ReLU;
+        - `"arccos0"`: ``1 - t / pi``, infinitely many steps; for the exact kernel only, `fit` refuses it;
+        - `"vovk"`: ``(1 + u + u^2) / 3``;
+        - `"linear"`: ``u``.
+
+    sigma : float or "auto", default=0.6
+        Width of the exponential kernel. `"auto"`: sigma^2 is the 0.1 quantile of the squared distances between
+        drawn, normalised patches [2]_.
+
+    degree : int, default=2
+        Degree of the polynomial kernel.
+
+    coef0 : float, default=0.0
+        Constant of the polynomial kernel, not negative. 0: the pure power; ``degree - 1``: non-expansive.
+
+    init : {"k-means", "random"} or array of shape (n_filters, \*patch_size, n_channels), default="k-means"
+        How the filters are found: by spherical k-means, as randomly drawn patches, or as given (then normalised).
+
+    n_patches : int, default=100_000
+        At most so many patches are drawn from the signals.
+
+    max_iter : int, default=20
+        At most so many iterations of k-means.
+
+    reg : float, default=1e-3
+        Added to the eigenvalues of ``kappa(Z Z^T)``, whose diagonal is 1, before their inverse square root.
+
+    ndim : {1, 2, 3}, default=2
+        Number of space axes: 1 for time series, 2 for images, 3 for volumes. `X` has shape
+        ``(n_samples, *space, n_channels)``, or ``(n_samples, *space)`` for one channel.
+
+    input_shape : tuple of ints or None, default=None
+        Shape ``(*space,)`` or ``(*space, n_channels)`` of the signals in the rows of a 2-D `X`, flattened in C order.
+        One size may be -1 and is inferred at `fit`.
+
+    n_jobs : int or None, default=None
+        Threads over blocks of signals. None: 1, unless in a :obj:`joblib.parallel_config` context. -1: all processors.
+        Every value gives the same result to the last bit.
+
+    random_state : int, RandomState instance or None, default=None
+        Draws the patches and the first centres of k-means.
+
+    Attributes
+    ----------
+    filters_ : ndarray of shape (n_filters, \*patch_size, n_channels)
+        Filters, of norm 1. Fewer than `n_filters` if there were fewer distinct patches.
+
+    whitening_ : ndarray of shape (n_filters, n_filters)
+        ``(kappa(Z Z^T) + reg I)^(-1/2)``.
+
+    sigma_ : float
+        The `sigma` used.
+
+    n_iter_ : int
+        Iterations of k-means.
+
+    input_shape_ : tuple
+        Shape ``(*space, n_channels)`` of the signals seen in `fit`.
+
+    n_features_in_ : int
+        Values in one signal, ``prod(input_shape_)``; the columns of a 2-D `X`.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, where `X` had any.
+
+    Raises
+    ------
+    ValueError
+        In `fit` and `transform`: `X` has other axes or channels than expected, is empty or not finite; a patch or an
+        averaging window does not fit in the signals; a parameter is out of its range.
+
+    Warns
+    -----
+    UserWarning
+        In `fit`: there are fewer distinct patches than `n_filters`.
+
+    See Also
+    --------
+    CKNFeatureMap : A whole network, without its intermediate maps in memory.
+    Flatten : Maps as rows of features.
+
+    References
+    ----------
+    .. [1] J. Mairal, "End-to-end kernel learning with supervised convolutional kernel networks", NIPS 2016,
+       section 3.
+    .. [2] J. Mairal, P. Koniusz, Z. Harchaoui and C. Schmid, "Convolutional kernel networks", NIPS 2014.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn_ckn import CKNLayer
+    >>> images = load_digits().images  # (1797, 8, 8): one channel
+    >>> layer = CKNLayer(n_filters=32, pooling_width=2, random_state=0)
+    >>> layer.fit_transform(images).shape
+    (1797, 4, 4, 32)
+    >>> layer.filters_.shape
+    (32, 3, 3, 1)
+    """
+
+    _SIZE = [Interval(Integral, 1, None, closed="left"), tuple, list]  # the sizes in it: _validation.per_axis
+    _parameter_constraints = {
+        "n_filters": [Interval(Integral, 1, None, closed="left")],
+        "patch_size": _SIZE,
+        "pooling_width": _SIZE,
+        "subsampling": [*_SIZE, None],
+        "pooling": [StrOptions({"gaussian", "average"})],
+        "padding": [StrOptions({"same", "valid"})],
+        "patch_centering": ["boolean"],
+        "kernel": [StrOptions(set(kappa.KERNELS))],
+        "sigma": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
+        "degree": [Interval(Integral, 1, None, closed="left")],
+        "coef0": [Interval(Real, 0, None, closed="left")],
+        "init": [StrOptions({"k-means", "random"}), "array-like"],
+        "n_patches": [Interval(Integral, 1, None, closed="left")],
+        "max_iter": [Interval(Integral, 0, None, closed="left")],
+        "reg": [Interval(Real, 0, None, closed="neither")],
+        "ndim": [Options(Integral, {1, 2, 3})],
+        "input_shape": [tuple, list, None],
+        "n_jobs": [Integral, None],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        n_filters=64,
+        *,
+        patch_size=3,
+        pooling_width=2,
+        subsampling=None,
+        pooling="gaussian",
+        padding="same",
+        patch_centering=False,
+        kernel="exponential",
+        sigma=0.6,
+        degree=2,
+        coef0=0.0,
+        init="k-means",
+        n_patches=100_000,
+        max_iter=20,
+        reg=1e-3,
+        ndim=2,
+        input_shape=None,
+        n_jobs=None,
+        random_state=None,
+    ):
+        self.n_filters = n_filters
+        self.patch_size = patch_size
+        self.pooling_width = pooling_width
+        self.subsampling = subsampling
+        self.pooling = pooling
+        self.padding = padding
+        self.patch_centering = patch_centering
+        self.kernel = kernel
+        self.sigma = sigma
+        self.degree = degree
+        self.coef0 = coef0
+        self.init = init
+        self.n_patches = n_patches
+        self.max_iter = max_iter
+        self.reg = reg
+        self.ndim = ndim
+        self.input_shape = input_shape
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+
+    def fit(self, X, y=None):
+        """Learn the filters from patches of the signals.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, *space, n_channels), (n_samples, *space) or (n_samples, n_features)
+            Signals; see `ndim` and `input_shape`.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : CKNLayer
+            The fitted layer.
+        """
+        self._validate_params()
+        signals = _validation.as_signals(self, X, self.ndim, self.input_shape)
+        attributes = self._learn(signals, effective_n_jobs(self.n_jobs))
+        _validation.record_feature_names(self, X)
+        vars(self).update(attributes)
+        return self
+
+    def transform(self, X):
+        """Map signals to their pooled and projected patches.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, *space, n_channels), (n_samples, *space) or (n_samples, n_features)
+            Signals with the channels of those in `fit`. Their space may have another size, except in a 2-D `X`.
+
+        Returns
+        -------
+        maps : ndarray of shape (n_samples, *pooled_space, n_filters)
+            float64 if `X` is, else float32.
+        """
+        check_is_fitted(self)
+        signals = _validation.as_fitted_signals(self, X, self.ndim, self.input_shape)
+        _validation.check_space(self._settings, signals.shape[:-1])
+        return EncodedSignals(signals, [self], effective_n_jobs(self.n_jobs)).read(slice(None))
+
+    def get_feature_names_out(self, input_features=None):
+        """Names of the channels of the output maps: one per filter.
+
+        Parameters
+        ----------
+        input_features : None
+            Ignored.
+
+        Returns
+        -------
+        names : ndarray of str
+            ``["f0", "f1", ...]``.
+        """
+        check_is_fitted(self)
+        return np.array([f"f{i}" for i in range(len(self.filters_))], dtype=object)
+
+    def set_output(self, *, transform=None):
+        """Do nothing: maps have several axes and stay arrays, whatever container the steps after them give.
+
+        Parameters
+        ----------
+        transform : {"default", "pandas", "polars"}, default=None
+            Ignored; it is there so that a `Pipeline` with layers can be configured as a whole.
+
+        Returns
+        -------
+        self : CKNLayer
+            The layer.
+        """
+        return self
+
+    def _learn(self, signals, n_threads):
+        """The attributes to be set by `fit`, by name; the estimator is not changed."""
+        settings, (*space, n_channels) = self._read_settings(), signals.shape
+        _validation.check_space(settings, space)
+        rng, n_iter = check_random_state(self.random_state), 0
+        if isinstance(self.init, str):
+            U = self._sample(signals, settings, rng)
+            Z, n_iter = kmeans.spherical_kmeans(U, self.n_filters, self._max_iter, rng, n_threads)
+        else:
+            Z = _validation.check_filters(self.init, self.n_filters, settings.patch_size, n_channels, signals.dtype)
+            Z = patches.normalize(Z)[1]
+            U = self._sample(signals, settings, rng) if self.sigma == "auto" else None
+        if len(Z) < self.n_filters:
+            warnings.warn(f"Only {len(Z)} distinct patches for n_filters={self.n_filters}: so many filters are kept.")
+        sigma = encode.typical_sigma(U, rng) if self.sigma == "auto" else float(self.sigma)
+        settings = settings._replace(kernel=self._read_kernel(sigma))
+        return {
+            "filters_": Z.reshape(-1, *settings.patch_size, n_channels),
+            "whitening_": encode.whitening(Z, settings).astype(Z.dtype),
+            "sigma_": sigma,
+            "n_iter_": n_iter,
+            "input_shape_": signals.shape,
+            "n_features_in_": prod(signals.shape),
+            "_settings": settings,
+        }
+
+    @property
+    def _max_iter(self):
+        return self.max_iter if self.init == "k-means" else 0
+
+    def _read_settings(self):
+        """The parameters as `_core` takes them, checked against each other."""
+        patch_size = _validation.per_axis("patch_size", self.patch_size, self.ndim)
+        pooling_width = _validation.per_axis("pooling_width", self.pooling_width, self.ndim)
+        if self.patch_centering and prod(patch_size) == 1:
+            raise ValueError("patch_centering=True needs a patch_size of several positions; got 1: all patches were 0.")
+        if self.kernel == "arccos0":
+            raise ValueError(
+                "kernel='arccos0' has an infinite slope at 1 and no usable finite approximation: it is for the exact "
+                "kernel only. Use kernel='arccos1', or 'exponential' with a small sigma."
+            )
+        return encode.LayerSettings(
+            patch_size=patch_size,
+            padding_widths=patches.padding_widths(patch_size, self.padding),
+            patch_centering=bool(self.patch_centering),
+            kernel=self._read_kernel(self.sigma),
+            pooling=self.pooling,
+            pooling_width=pooling_width,
+            subsampling=pooling_width
+            if self.subsampling is None
+            else _validation.per_axis("subsampling", self.subsampling, self.ndim),
+            reg=float(self.reg),
+        )
+
+    def _read_kernel(self, sigma):
+        return kappa.make(self.kernel, sigma=sigma, degree=int(self.degree), coef0=float(self.coef0))
+
+    def _sample(self, signals, settings, rng):
+        """Directions of varying patches, (at most n_patches, d); of one constant patch where none varies."""
+        size, widths, c = settings.patch_size, settings.padding_widths, signals.shape[-1]
+        P = patches.sample(signals.read, len(signals), self.n_patches, size, widths, rng)
+        if len(P) == 0:
+            P = np.ones((1, P.shape[1]), dtype=P.dtype)
+        elif settings.patch_centering:
+            P = patches.center(P, c)
+        return patches.normalize(P)[1]
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = self.ndim == 1 or self.input_shape is not None
+        tags.input_tags.three_d_array = self.ndim <= 2
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags

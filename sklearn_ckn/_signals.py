@@ -1,0 +1,53 @@
+"""Signals as the estimators read them: a few at a time, raw or through the layers fitted so far."""
+
+import numpy as np
+from sklearn import get_config
+
+from ._core import blocks
+
+
+class Signals:
+    """An array of signals, read as contiguous maps ``(n, *space, n_channels)`` of a float dtype.
+
+    float32 and float64 are kept; integers, booleans and half precision become float32, only those that are read.
+    """
+
+    def __init__(self, array, shape):
+        self.array, self.shape = array, tuple(shape)  # (n, ...), (*space, n_channels)
+        self.dtype = np.dtype(np.float64 if array.dtype.kind == "f" and array.dtype.itemsize > 4 else np.float32)
+
+    def __len__(self):
+        return len(self.array)
+
+    def __getitem__(self, rows):
+        return Signals(self.array[rows], self.shape)
+
+    def read(self, rows):
+        """The maps of these rows, a slice or an array of indices; never to be written to."""
+        return np.ascontiguousarray(self.array[rows], dtype=self.dtype).reshape(-1, *self.shape)
+
+
+class EncodedSignals:
+    """The same, seen through fitted layers: what is read is the last layer's map, and nothing else is computed."""
+
+    def __init__(self, signals, layers, n_threads):
+        self.signals, self.n_threads, self.dtype = signals, n_threads, signals.dtype
+        self.network = blocks.Network(
+            tuple(layer.filters_.reshape(len(layer.filters_), -1).astype(self.dtype) for layer in layers),
+            tuple(layer.whitening_.astype(self.dtype) for layer in layers),
+            tuple(layer._settings for layer in layers),
+        )
+        self.shape = self.network.output_shape(signals.shape)
+
+    def __len__(self):
+        return len(self.signals)
+
+    def read(self, rows):
+        """The maps of these rows, a slice or an array of indices."""
+        signals = self.signals[rows]
+        return self.write(signals, np.empty((len(signals), *self.shape), dtype=self.dtype))
+
+    def write(self, signals, out, finish=None):
+        """Fill ``out`` with the maps of ``signals``, each block of them ``finish``ed first."""
+        memory = get_config()["working_memory"] * 2**20
+        return blocks.encode_signals(signals, self.network, out, self.n_threads, memory, finish)

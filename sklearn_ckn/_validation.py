@@ -1,0 +1,151 @@
+"""The public edge: the only place that knows which arrays and sizes are accepted, and how they are refused."""
+
+from math import prod
+from numbers import Integral
+
+import numpy as np
+from sklearn.utils.validation import check_array, validate_data
+
+from ._signals import Signals
+
+AXES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
+
+
+def as_signals(estimator, X, ndim, input_shape=None):
+    """Check ``X`` and find the axes of its signals."""
+    signals = _read_axes(estimator, _check_values(estimator, X), ndim, input_shape)
+    declared = signals.shape if input_shape is None else check_input_shape(input_shape, ndim)
+    if any(size not in (-1, found) for size, found in zip(declared, signals.shape)):
+        raise ValueError(f"input_shape={input_shape!r} does not fit X, whose signals have shape {signals.shape}.")
+    return signals
+
+
+def as_fitted_signals(estimator, X, ndim, input_shape=None, same_space=False):
+    """Check ``X`` at transform: columns and their names, channels and, on demand, the space, as in ``fit``."""
+    array, fitted = _check_values(estimator, X), estimator.input_shape_
+    _check_columns(estimator, X, array)
+    signals = _read_axes(estimator, array, ndim, None if input_shape is None else fitted)
+    if signals.shape[-1] != fitted[-1] or (same_space and signals.shape != fitted):
+        raise ValueError(
+            f"X has signals of shape {signals.shape}, but {type(estimator).__name__} was fitted on signals of shape "
+            f"{fitted}: {'they' if same_space else 'the channels, the last axis,'} must be the same."
+        )
+    return signals
+
+
+def as_maps(estimator, X):
+    """Check ``X``, maps with channels and up to three space axes; a table is maps without space."""
+    array = _check_values(estimator, X)
+    if array.ndim > 5:
+        raise ValueError(f"X must have shape (n_samples, *space, n_channels), space at most 3 axes; got {array.shape}.")
+    return Signals(array, array.shape[1:])
+
+
+def as_fitted_maps(estimator, X):
+    """Check ``X`` at transform: columns and their names, and the shape of the maps, as in ``fit``."""
+    maps = as_maps(estimator, X)
+    _check_columns(estimator, X, maps.array)
+    if maps.shape != estimator.input_shape_:
+        raise ValueError(
+            f"X has maps of shape {maps.shape}, but {type(estimator).__name__} was fitted on maps of shape "
+            f"{estimator.input_shape_}."
+        )
+    return maps
+
+
+def record_feature_names(estimator, X):
+    """Set or remove ``feature_names_in_``, as scikit-learn does for a table."""
+    validate_data(estimator, X, reset=True, skip_check_array=True, ensure_2d=False)
+
+
+def _check_columns(estimator, X, array):
+    """The number and the names of a table's columns."""
+    validate_data(estimator, X, reset=False, skip_check_array=True, ensure_2d=array.ndim == 2)
+
+
+def _check_values(estimator, X):
+    """An array of finite numbers, not empty, of two axes at least."""
+    array = check_array(X, allow_nd=True, input_name="X", estimator=estimator)
+    if array.size == 0:
+        raise ValueError(f"X has shape {array.shape}: its signals are without values; every axis must have some.")
+    return array
+
+
+def _read_axes(estimator, array, ndim, input_shape):
+    """The signals of ``array``, which come with channels, with one channel, or flattened."""
+    if array.ndim == 2 and input_shape is not None:
+        return Signals(array, _unflatten(input_shape, ndim, array.shape[1]))
+    if array.ndim == ndim + 2:
+        return Signals(array, array.shape[1:])
+    if array.ndim == ndim + 1:
+        return Signals(array, (*array.shape[1:], 1))
+    space = ", ".join(AXES[ndim])
+    flat = f"; X is 2-D: if its rows are flattened signals, set input_shape=({space}) or ({space}, n_channels)"
+    raise ValueError(
+        f"X has shape {array.shape}, but with ndim={ndim} {type(estimator).__name__} expects "
+        f"(n_samples, {space}, n_channels), or (n_samples, {space}) for one channel"
+        + (flat if array.ndim == 2 else f"; set ndim to the number of space axes of your signals, {sorted(AXES)}")
+        + "."
+    )
+
+
+def check_input_shape(input_shape, ndim):
+    """``input_shape`` with its channels."""
+    sizes, space = tuple(input_shape), ", ".join(AXES[ndim])
+    valid = all(isinstance(size, Integral) and (size >= 1 or size == -1) for size in sizes)
+    if not valid or sizes.count(-1) > 1 or len(sizes) not in (ndim, ndim + 1):
+        raise ValueError(
+            f"input_shape must be ({space}) or ({space}, n_channels) with ndim={ndim}, ints >= 1 of which one may be "
+            f"-1; got {input_shape!r}."
+        )
+    return sizes if len(sizes) == ndim + 1 else (*sizes, 1)
+
+
+def _unflatten(input_shape, ndim, n_features):
+    """``input_shape`` with its channels, and its -1 replaced by the size that ``n_features`` leaves."""
+    sizes = check_input_shape(input_shape, ndim)
+    known = prod(size for size in sizes if size != -1)
+    if n_features % known or (-1 not in sizes and n_features != known):
+        raise ValueError(
+            f"input_shape={input_shape!r} does not fit X: a signal of that shape has "
+            f"{known}{' times some' if -1 in sizes else ''} values, but X has {n_features} columns."
+        )
+    return tuple(n_features // known if size == -1 else int(size) for size in sizes)
+
+
+def per_axis(name, value, ndim):
+    """An int, or one int per space axis, as a tuple."""
+    sizes = (value,) * ndim if isinstance(value, Integral) else tuple(value)
+    if len(sizes) != ndim or not all(isinstance(size, Integral) and size >= 1 for size in sizes):
+        raise ValueError(
+            f"{name} must be an int >= 1 or, with ndim={ndim}, {ndim} of them, one per axis; got {value!r}."
+        )
+    return tuple(int(size) for size in sizes)
+
+
+def check_space(layer, space):
+    """A layer must leave at least one position on every axis of a signal of this ``space``."""
+    positions = layer.patch_positions(space)
+    if 0 in positions:
+        raise ValueError(
+            f"patch_size={layer.patch_size} must not exceed the signal's space with padding='valid'; the space is "
+            f"{tuple(space)}. Use smaller patches or padding='same'."
+        )
+    if 0 in layer.pooled_positions(space):
+        raise ValueError(
+            f"pooling_width={layer.pooling_width} must not exceed the {positions} positions of the patches with "
+            f"pooling='average' (full windows only). Use a smaller pooling_width or pooling='gaussian'."
+        )
+
+
+def check_filters(init, n_filters, patch_size, n_channels, dtype):
+    """The array given as ``init``, as rows."""
+    filters = check_array(init, allow_nd=True, input_name="init", dtype=dtype)
+    expected = (n_filters, *patch_size, n_channels)
+    if filters.shape != expected:
+        raise ValueError(f"init must have shape {expected}, (n_filters, *patch_size, n_channels); got {filters.shape}.")
+    rows = filters.reshape(n_filters, -1)
+    zero = np.flatnonzero(~rows.any(axis=1))
+    if len(zero):
+        raise ValueError(f"init must hold filters that are not zero; filter {zero[0]} is.")
+    return rows

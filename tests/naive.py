@@ -1,0 +1,96 @@
+"""The definitions in explicit loops, for small signals; nothing here is imported from the package."""
+
+import math
+from itertools import product
+
+import numpy as np
+
+KAPPA = {
+    "exponential": lambda u, p: math.exp((u - 1) / p["sigma"] ** 2),
+    "polynomial": lambda u, p: ((p["coef0"] + u) / (p["coef0"] + 1)) ** p["degree"],
+    "inverse_polynomial": lambda u, p: 1 / (2 - u),
+    "arccos0": lambda u, p: 1 - math.acos(u) / math.pi,
+    "arccos1": lambda u, p: (math.sin(math.acos(u)) + (math.pi - math.acos(u)) * u) / math.pi,
+    "vovk": lambda u, p: (1 + u + u**2) / 3,
+    "linear": lambda u, p: u,
+}
+
+
+def patches(x, size, padding="same", centering=False):
+    """(*space, c) -> (*positions, d), one patch at a time."""
+    *space, c = x.shape
+    before = [(k - 1) // 2 if padding == "same" else 0 for k in size]
+    positions = [n if padding == "same" else n - k + 1 for n, k in zip(space, size)]
+    out = np.zeros((*positions, math.prod(size), c))
+    for u in np.ndindex(*positions):
+        for j, v in enumerate(np.ndindex(*size)):
+            at = tuple(a + b - first for a, b, first in zip(u, v, before))
+            if all(0 <= a < n for a, n in zip(at, space)):
+                out[(*u, j)] = x[at]
+        if centering:
+            out[u] -= sum(out[(*u, j)] for j in range(out.shape[-2])) / out.shape[-2]
+    return out.reshape(*positions, -1)
+
+
+def pooling_weight(kind, centre, position, width):
+    """The weight of one input position for one pooled position, on one axis; ``centre`` is a multiple of the stride."""
+    if kind == "average":
+        return 1 / width if centre <= position < centre + width else 0
+    if width == 1:
+        return float(position == centre)
+    total = sum(math.exp(-((d / width) ** 2)) for d in range(-width, width + 1))
+    d = position - centre
+    return math.exp(-((d / width) ** 2)) / total if abs(d) <= width else 0
+
+
+def pooled_length(kind, length, width, stride):
+    if kind == "average":
+        return len([i for i in range(0, length, stride) if i + width <= length])
+    return len(range(0, length, stride))
+
+
+def pool(F, kind, width, stride):
+    """(*positions, m) -> (*pooled, m)."""
+    *positions, m = F.shape
+    pooled = [pooled_length(kind, *sizes) for sizes in zip(positions, width, stride)]
+    out = np.zeros((*pooled, m))
+    for i, u in product(np.ndindex(*pooled), np.ndindex(*positions)):
+        weights = [pooling_weight(kind, a * s, b, w) for a, b, s, w in zip(i, u, stride, width)]
+        out[i] += math.prod(weights) * F[u]
+    return out
+
+
+def dot_product_kernel(z, zz, kernel, parameters):
+    """|z| |z'| kappa(cos), 0 where either is 0."""
+    norms = math.sqrt(sum(a * a for a in z)) * math.sqrt(sum(a * a for a in zz))
+    if norms == 0:
+        return 0.0
+    u = sum(a * b for a, b in zip(z, zz)) / norms
+    return norms * KAPPA[kernel](min(max(u, -1.0), 1.0), parameters)
+
+
+def layer(x, Z, A, size, kernel, parameters, width, stride, padding="same", pooling="gaussian", centering=False):
+    """One signal (*space, c) through one layer with filters (m, d) and whitening (m, m)."""
+    P = patches(x, size, padding, centering)
+    F = np.zeros((*P.shape[:-1], len(Z)))
+    for u in np.ndindex(*P.shape[:-1]):
+        F[u] = [dot_product_kernel(P[u], z, kernel, parameters) for z in Z]
+    return pool(F, pooling, width, stride) @ A
+
+
+def one_layer_kernel(x, y, size, kernel, parameters, width, stride, padding="same", pooling="gaussian"):
+    """The exact kernel of one layer: pooled products of the kernel between all pairs of patches."""
+    P, Q = patches(x, size, padding), patches(y, size, padding)
+    positions, last = P.shape[:-1], Q.shape[:-1]
+    pooled = [pooled_length(pooling, *sizes) for sizes in zip(positions, width, stride)]
+    total = 0.0
+    for u, v in product(np.ndindex(*positions), np.ndindex(*last)):
+        weight = 0.0
+        for i in np.ndindex(*pooled):
+            at = [a * s for a, s in zip(i, stride)]
+            weight += math.prod(pooling_weight(pooling, a, b, w) for a, b, w in zip(at, u, width)) * math.prod(
+                pooling_weight(pooling, a, b, w) for a, b, w in zip(at, v, width)
+            )
+        if weight:
+            total += weight * dot_product_kernel(P[u], Q[v], kernel, parameters)
+    return total

@@ -1,0 +1,171 @@
+"""One clear error for each bad input, and nothing half-fitted behind it."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import Pipeline, make_pipeline
+
+from sklearn_ckn import CKNFeatureMap, CKNLayer, Flatten
+
+IMAGES = np.random.RandomState(0).rand(6, 8, 7, 2)
+
+
+def layer(n_filters=4, **parameters):
+    return CKNLayer(n_filters, **{"n_patches": 200, "max_iter": 2, "random_state": 0, **parameters})
+
+
+def with_value(value, dtype=float):
+    X = IMAGES.astype(dtype)
+    X[1, 2, 3, 0] = value
+    return X
+
+
+BAD_X = [
+    pytest.param(np.ones((6, 64)), r"shape \(6, 64\).*set input_shape=\(height, width\)", id="flat"),
+    pytest.param(np.ones(6), "Expected 2D array, got 1D array", id="one axis"),
+    pytest.param(np.ones((6, 8, 8, 2, 2)), r"shape \(6, 8, 8, 2, 2\), but with ndim=2", id="too many axes"),
+    pytest.param(with_value(np.nan), "X contains NaN", id="nan"),
+    pytest.param(with_value(np.inf, np.float32), "X contains infinity", id="infinity"),
+    pytest.param(IMAGES * 1j, "Complex data not supported", id="complex"),
+    pytest.param(IMAGES.astype(str), "dtype='numeric' is not compatible with arrays of bytes/strings", id="strings"),
+    pytest.param(with_value({}, object), "argument must be .*number", id="object"),
+    pytest.param(sparse.csr_array(np.eye(6)), "[Ss]parse", id="sparse"),
+    pytest.param(IMAGES[:0], "0 sample", id="no signal"),
+    pytest.param(IMAGES[:, :, :0], "without values", id="no position"),
+    pytest.param([[[1.0, 2.0], [3.0]], [[1.0, 2.0], [3.0, 4.0]]], "inhomogeneous", id="ragged"),
+]
+
+
+@pytest.mark.parametrize("X, message", BAD_X)
+@pytest.mark.parametrize("make", [layer, lambda: CKNFeatureMap(layer())], ids=["layer", "feature map"])
+def test_bad_X(make, X, message):
+    estimator = make()
+    with pytest.raises((ValueError, TypeError), match=message):
+        estimator.fit(X)
+    assert set(vars(estimator)) == set(vars(make()))
+    fitted = make().fit(IMAGES)
+    before = dict(vars(fitted))
+    with pytest.raises((ValueError, TypeError), match=message):
+        fitted.fit(X)
+    with pytest.raises((ValueError, TypeError)):
+        fitted.transform(X)
+    assert all(vars(fitted)[name] is value for name, value in before.items())
+
+
+BAD_PARAMETERS = [
+    ({"n_filters": 0}, r"'n_filters' parameter of CKNLayer must be an int in the range \[1, inf\). Got 0"),
+    ({"patch_size": 0}, r"'patch_size' parameter .* Got 0"),
+    ({"patch_size": (3, 0)}, r"patch_size must be an int >= 1 or, with ndim=2, 2 of them.*\(3, 0\)"),
+    ({"patch_size": (3, 3, 3)}, r"patch_size must be .*got \(3, 3, 3\)"),
+    ({"patch_size": 2.5}, r"'patch_size' parameter .* Got 2.5"),
+    ({"pooling_width": -1}, r"'pooling_width' parameter .* Got -1"),
+    ({"pooling_width": (2, "a")}, r"pooling_width must be .*got \(2, 'a'\)"),
+    ({"subsampling": 0}, r"'subsampling' parameter .* Got 0"),
+    ({"subsampling": (1,)}, r"subsampling must be .*got \(1,\)"),
+    ({"pooling": "max"}, r"'pooling' parameter .*'gaussian'.* Got 'max'"),
+    ({"padding": "full"}, r"'padding' parameter .* Got 'full'"),
+    ({"patch_centering": "yes"}, r"'patch_centering' parameter .* Got 'yes'"),
+    ({"kernel": "rbf"}, r"'kernel' parameter .*'exponential'.* Got 'rbf'"),
+    ({"kernel": "arccos0"}, r"kernel='arccos0' .*Use kernel='arccos1'"),
+    ({"sigma": 0.0}, r"'sigma' parameter .* Got 0.0"),
+    ({"sigma": "scale"}, r"'sigma' parameter .* Got 'scale'"),
+    ({"degree": 0}, r"'degree' parameter .* Got 0"),
+    ({"coef0": -0.5}, r"'coef0' parameter .* Got -0.5"),
+    ({"init": "k-means++"}, r"'init' parameter .* Got 'k-means\+\+'"),
+    ({"init": np.ones((4, 3, 3, 1))}, r"init must have shape \(4, 3, 3, 2\).*got \(4, 3, 3, 1\)"),
+    ({"init": np.zeros((4, 3, 3, 2))}, "init must hold filters that are not zero; filter 0 is"),
+    ({"init": np.full((4, 3, 3, 2), np.nan)}, "init contains NaN"),
+    ({"n_patches": 0}, r"'n_patches' parameter .* Got 0"),
+    ({"max_iter": -1}, r"'max_iter' parameter .* Got -1"),
+    ({"reg": 0.0}, r"'reg' parameter .* Got 0.0"),
+    ({"ndim": 4}, r"'ndim' parameter .* Got 4"),
+    ({"input_shape": (8,)}, r"input_shape must be \(height, width\) or .*got \(8,\)"),
+    ({"input_shape": (-1, -1)}, r"input_shape must be .*got \(-1, -1\)"),
+    ({"input_shape": (8, 0)}, r"input_shape must be .*got \(8, 0\)"),
+    ({"input_shape": (5, 7, 2)}, r"input_shape=\(5, 7, 2\).*\(8, 7, 2\)"),
+    ({"n_jobs": 0}, "n_jobs"),
+    ({"n_jobs": 1.5}, r"'n_jobs' parameter .* Got 1.5"),
+    ({"random_state": "seed"}, r"'random_state' parameter .* Got 'seed'"),
+    ({"patch_centering": True, "patch_size": 1}, "patch_centering=True needs a patch_size of several positions"),
+    ({"patch_size": 9, "padding": "valid"}, r"patch_size=\(9, 9\) must not exceed .*\(8, 7\).*padding='same'"),
+    ({"pooling": "average", "pooling_width": 9}, r"pooling_width=\(9, 9\) must not exceed .*pooling='gaussian'"),
+]
+
+
+@pytest.mark.parametrize("parameters, message", BAD_PARAMETERS, ids=lambda value: str(value)[:40])
+def test_bad_parameters(parameters, message):
+    for estimator in (layer(**parameters), CKNFeatureMap(layer(**parameters))):
+        names = set(vars(estimator))
+        with pytest.raises(ValueError, match=message):
+            if isinstance(estimator, CKNFeatureMap) and "n_jobs" in parameters:
+                estimator.set_params(n_jobs=parameters["n_jobs"]).fit(IMAGES)
+            else:
+                estimator.fit(IMAGES)
+        assert set(vars(estimator)) == names
+
+
+def test_input_shape_that_does_not_fit():
+    with pytest.raises(ValueError, match=r"input_shape=\(8, 8\) does not fit X: .*64 values, but X has 60 columns"):
+        layer(input_shape=(8, 8)).fit(np.ones((3, 60)))
+    with pytest.raises(ValueError, match=r"input_shape=\(7, -1\) does not fit X: .*7 times some values"):
+        layer(input_shape=(7, -1)).fit(np.ones((3, 60)))
+
+
+def test_another_shape_at_transform():
+    fitted = layer().fit(IMAGES)
+    with pytest.raises(ValueError, match=r"signals of shape \(8, 7, 1\).*fitted on signals of shape \(8, 7, 2\)"):
+        fitted.transform(IMAGES[..., :1])
+    with pytest.raises(ValueError, match=r"\(8, 7, 1\)"):
+        fitted.transform(IMAGES[..., 0])
+    flat = layer(input_shape=(8, 7, 2)).fit(IMAGES.reshape(6, -1))
+    with pytest.raises(ValueError, match="X has 56 features, but CKNLayer is expecting 112 features"):
+        flat.transform(IMAGES[..., 0].reshape(6, -1))
+    for strict in (CKNFeatureMap(layer()).fit(IMAGES), Flatten().fit(IMAGES)):
+        with pytest.raises(ValueError, match=r"\(7, 7, 2\).*\(8, 7, 2\)"):
+            strict.transform(IMAGES[:, :7])
+    small = layer(patch_size=5, padding="valid").fit(IMAGES)
+    with pytest.raises(ValueError, match=r"patch_size=\(5, 5\) must not exceed the signal's space"):
+        small.transform(IMAGES[:, :4])
+
+
+@pytest.mark.parametrize(
+    "network, error, message",
+    [
+        (Ridge(), TypeError, r"must be a CKNLayer or a Pipeline of CKNLayers; its step 'network' is Ridge\(\)"),
+        (make_pipeline(layer(), Flatten()), TypeError, "its step 'flatten'"),
+        (None, ValueError, "at least one CKNLayer"),
+        (Pipeline([("a", "passthrough")]), ValueError, "at least one CKNLayer"),
+        (make_pipeline(layer(), layer(ndim=1)), ValueError, r"share ndim; got \[2, 1\]"),
+        (make_pipeline(layer(), layer(input_shape=(8, 7))), ValueError, "Only the first layer"),
+        (make_pipeline(layer(), layer(sigma=-1)), ValueError, "'sigma' parameter of CKNLayer"),
+        (make_pipeline(layer(), layer(patch_size=9, padding="valid")), ValueError, r"the space is \(4, 4\)"),
+    ],
+)
+def test_bad_network(network, error, message):
+    feature_map = CKNFeatureMap(network)
+    with pytest.raises(error, match=message):
+        feature_map.fit(IMAGES)
+    assert set(vars(feature_map)) == set(vars(clone(CKNFeatureMap(layer()))))
+    repr(feature_map), feature_map._repr_html_()
+
+
+def test_mixed_column_names_leave_nothing_half_fitted():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(IMAGES[0, :, :2, 0], columns=["a", 1])
+    for estimator in (layer(ndim=1), CKNFeatureMap(layer(ndim=1)), Flatten()):
+        names = set(vars(estimator))
+        with pytest.raises(TypeError, match="string"):
+            estimator.fit(frame)
+        assert set(vars(estimator)) == names
+
+
+def test_unfitted():
+    from sklearn.exceptions import NotFittedError
+
+    for estimator in (layer(), CKNFeatureMap(layer()), Flatten()):
+        with pytest.raises(NotFittedError):
+            estimator.transform(IMAGES)
+        with pytest.raises(NotFittedError):
+            estimator.get_feature_names_out()

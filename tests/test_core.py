@@ -1,0 +1,325 @@
+"""The pieces of `_core` against their naive twins, for one, two and three space axes."""
+
+import math
+
+import naive
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+
+from sklearn_ckn._core import blocks, encode, kappa, kmeans, machine, nystroem, patches, pooling
+
+SPACES = [(7,), (6, 5), (4, 3, 5)]
+PARAMETERS = {"sigma": 0.6, "degree": 3, "coef0": 0.5}
+
+
+def kernels():
+    return [pytest.param(name, id=name) for name in kappa.KERNELS]
+
+
+@pytest.mark.parametrize("name", kernels())
+def test_kappa_is_the_published_formula(name):
+    kernel = kappa.make(name, **PARAMETERS)
+    u = np.linspace(-1, 1, 41)
+    expected = [naive.KAPPA[name](a, PARAMETERS) for a in u]
+    assert_allclose(kernel.kappa(u), expected, rtol=1e-14, atol=1e-15)
+    assert kernel.kappa(np.float64(1)) == 1
+
+
+@pytest.mark.parametrize("name", kernels())
+def test_slope_is_the_derivative_of_kappa(name):
+    kernel, h = kappa.make(name, **PARAMETERS), 1e-6
+    u = np.linspace(-0.95, 0.95, 39)
+    assert_allclose(kernel.slope(u), (kernel.kappa(u + h) - kernel.kappa(u - h)) / (2 * h), rtol=1e-7, atol=1e-8)
+
+
+@pytest.mark.parametrize("name", kernels())
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_kernels_keep_the_dtype(name, dtype):
+    kernel, u = kappa.make(name, **PARAMETERS), np.linspace(-0.9, 0.9, 5, dtype=dtype)
+    assert kernel.kappa(u).dtype == kernel.slope(u).dtype == dtype
+
+
+@machine.compiled
+def evaluate(kernel, u, out):
+    for i in range(len(u)):
+        out[i] = kappa.kappa(kernel, u[i])
+
+
+@pytest.mark.parametrize("name", kernels())
+def test_compiled_kappa_equals_the_array_formula(name):
+    kernel, u = kappa.make(name, **PARAMETERS), np.linspace(-1, 1, 10_001)
+    out = np.empty_like(u)
+    evaluate(kernel, u, out)
+    assert_allclose(out, kernel.kappa(u), rtol=1e-14, atol=1e-15)
+
+
+@pytest.mark.parametrize("sigma", [0.02, 0.05, 0.6, 30.0])
+def test_compiled_exponential_over_its_whole_range(sigma):
+    kernel, u = kappa.Exponential(sigma), np.linspace(-1, 1, 10_001)
+    out = np.empty_like(u)
+    evaluate(kernel, u, out)
+    assert_allclose(out, np.exp((u - 1) / sigma**2), rtol=5e-13, atol=1e-300)
+
+
+@pytest.mark.parametrize("space", SPACES)
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_extract(space, padding, size, rng):
+    X = rng.randn(2, *space, 3)
+    size = (size,) * len(space)
+    expected = [naive.patches(x, size, padding) for x in X]
+    assert_array_equal(patches.extract(X, size, patches.padding_widths(size, padding)), expected)
+
+
+def test_extract_of_unequal_sizes(rng):
+    X, size = rng.randn(2, 5, 6, 2), (2, 4)
+    assert_array_equal(
+        patches.extract(X, size, patches.padding_widths(size, "same")), [naive.patches(x, size) for x in X]
+    )
+
+
+def test_sample_is_uniform_without_repetition_and_without_constants():
+    """Every varying patch of numbered signals is drawn, once; the constant half of each signal never is."""
+    X = np.concatenate([np.zeros((40, 6, 1)), np.arange(1.0, 241).reshape(40, 6, 1)], axis=1)
+    widths = ((0, 0),)
+    P = patches.sample(lambda rows: X[rows], 40, 10_000, (2,), widths, np.random.RandomState(0))
+    expected = [patch for x in X for patch in naive.patches(x, (2,), "valid") if patch[0] != patch[1]]
+    assert sorted(map(tuple, P)) == sorted(map(tuple, expected))
+
+
+def test_sample_reads_only_as_many_signals_as_it_needs_and_not_the_first():
+    read = []
+
+    def reader(rows):
+        read.extend(rows)
+        return np.random.RandomState(0).randn(len(rows), 8, 8, 1)
+
+    P = patches.sample(reader, 5000, 640, (3, 3), ((1, 1), (1, 1)), np.random.RandomState(0))
+    assert P.shape == (640, 9)
+    assert len(read) == len(set(read)) == 64  # 16 patches from each, 32 signals at a time
+    assert max(read) > 4000
+
+
+def test_varies_by_more_than_rounding(rng):
+    constant = np.full((1, 9), 0.1, dtype=np.float32) * rng.rand(50, 1).astype(np.float32)
+    assert not patches.varies(constant, 1).any()
+    assert not patches.varies(np.tile(rng.randn(50, 3), (1, 4)), 3).any()  # constant colour
+    assert patches.varies(constant + np.eye(1, 9, dtype=np.float32) * 1e-3, 1).all()
+    assert_array_equal(patches.varies(np.array([[0.0, 0.0], [1.0, 1.0]]), 2), [False, True])  # one position
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "average"])
+@given(data=st.data())
+@settings(max_examples=30, deadline=None)
+def test_pool(kind, data):
+    ndim = data.draw(st.integers(1, 3))
+    sizes = [data.draw(st.tuples(*[st.integers(1, high)] * ndim)) for high in (6, 4, 5)]
+    space, width, stride = sizes
+    F = np.random.RandomState(0).randn(*space, 2)
+    expected = naive.pool(F, kind, width, stride)
+    assert pooling.n_positions(kind, space, width, stride) == expected.shape[:-1]
+    if 0 not in expected.shape:
+        matrices = pooling.operators(kind, space, width, stride)
+        assert_allclose(pooling.pool(F[None], matrices, 1)[0], expected, atol=1e-14)
+
+
+@pytest.mark.parametrize("space", [(), *SPACES])
+def test_taps_are_the_columns_of_the_kronecker_product(space):
+    width, stride = (2,) * len(space), (3,) * len(space)
+    full = np.ones((1, 1))
+    for matrix in pooling.operators("gaussian", space, width, stride):
+        full = np.kron(full, matrix)
+    pointers, outputs, weights = pooling.taps("gaussian", space, width, stride, np.dtype(float))
+    dense = np.zeros_like(full)
+    for u in range(full.shape[1]):
+        dense[outputs[pointers[u] : pointers[u + 1]], u] += weights[pointers[u] : pointers[u + 1]]
+    assert_allclose(dense, full, rtol=1e-15)
+
+
+def test_inverse_sqrt(rng):
+    B = rng.randn(20, 7)
+    K, reg = B @ B.T, 1e-2  # singular
+    A = nystroem.inverse_sqrt(K, reg)
+    assert_allclose(A @ (K + reg * np.eye(20)) @ A, np.eye(20), atol=1e-12)
+    assert_allclose(A, A.T, atol=1e-13)
+
+
+def unit_rows(rng, n, d, dtype=np.float64):
+    return patches.normalize(rng.randn(n, d).astype(dtype))[1]
+
+
+def test_kmeans_assigns_and_averages_as_in_loops(rng):
+    U, Z = unit_rows(rng, 60, 4), unit_rows(rng, 5, 4)
+    labels, cosines = kmeans.assign(U, Z, 1)
+    for i, u in enumerate(U):
+        assert labels[i] == max(range(5), key=lambda j, u=u: u @ Z[j])
+        assert_allclose(cosines[i], max(u @ z for z in Z), rtol=1e-14)
+    for j, z in enumerate(kmeans.update(U, labels, cosines, Z)):
+        total = sum(U[i] for i in range(60) if labels[i] == j)
+        assert_allclose(z, total / np.linalg.norm(total), rtol=1e-13)
+
+
+def test_kmeans_objective_rises_and_the_bits_do_not_depend_on_threads(rng):
+    U = unit_rows(rng, 10_000, 6, np.float32)
+    objective = [
+        kmeans.assign(U, kmeans.spherical_kmeans(U, 8, k, np.random.RandomState(1))[0], 1)[1].mean() for k in range(6)
+    ]
+    assert all(np.diff(objective) > 0)
+    one, two = (kmeans.spherical_kmeans(U, 8, 20, np.random.RandomState(1), n_threads)[0] for n_threads in (1, 2))
+    assert_array_equal(one, two)
+
+
+def test_kmeans_gives_an_empty_cluster_the_worst_matched_row():
+    U = np.array([[1.0, 0], [1, 0], [0.6, 0.8], [0, -1]])
+    Z = np.array([[1.0, 0], [-1, 0]])
+    labels, cosines = kmeans.assign(U, Z, 1)
+    assert_array_equal(labels, 0)
+    assert_array_equal(kmeans.update(U, labels, cosines, Z)[1], [0, -1])
+
+
+def test_distinct_rows(rng):
+    few = unit_rows(rng, 3, 5, np.float32)
+    U = np.concatenate([few] * 40)
+    assert len(kmeans.distinct(U, 10, rng)) == 3
+    assert len(kmeans.distinct(unit_rows(rng, 100, 5), 100, rng)) == 100
+
+
+def test_typical_sigma_is_the_quantile_of_squared_distances(rng):
+    U = unit_rows(rng, 300, 3)
+    squared = [((U[i] - U[j]) ** 2).sum() for i in range(300) for j in range(i)]
+    sigma = encode.typical_sigma(U, rng, n_pairs=2_000_000)
+    assert_allclose(sigma**2, np.quantile(squared, 0.1), rtol=0.01)
+    assert encode.typical_sigma(U[[0, 0, 0]], rng) == 1
+
+
+def layer_settings(ndim, kernel="exponential", size=3, width=2, stride=2, padding="same", kind="gaussian", centering=0):
+    size = (size,) * ndim
+    return encode.LayerSettings(
+        patch_size=size,
+        padding_widths=patches.padding_widths(size, padding),
+        patch_centering=bool(centering),
+        kernel=kappa.make(kernel, **PARAMETERS),
+        pooling=kind,
+        pooling_width=(width,) * ndim,
+        subsampling=(stride,) * ndim,
+        reg=1e-3,
+    )
+
+
+CASES = [
+    {},
+    {"size": 2, "padding": "valid"},
+    {"kind": "average", "width": 2, "stride": 1},
+    {"centering": True, "width": 1, "stride": 1},
+    {"size": 1, "width": 2, "stride": 3},
+    *({"kernel": name} for name in kappa.KERNELS if name != "exponential"),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("space", SPACES, ids=str)
+def test_encode_and_blocks_against_loops(space, case, rng):
+    layer = layer_settings(len(space), **case)
+    X = rng.randn(3, *space, 2)
+    X[0, :2] = 0  # zero patches too
+    Z = unit_rows(rng, 5, math.prod(layer.patch_size) * 2)
+    A = rng.randn(5, 5)
+    padding = "same" if case.get("padding", "same") == "same" else "valid"
+    expected = [
+        naive.layer(
+            x, Z, A, layer.patch_size, case.get("kernel", "exponential"), PARAMETERS, layer.pooling_width,
+            layer.subsampling, padding, layer.pooling, layer.patch_centering,
+        )
+        for x in X
+    ]  # fmt: skip
+    scale = np.abs(expected).max()
+    assert_allclose(encode.encode(X, Z, A, layer), expected, atol=1e-13 * scale)
+    assert_allclose(blocks.encode_block(X, Z, A, layer), expected, atol=1e-13 * scale)
+    assert layer.pooled_positions(space) == expected[0].shape[:-1]
+
+
+@given(data=st.data())
+@settings(max_examples=25, deadline=None)
+def test_blocks_equal_encode_in_any_shape(data):
+    ndim = data.draw(st.integers(1, 3))
+    dtype, tolerance = data.draw(st.sampled_from([(np.float32, 2e-6), (np.float64, 1e-12)]))
+    space = data.draw(st.tuples(*[st.integers(3, 9)] * ndim))
+    c, m, n = data.draw(st.tuples(st.integers(1, 5), st.integers(1, 9), st.integers(1, 4)))
+    case = {
+        "size": data.draw(st.integers(1, 3)),
+        "width": data.draw(st.integers(1, 3)),
+        "stride": data.draw(st.integers(1, 3)),
+        "padding": data.draw(st.sampled_from(["same", "valid"])),
+        "kind": data.draw(st.sampled_from(["gaussian", "average"])),
+    }
+    layer, rng = layer_settings(ndim, **case), np.random.RandomState(0)
+    if 0 in layer.pooled_positions(space):
+        return
+    X = rng.randn(n, *space, c).astype(dtype)
+    Z = unit_rows(rng, m, math.prod(layer.patch_size) * c, dtype)
+    A = encode.whitening(Z, layer).astype(dtype)
+    expected = encode.encode(X, Z, A, layer)
+    got = blocks.encode_block(X, Z, A, layer)
+    assert got.dtype == expected.dtype == dtype
+    assert np.linalg.norm(got - expected) <= tolerance * np.linalg.norm(expected)
+
+
+def test_blocks_equal_encode_when_a_signal_takes_many_tiles(rng, monkeypatch):
+    layer, X = layer_settings(2), rng.randn(2, 9, 8, 2)
+    Z = unit_rows(rng, 6, 18)
+    A = encode.whitening(Z, layer)
+    monkeypatch.setattr(blocks, "TILE_BYTES", 1)
+    assert_allclose(blocks.encode_block(X, Z, A, layer), encode.encode(X, Z, A, layer), rtol=1e-12)
+
+
+@pytest.mark.parametrize("kernel", ["exponential", "arccos1", "polynomial"])
+@pytest.mark.parametrize("space", [(6,), (4, 3), (3, 2, 2)], ids=str)
+@pytest.mark.parametrize("kind, stride", [("gaussian", 2), ("average", 1)])
+def test_all_patches_as_filters_give_the_exact_kernel(space, kernel, kind, stride, rng):
+    """The one-layer form of the master identity: the Gram matrix of the maps is the pooled kernel of the patches."""
+    layer = layer_settings(len(space), kernel, size=2, stride=stride, kind=kind)._replace(reg=1e-13)
+    X = rng.randn(2, *space, 2)
+    P = patches.extract(X, layer.patch_size, layer.padding_widths)
+    Z = patches.normalize(P.reshape(-1, P.shape[-1]))[1]
+    maps = blocks.encode_block(X, Z, encode.whitening(Z, layer), layer).reshape(2, -1)
+    sizes = (layer.patch_size, kernel, PARAMETERS, layer.pooling_width, layer.subsampling, "same", kind)
+    exact = [[naive.one_layer_kernel(x, y, *sizes) for y in X] for x in X]
+    assert_allclose(maps @ maps.T, exact, rtol=1e-8)
+
+
+def test_flatten(rng):
+    X = rng.randn(3, 4, 2)
+    X[1] = 0
+    assert_array_equal(encode.flatten(X, False, False), X.reshape(3, 8))
+    rows = encode.flatten(X, True, True)
+    assert_allclose(rows[[0, 2]].mean(axis=1), 0, atol=1e-15)
+    assert_allclose(np.linalg.norm(rows, axis=1), [1, 0, 1])
+
+
+def test_single_threaded_blas_is_restored_after_overlap_and_error():
+    from threadpoolctl import threadpool_info
+
+    def threads():
+        return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+
+    before = threads()
+    with machine.single_threaded_blas():
+        assert set(threads()) <= {1}
+        with machine.single_threaded_blas():
+            pass
+        assert set(threads()) <= {1}
+    assert threads() == before
+    with pytest.raises(ZeroDivisionError):
+        machine.over_blocks(lambda block: 1 / 0, [slice(0, 1)] * 3, n_threads=2)
+    assert threads() == before
+
+
+def test_blocks_keep_their_order_and_their_memory():
+    assert machine.over_blocks(lambda block: block.start, machine.slices(10, 3), n_threads=2) == [0, 3, 6, 9]
+    network = blocks.Network((np.ones((4, 9)),), (np.eye(4),), (layer_settings(2),))
+    assert blocks.block_size(10_000, (32, 32, 1), network, 4, memory=2**30) == blocks.BLOCK
+    assert blocks.block_size(10_000, (32, 32, 1), network, 4, memory=1) == 1
+    assert blocks.block_size(16, (32, 32, 1), network, 4, memory=2**30) == 2

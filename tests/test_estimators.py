@@ -1,0 +1,323 @@
+"""The estimators on signals of one, two and three axes, which scikit-learn's own checks, fed tables, cannot see."""
+
+import pickle
+import warnings
+
+import joblib
+import naive
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn import config_context, set_config
+from sklearn.base import clone
+from sklearn.pipeline import Pipeline, make_pipeline
+
+from sklearn_ckn import CKNFeatureMap, CKNLayer, Flatten
+
+SHAPES = {1: (18, 2), 2: (9, 8, 2), 3: (6, 5, 7, 2)}  # (*space, n_channels)
+CASES = [pytest.param(ndim, dtype, id=f"{ndim}d-{dtype}") for ndim in SHAPES for dtype in ("float32", "float64")]
+every_case = pytest.mark.parametrize("ndim, dtype", CASES)
+RELATIVE = {"float32": 1e-6, "float64": 1e-12}
+ROUNDING = {"float32": 4e-6, "float64": 1e-12}  # eps of the products, times the whitening's norm 1 / sqrt(reg)
+
+
+def signals(ndim, dtype="float64", n=24, channels=None, seed=0):
+    *space, c = SHAPES[ndim]
+    return np.random.RandomState(seed).rand(n, *space, channels or c).astype(dtype)
+
+
+def layer(n_filters=8, **parameters):
+    return CKNLayer(n_filters, **{"n_patches": 400, "max_iter": 5, "random_state": 0, **parameters})
+
+
+def network(ndim):
+    return make_pipeline(layer(6, ndim=ndim), layer(10, ndim=ndim, patch_size=2, pooling_width=3))
+
+
+def relative_error(got, expected):
+    return np.linalg.norm(got - expected) / np.linalg.norm(expected)
+
+
+@every_case
+def test_layer_is_the_definition(ndim, dtype):
+    X = signals(ndim, dtype, n=3)
+    fitted = layer(5, ndim=ndim, sigma=0.8).fit(X)
+    Z, A = fitted.filters_.reshape(5, -1).astype(float), fitted.whitening_.astype(float)
+    sizes = ((3,) * ndim, "exponential", {"sigma": 0.8}, (2,) * ndim, (2,) * ndim)
+    expected = [naive.layer(x.astype(float), Z, A, *sizes) for x in X]
+    maps = fitted.transform(X)
+    assert maps.dtype == fitted.filters_.dtype == fitted.whitening_.dtype == dtype
+    assert relative_error(maps, expected) < RELATIVE[dtype]
+
+
+@every_case
+def test_fitted_attributes(ndim, dtype):
+    X = signals(ndim, dtype)
+    fitted = layer(7, ndim=ndim, sigma="auto").fit(X)
+    assert fitted.filters_.shape == (7, *[3] * ndim, 2)
+    assert_allclose(np.linalg.norm(fitted.filters_.reshape(7, -1), axis=1), 1, rtol=1e-6)
+    assert fitted.input_shape_ == X.shape[1:]
+    assert fitted.n_features_in_ == X[0].size
+    assert 0 < fitted.sigma_ < 2 and 1 <= fitted.n_iter_ <= 5
+    u = fitted.filters_.reshape(7, -1).astype(float)
+    K = np.exp((u @ u.T - 1) / fitted.sigma_**2) + fitted.reg * np.eye(7)
+    A = fitted.whitening_.astype(float)
+    assert_allclose(A @ K @ A, np.eye(7), atol=1e-10 if dtype == "float64" else 1e-4)
+
+
+@every_case
+def test_feature_map_equals_the_pipeline(ndim, dtype):
+    X = signals(ndim, dtype)
+    pipeline = make_pipeline(*[step for _, step in network(ndim).steps], Flatten(center=True, scale=True)).fit(X)
+    feature_map = CKNFeatureMap(network(ndim), center=True, scale=True).fit(X)
+    expected, features = pipeline.transform(X), feature_map.transform(X)
+    assert features.dtype == dtype and features.shape == (len(X), np.prod(feature_map.output_shape_))
+    assert relative_error(features, expected) < RELATIVE[dtype]
+    assert_array_equal(feature_map.get_feature_names_out(), pipeline.get_feature_names_out())
+    for (_, mine), (_, other) in zip(feature_map.network_.steps, pipeline.steps):
+        assert relative_error(mine.filters_, other.filters_) < RELATIVE[dtype]
+
+
+def test_feature_map_fits_on_as_few_signals_as_the_patches_need(monkeypatch):
+    from sklearn_ckn._core import blocks
+
+    encoded = []
+    monkeypatch.setattr(
+        blocks, "encode_network", lambda X, net, f=blocks.encode_network: encoded.append(len(X)) or f(X, net)
+    )
+    X = signals(2, "float32", n=2000)
+    CKNFeatureMap(make_pipeline(layer(n_patches=1000), layer(n_patches=1000))).fit(X)
+    assert 1000 / 16 <= sum(encoded) <= 1000 / 16 + 32
+
+
+@every_case
+@pytest.mark.parametrize("block", [1, 5])
+def test_block_size_and_company_change_rounding_at_most(ndim, dtype, block, monkeypatch):
+    from sklearn_ckn._core import blocks
+
+    X = signals(ndim, dtype)
+    fitted = CKNFeatureMap(network(ndim)).fit(X)
+    expected = fitted.transform(X)
+    alone = np.concatenate([fitted.transform(x[None]) for x in X])
+    assert relative_error(alone, expected) < ROUNDING[dtype]
+    with config_context(working_memory=1e-9):
+        assert relative_error(fitted.transform(X), expected) < ROUNDING[dtype]
+    monkeypatch.setattr(blocks, "BLOCK", block)
+    assert relative_error(fitted.transform(X), expected) < ROUNDING[dtype]
+
+
+@every_case
+def test_same_bits_for_any_n_jobs(ndim, dtype):
+    X = signals(ndim, dtype, n=40)
+    one = CKNFeatureMap(network(ndim)).fit(X)
+    for n_jobs in (2, 3, -1):
+        other = CKNFeatureMap(network(ndim), n_jobs=n_jobs).fit(X)
+        assert_array_equal(other.transform(X), one.transform(X))
+        single = clone(one.network.steps[0][1]).set_params(n_jobs=n_jobs)
+        assert_array_equal(single.fit_transform(X), one.network_.steps[0][1].transform(X))
+    with joblib.parallel_config("threading", n_jobs=2):
+        assert_array_equal(one.transform(X), CKNFeatureMap(network(ndim)).fit(X).transform(X))
+
+
+@every_case
+def test_order_of_rows_only_permutes(ndim, dtype):
+    X, order = signals(ndim, dtype), np.random.RandomState(1).permutation(24)
+    fitted = CKNFeatureMap(network(ndim)).fit(X)
+    assert relative_error(fitted.transform(X[order]), fitted.transform(X)[order]) < RELATIVE[dtype]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_line_is_an_image_of_one_row_and_a_volume_of_one_slice(dtype):
+    X = signals(1, dtype)
+    line = layer(ndim=1).fit(X)
+    for ndim in (2, 3):
+        ones = (1,) * (ndim - 1)
+        image = layer(ndim=ndim, patch_size=(*ones, 3), pooling_width=(*ones, 2)).fit(X.reshape(24, *ones, 18, 2))
+        maps = image.transform(X.reshape(24, *ones, 18, 2))
+        assert_allclose(maps.reshape(24, 9, 8), line.transform(X), rtol=1e-5 if dtype == "float32" else 1e-10)
+
+
+@pytest.mark.parametrize("ndim", SHAPES)
+def test_one_channel_may_be_left_out_and_rows_may_be_flattened(ndim):
+    X = signals(ndim, channels=1)
+    expected = layer(ndim=ndim).fit_transform(X)
+    assert_array_equal(layer(ndim=ndim).fit_transform(X[..., 0]), expected)
+    for input_shape in (X.shape[1:-1], X.shape[1:], [-1, *X.shape[2:-1]]):
+        flat = layer(ndim=ndim, input_shape=input_shape).fit(X.reshape(24, -1))
+        assert flat.input_shape_ == X.shape[1:]
+        assert_array_equal(flat.transform(X.reshape(24, -1)), expected)
+        assert_array_equal(flat.transform(X), expected)
+
+
+def test_space_may_differ_at_transform():
+    fitted = layer().fit(signals(2))
+    bigger = np.random.RandomState(0).rand(3, 21, 16, 2)
+    assert fitted.transform(bigger).shape == (3, 11, 8, 8)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64, bool, np.float16])
+def test_other_dtypes_are_read_as_float32(dtype):
+    X = (signals(2) * 3).astype(dtype)
+    maps = layer().fit_transform(X)
+    assert maps.dtype == np.float32
+    assert_array_equal(maps, layer().fit_transform(X.astype(np.float32)))
+
+
+def test_integers_are_never_copied_as_a_whole(monkeypatch):
+    from sklearn_ckn._signals import Signals
+
+    read = []
+    monkeypatch.setattr(
+        Signals, "read", lambda self, rows, f=Signals.read: read.append(len(f(self, rows))) or f(self, rows)
+    )
+    X = (signals(2, n=400) * 255).astype(np.uint8)
+    CKNFeatureMap(make_pipeline(layer(), layer())).fit(X).transform(X)
+    assert max(read) <= 32
+
+
+def test_a_layer_transforms_in_the_precision_of_X():
+    X = signals(2, "float32")
+    single = layer().fit(X)
+    assert single.transform(X.astype(np.float64)).dtype == np.float64
+    assert relative_error(single.transform(X.astype(np.float64)), single.transform(X)) < 1e-6
+
+
+@every_case
+def test_X_is_never_written_to(ndim, dtype, tmp_path):
+    X = signals(ndim, dtype)
+    joblib.dump(X, tmp_path / "X.joblib")
+    memmap = joblib.load(tmp_path / "X.joblib", mmap_mode="r")
+    before = X.copy()
+    expected = CKNFeatureMap(network(ndim), center=True, scale=True).fit_transform(X)
+    assert_array_equal(X, before)
+    assert_array_equal(CKNFeatureMap(network(ndim), center=True, scale=True).fit_transform(memmap), expected)
+    strided = np.repeat(X, 2, axis=0)[::2]
+    assert_array_equal(CKNFeatureMap(network(ndim), center=True, scale=True).fit_transform(strided), expected)
+
+
+@every_case
+def test_pickle_and_clone(ndim, dtype):
+    X = signals(ndim, dtype)
+    fitted = CKNFeatureMap(network(ndim)).fit(X)
+    again = pickle.loads(pickle.dumps(fitted))
+    assert_array_equal(again.transform(X), fitted.transform(X))
+    assert not hasattr(clone(fitted), "network_")
+    assert_array_equal(clone(fitted).fit(X).transform(X), fitted.transform(X))
+
+
+def test_parameters_and_network_are_left_as_they_are():
+    net = network(2)
+    feature_map = CKNFeatureMap(net).fit(signals(2))
+    assert feature_map.network is net
+    assert not hasattr(net.steps[0][1], "filters_")
+    assert isinstance(feature_map.network_, Pipeline)
+    assert isinstance(CKNFeatureMap(layer()).fit(signals(2)).network_.steps[0][1], CKNLayer)
+
+
+def test_passthrough_steps_are_left_out():
+    X = signals(2)
+    deep = CKNFeatureMap(Pipeline([("one", layer()), ("two", "passthrough")])).fit(X)
+    assert_array_equal(deep.transform(X), CKNFeatureMap(layer()).fit(X).transform(X))
+    grid = CKNFeatureMap(network(2)).set_params(**{"network__cknlayer-1__patch_size": 2})
+    assert grid.network.steps[0][1].patch_size == 2
+
+
+def test_changed_parameters_wait_for_the_next_fit():
+    X = signals(2)
+    fitted = layer().fit(X)
+    expected = fitted.transform(X)
+    assert_array_equal(fitted.set_params(sigma=2.0, pooling_width=3).transform(X), expected)
+
+
+def test_init_random_and_array():
+    X = signals(2)
+    drawn = layer(init="random").fit(X)
+    assert drawn.n_iter_ == 0
+    given = layer(init=drawn.filters_ * 3).fit(X)
+    assert_allclose(given.filters_, drawn.filters_, rtol=1e-14)
+    assert relative_error(given.transform(X), drawn.transform(X)) < 1e-12
+    directions = {
+        tuple(np.round(p / np.linalg.norm(p), 9)) for x in X for p in naive.patches(x, (3, 3)).reshape(-1, 18)
+    }
+    assert {tuple(np.round(z, 9)) for z in drawn.filters_.reshape(8, -1)} <= directions
+
+
+def test_k_means_matches_patches_better_than_random_ones():
+    X = signals(2)
+    P = np.concatenate([naive.patches(x, (3, 3)).reshape(-1, 18) for x in X])
+    U = P / np.linalg.norm(P, axis=1, keepdims=True)
+    learned, drawn = (
+        (U @ layer(init=init).fit(X).filters_.reshape(8, -1).T).max(axis=1).mean() for init in ("k-means", "random")
+    )
+    assert learned > drawn + 0.01
+
+
+def test_constant_images_warn_and_work():
+    X = np.ones((5, 8, 8)) * np.arange(1, 6)[:, None, None]
+    for images in (X, np.zeros((5, 8, 8))):
+        with pytest.warns(UserWarning, match="Only 1 distinct patches for n_filters=8") as record:
+            maps = layer(padding="valid").fit_transform(images)
+        assert len(record) == 1 and maps.shape == (5, 3, 3, 1)
+        assert np.isfinite(maps).all() and maps.any() == images.any()
+
+
+def test_fewer_distinct_patches_than_filters_warn_once():
+    X = np.zeros((6, 8, 8), dtype=np.float32)
+    X[:, :, 4:] = 1
+    with pytest.warns(UserWarning, match="distinct patches") as record:
+        fitted = layer(50, patch_size=2, padding="valid").fit(X)
+    assert len(record) == 1 and len(fitted.filters_) < 50
+    assert np.isfinite(fitted.transform(X)).all()
+
+
+def test_zero_images_give_zero_features():
+    X = signals(2)
+    X[3] = 0
+    features = CKNFeatureMap(network(2), center=True, scale=True).fit(X).transform(X)
+    assert not features[3].any() and np.isfinite(features).all()
+
+
+def test_homogeneity():
+    X = signals(2)
+    fitted = CKNFeatureMap(network(2)).fit(X)
+    assert_allclose(fitted.transform(4 * X), 4 * fitted.transform(X), rtol=1e-9)
+
+
+def test_centred_patches_ignore_a_constant():
+    X = signals(2)
+    fitted = layer(patch_centering=True, padding="valid").fit(X)
+    assert relative_error(fitted.transform(X + 10), fitted.transform(X)) < 1e-12
+
+
+def test_feature_names_and_set_output():
+    X = signals(2)
+    names = ["y0_x0_f0", "y0_x0_f1", "y0_x1_f0", "y0_x1_f1", "y1_x0_f0", "y1_x0_f1", "y1_x1_f0", "y1_x1_f1"]
+    feature_map = CKNFeatureMap(layer(2, pooling_width=5)).set_output(transform="pandas").fit(X)
+    frame = feature_map.transform(X)
+    assert list(frame.columns) == names
+    pipeline = make_pipeline(layer(2, pooling_width=5), Flatten()).set_output(transform="pandas")
+    assert_array_equal(pipeline.fit_transform(X).to_numpy(), frame.to_numpy())
+    set_config(transform_output="pandas")
+    try:
+        assert list(pipeline.fit(X).transform(X).columns) == names
+    finally:
+        set_config(transform_output="default")
+    assert Flatten().fit(np.ones((2, 2, 1, 1, 1))).get_feature_names_out()[1] == "z1_y0_x0_f0"
+    assert list(Flatten().fit(np.ones((2, 2))).get_feature_names_out()) == ["f0", "f1"]
+
+
+def test_html_repr_shows_the_layers_and_fits_nothing():
+    html = CKNFeatureMap(network(2))._repr_html_()
+    assert "cknlayer-2" in html
+
+
+def test_the_global_random_state_is_left_alone():
+    before = np.random.get_state()[1].copy()
+    assert_array_equal(layer(random_state=1).fit_transform(signals(2)), layer(random_state=1).fit_transform(signals(2)))
+    assert_array_equal(np.random.get_state()[1], before)
+
+
+def test_no_warning_on_ordinary_signals():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        CKNFeatureMap(network(2)).fit_transform(signals(2))

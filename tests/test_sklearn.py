@@ -1,0 +1,93 @@
+"""scikit-learn's own checks, and the estimators inside its tools."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.datasets import load_digits
+from sklearn.ensemble import StackingClassifier
+from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import FeatureUnion, make_pipeline
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from sklearn_ckn import CKNFeatureMap, CKNLayer, Flatten
+
+
+def layer(n_filters=4, **parameters):
+    return CKNLayer(n_filters, **{"n_patches": 500, "max_iter": 5, "random_state": 0, **parameters})
+
+
+# The checks feed tables: their rows are read as lines (ndim=1) or as images of one row (input_shape). None is expected
+# to fail. Without one of the two, a layer says that it takes no tables, and scikit-learn would check nothing.
+@parametrize_with_checks(
+    [
+        layer(ndim=1),
+        layer(ndim=1, kernel="polynomial", sigma="auto", patch_size=2, pooling="average", pooling_width=1),
+        layer(input_shape=(1, -1)),
+        layer(ndim=3, input_shape=(1, -1, 1)),
+        Flatten(),
+        Flatten(center=True, scale=True),
+        CKNFeatureMap(layer(ndim=1)),
+        CKNFeatureMap(make_pipeline(layer(input_shape=(1, -1)), layer()), center=True, scale=True),
+    ],
+)
+def test_scikit_learn_checks(estimator, check):
+    check(estimator)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    images, target = load_digits(return_X_y=True)
+    return images[:400].reshape(-1, 8, 8).astype(np.float32), target[:400]
+
+
+def features(**parameters):
+    return CKNFeatureMap(make_pipeline(layer(16, **parameters), layer(24)), center=True, scale=True)
+
+
+def classifier(**parameters):
+    return make_pipeline(features(**parameters), RidgeClassifier(0.01))
+
+
+def test_cross_validation(digits):
+    assert cross_val_score(classifier(), *digits, cv=3).mean() > 0.8
+
+
+@pytest.mark.parametrize("flattened", [False, True])
+def test_grid_search_in_two_processes(digits, flattened):
+    X, y = digits
+    if flattened:
+        X, model = X.reshape(len(X), -1), classifier(input_shape=(8, 8))
+    else:
+        model = make_pipeline(layer(16), layer(24), Flatten(center=True, scale=True), RidgeClassifier(0.01))
+    prefix = "cknfeaturemap__network__cknlayer-1__" if flattened else "cknlayer-1__"
+    grid = {prefix + "patch_size": [2, 3], prefix + "pooling_width": [1, 2]}
+    scores = [GridSearchCV(model, grid, cv=3, n_jobs=n).fit(X, y).cv_results_["mean_test_score"] for n in (1, 2)]
+    assert_array_equal(*scores)
+    assert scores[0].max() > 0.8
+
+
+def test_feature_union(digits):
+    X, y = digits
+    union = FeatureUnion([("fine", features()), ("coarse", features(patch_size=5))])
+    assert make_pipeline(union, RidgeClassifier(0.01)).fit(X[:300], y[:300]).score(X[300:], y[300:]) > 0.8
+    assert len(union.fit(X).get_feature_names_out()) == union.transform(X).shape[1]
+
+
+def test_stacking_and_calibration(digits):
+    X, y = digits
+    stack = StackingClassifier([("fine", classifier()), ("coarse", classifier(patch_size=5))], LogisticRegression())
+    assert stack.fit(X[:300], y[:300]).score(X[300:], y[300:]) > 0.8
+    calibrated = CalibratedClassifierCV(classifier(), cv=3).fit(X[:300], y[:300])
+    assert calibrated.score(X[300:], y[300:]) > 0.8
+    np.testing.assert_allclose(calibrated.predict_proba(X[300:]).sum(axis=1), 1)
+
+
+def test_pipeline_with_memory(digits, tmp_path):
+    X, y = digits
+    steps = (layer(8), layer(12), Flatten(), RidgeClassifier(0.01))
+    remembered = make_pipeline(*steps, memory=str(tmp_path))
+    expected = make_pipeline(*steps).fit(X, y).predict(X)
+    for _ in range(2):  # computed, then read back
+        assert_array_equal(remembered.fit(X, y).predict(X), expected)
