@@ -138,7 +138,7 @@ class CKNFeatureMap(TransformerMixin, BaseEstimator):
         Returns
         -------
         features : ndarray of shape (n_samples, n_features)
-            float64 if `X` is, else float32.
+            Numbers in float64 if `X` is, else in float32.
         """
         check_is_fitted(self)
         layers = [layer for _, layer in self.network_.steps]
@@ -148,7 +148,7 @@ class CKNFeatureMap(TransformerMixin, BaseEstimator):
         return maps.write(signals, features, lambda block: encode.flatten(block, self.center, self.scale))
 
     def get_feature_names_out(self, input_features=None):
-        """Position and filter of every feature.
+        """Name the position and the filter of every feature.
 
         Parameters
         ----------

@@ -93,14 +93,15 @@ class Flatten(TransformerMixin, BaseEstimator):
         Returns
         -------
         features : ndarray of shape (n_samples, n_features)
-            float64 if `X` is, else float32. Without `center` and `scale` it shares memory with `X` where it can.
+            Numbers in float64 if `X` is, else in float32. Without `center` and `scale` they share memory with `X` where
+            they can.
         """
         check_is_fitted(self)
         maps = _validation.as_fitted_maps(self, X)
         return encode.flatten(maps.read(slice(None)), self.center, self.scale)
 
     def get_feature_names_out(self, input_features=None):
-        """Position and channel of every feature.
+        """Name the position and the channel of every feature.
 
         Parameters
         ----------

@@ -259,7 +259,7 @@ class CKNLayer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         Returns
         -------
         maps : ndarray of shape (n_samples, *pooled_space, n_filters)
-            float64 if `X` is, else float32.
+            Numbers in float64 if `X` is, else in float32.
         """
         check_is_fitted(self)
         signals = _validation.as_fitted_signals(self, X, self.ndim, self.input_shape)
@@ -267,7 +267,7 @@ class CKNLayer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         return EncodedSignals(signals, [self], effective_n_jobs(self.n_jobs)).read(slice(None))
 
     def get_feature_names_out(self, input_features=None):
-        """Names of the channels of the output maps: one per filter.
+        """Name the channels of the output maps, one per filter.
 
         Parameters
         ----------

@@ -1,11 +1,14 @@
+import atexit
 import os
+import shutil
 import tempfile
-
-# The suite compiles everything itself: what it tests is the code on disk, never an older compilation of it.
-os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp(prefix="sklearn_ckn_tests_")
 
 import numpy as np
 import pytest
+
+# The suite compiles everything itself: what it tests is the code on disk, never an older compilation of it.
+os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp(prefix="sklearn_ckn_tests_")
+atexit.register(shutil.rmtree, os.environ["NUMBA_CACHE_DIR"], ignore_errors=True)
 
 
 @pytest.fixture

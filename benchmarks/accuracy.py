@@ -1,0 +1,149 @@
+"""Test error of an unsupervised network and a linear classifier on real images, with seconds and memory.
+
+    python benchmarks/accuracy.py --data FOLDER --dataset mnist
+
+FOLDER holds ``mnist.npz``, ``fashion_mnist.npz`` or ``cifar10.npz`` with uint8 arrays X_train, y_train, X_test, y_test.
+The ridge penalty is chosen on a held-out part of the training images; the test images are looked at once, at the end.
+The architectures below were chosen on training images too. One JSON line is appended to ``--output``.
+"""
+
+import argparse
+import json
+import os
+import platform
+import resource
+import time
+import warnings
+from contextlib import contextmanager
+from pathlib import Path
+
+import numba
+import numpy as np
+import scipy
+import sklearn
+from scipy.linalg import LinAlgWarning
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import LabelBinarizer
+
+import sklearn_ckn
+from sklearn_ckn import CKNFeatureMap, CKNLayer
+
+GREY = {"patches": [3, 3], "pooling": [2, 4], "centering": [1, 0]}
+COLOUR = {"patches": [3, 3], "pooling": [2, 6], "centering": [1, 0]}
+ARCHITECTURES = {"mnist": GREY, "fashion_mnist": GREY, "cifar10": COLOUR}
+ALPHAS = [1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2]
+N_CHOICE = 30_000  # training images, a third of them held out, on which the penalty is chosen
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder with the npz files")
+    parser.add_argument("--dataset", choices=ARCHITECTURES, default="mnist")
+    parser.add_argument("--n-train", type=int, help="training images drawn at random; all by default")
+    parser.add_argument("--filters", type=int, nargs="+", default=[64, 256], help="filters of every layer")
+    parser.add_argument("--patches", type=int, nargs="+", help="patch size of every layer")
+    parser.add_argument("--pooling", type=int, nargs="+", help="pooling width of every layer")
+    parser.add_argument("--centering", type=int, nargs="+", help="1 where a layer centres its patches, else 0")
+    parser.add_argument("--sigma", type=float, default=0.6)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--n-jobs", type=int, default=2)
+    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "accuracy.jsonl")
+    options = parser.parse_args()
+    for name, values in ARCHITECTURES[options.dataset].items():
+        if getattr(options, name) is None:
+            setattr(options, name, values)
+    return options
+
+
+def build(options):
+    sizes = zip(options.filters, options.patches, options.pooling, options.centering, strict=True)
+    layers = [
+        CKNLayer(
+            n_filters,
+            patch_size=patch_size,
+            pooling_width=pooling_width,
+            patch_centering=bool(centering),
+            sigma=options.sigma,
+            random_state=options.seed,
+        )
+        for n_filters, patch_size, pooling_width, centering in sizes
+    ]
+    return CKNFeatureMap(make_pipeline(*layers), center=True, scale=True, n_jobs=options.n_jobs)
+
+
+def fit_classifier(features, target, alpha, copy=True):
+    """scikit-learn's RidgeClassifier, but for its copy of the features (it weights every sample, by 1)."""
+    indicators = LabelBinarizer(neg_label=-1).fit_transform(target).astype(features.dtype)
+    return Ridge(alpha=alpha, copy_X=copy).fit(features, indicators)
+
+
+def error_rate(classifier, features, target):
+    return float(np.mean(classifier.predict(features).argmax(axis=1) != target))
+
+
+def choose_alpha(features, target):
+    """The penalty with the lowest error on the last third of some training images."""
+    n_fit = 2 * len(features) // 3
+    errors = {}
+    for alpha in ALPHAS:
+        classifier = fit_classifier(features[:n_fit], target[:n_fit], alpha)
+        errors[alpha] = error_rate(classifier, features[n_fit:], target[n_fit:])
+    best = min(errors, key=errors.get)
+    return best, errors[best]
+
+
+def main():
+    options = parse_arguments()
+    warnings.simplefilter("ignore", LinAlgWarning)  # a penalty too small for float32: the held-out images judge it
+    load_average, start, seconds = os.getloadavg(), time.perf_counter(), {}
+
+    @contextmanager
+    def timed(stage):
+        begin = time.perf_counter()
+        yield
+        seconds[stage] = round(time.perf_counter() - begin, 1)
+        print(f"{stage:<10} {seconds[stage]:8.1f} s", flush=True)
+
+    with timed("load"), np.load(options.data / f"{options.dataset}.npz") as data:
+        X_train, y_train, X_test, y_test = (data[name] for name in ("X_train", "y_train", "X_test", "y_test"))
+        drawn = np.random.RandomState(options.seed).permutation(len(X_train))[: options.n_train]
+        X_train, y_train = X_train[drawn], y_train[drawn]
+    feature_map = build(options)
+    with timed("fit"):
+        feature_map.fit(X_train)
+    with timed("transform"):
+        features = feature_map.transform(X_train)
+    with timed("choose"):
+        alpha, held_out_error = choose_alpha(features[:N_CHOICE], y_train[:N_CHOICE])
+    with timed("classify"):
+        classifier = fit_classifier(features, y_train, alpha, copy=False)
+    n_features = features.shape[1]
+    del features
+    with timed("test"):
+        error = error_rate(classifier, feature_map.transform(X_test), y_test)
+
+    result = {
+        "dataset": options.dataset,
+        "n_train": len(X_train),
+        **{name: getattr(options, name) for name in ("filters", "patches", "pooling", "centering", "sigma", "seed")},
+        "n_features": n_features,
+        "alpha": alpha,
+        "held_out_error_percent": round(100 * held_out_error, 2),
+        "test_error_percent": round(100 * error, 2),
+        "seconds": seconds | {"total": round(time.perf_counter() - start, 1)},
+        "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "n_jobs": options.n_jobs,
+        "processors": os.cpu_count(),
+        "load_average_at_start": round(load_average[0], 2),
+        "versions": {module.__name__: module.__version__ for module in (sklearn_ckn, sklearn, np, scipy, numba)}
+        | {"python": platform.python_version()},
+    }
+    print(json.dumps(result, indent=1))
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    with options.output.open("a") as lines:
+        lines.write(json.dumps(result) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""The house as a whole: who imports whom, what is documented, and what the documents say."""
+
+import ast
+import doctest
+import importlib
+import pkgutil
+from pathlib import Path
+
+import pytest
+from numpydoc.validate import validate
+
+import sklearn_ckn
+
+PACKAGE = Path(sklearn_ckn.__file__).parent
+REPOSITORY = Path(__file__).parent.parent
+
+FLOORS = [  # every module imports from floors below its own only; this is the whole package
+    {"_core.machine"},
+    {"_core.kappa", "_core.patches", "_core.pooling", "_core.nystroem", "_core.kmeans"},
+    {"_core.encode"},
+    {"_core.blocks"},
+    {"_signals"},
+    {"_validation"},
+    {"_flatten", "_layer"},
+    {"_feature_map"},
+]
+LIBRARIES_OF_CORE = {"numpy", "scipy", "numba", "joblib", "threadpoolctl"}
+
+
+def imports_of(path):
+    """Modules of the package, and top-level names of others, that a file imports."""
+    own, others = set(), set()
+    package = path.relative_to(PACKAGE).parent.parts
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            others.update(alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            others.add(node.module.partition(".")[0])
+        elif isinstance(node, ast.ImportFrom):
+            base = [*package[: len(package) + 1 - node.level], *([node.module] if node.module else [])]
+            for alias in node.names:
+                deeper = PACKAGE.joinpath(*base, alias.name + ".py")
+                name = ".".join([*base, alias.name] if deeper.exists() else base)
+                if name:
+                    own.add(name)
+    return own, others
+
+
+def test_imports_run_downward():
+    floor = {module: level for level, modules in enumerate(FLOORS) for module in modules}
+    files = {path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py"}
+    assert {".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in files} == set(floor)
+    for path in files:
+        module = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+        own, others = imports_of(path)
+        assert all(floor[name] < floor[module] for name in own), f"{module} imports {own}"
+        if module.startswith("_core"):
+            assert not others - LIBRARIES_OF_CORE - set(__import__("sys").stdlib_module_names), f"{module}: {others}"
+
+
+def public_names():
+    for name in sklearn_ckn.__all__:
+        yield name
+        for method in ("fit", "transform", "get_feature_names_out"):
+            yield f"{name}.{method}"
+    yield "CKNLayer.set_output"
+
+
+@pytest.mark.parametrize("name", public_names())
+def test_docstrings_follow_numpydoc(name):
+    optional = {"ES01"} | ({"EX01", "SA01", "RT02"} if "." in name else set())  # RT02: returns are named, as in sklearn
+    errors = [text for code, text in validate(f"sklearn_ckn.{name}")["errors"] if code not in optional]
+    assert not errors
+
+
+def test_examples_in_docstrings():
+    n_examples = 0
+    for module in pkgutil.walk_packages(sklearn_ckn.__path__, "sklearn_ckn."):
+        result = doctest.testmod(importlib.import_module(module.name))
+        assert result.failed == 0
+        n_examples += result.attempted
+    assert n_examples > 10
+
+
+def test_readme():
+    result = doctest.testfile(str(REPOSITORY / "README.rst"), module_relative=False)
+    assert result.failed == 0 and result.attempted >= 10
+
+
+def test_readme_and_changelog_are_valid_rst():
+    core = pytest.importorskip("docutils.core")
+    for name in ("README.rst", "CHANGELOG.rst"):
+        core.publish_string((REPOSITORY / name).read_text(), settings_overrides={"halt_level": 2, "report_level": 2})
+
+
+@pytest.mark.parametrize("path", sorted((REPOSITORY / "examples").glob("plot_*.py")), ids=lambda path: path.stem)
+def test_examples_run(path, monkeypatch, capsys):
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    pyplot.switch_backend("Agg")
+    monkeypatch.setattr(pyplot, "show", lambda: None)
+    exec(compile(path.read_text(), str(path), "exec"), {"__name__": "__main__"})
+    assert pyplot.get_fignums() and capsys.readouterr().out
+    pyplot.close("all")
