@@ -356,13 +356,9 @@ class CKNLayer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
 
     def _sample(self, signals, settings, rng):
         """Directions of varying patches, (at most n_patches, d); of one constant patch where none varies."""
-        size, widths, c = settings.patch_size, settings.padding_widths, signals.shape[-1]
-        P = patches.sample(signals.read, len(signals), self.n_patches, size, widths, rng)
-        if len(P) == 0:
-            P = np.ones((1, P.shape[1]), dtype=P.dtype)
-        elif settings.patch_centering:
-            P = patches.center(P, c)
-        return patches.normalize(P)[1]
+        geometry = settings.patch_size, settings.padding_widths, settings.patch_centering
+        U = patches.sample(signals.read, len(signals), self.n_patches, *geometry, rng)
+        return U if len(U) else patches.normalize(np.ones((1, U.shape[1]), dtype=U.dtype))[1]
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -81,24 +81,40 @@ def test_extract_of_unequal_sizes(rng):
     )
 
 
-def test_sample_is_uniform_without_repetition_and_without_constants():
-    """Every varying patch of numbered signals is drawn, once; the constant half of each signal never is."""
-    X = np.concatenate([np.zeros((40, 6, 1)), np.arange(1.0, 241).reshape(40, 6, 1)], axis=1)
-    widths = ((0, 0),)
-    P = patches.sample(lambda rows: X[rows], 40, 10_000, (2,), widths, np.random.RandomState(0))
-    expected = [patch for x in X for patch in naive.patches(x, (2,), "valid") if patch[0] != patch[1]]
-    assert sorted(map(tuple, P)) == sorted(map(tuple, expected))
+def test_sample_draws_every_varying_patch_once_and_no_constant_one(rng):
+    """Signals of random values after zeros: with enough draws, all patches but the constant ones come, each once."""
+    X = np.concatenate([np.zeros((40, 6, 1)), rng.rand(40, 6, 1) + 0.1], axis=1)
+    U = patches.sample(lambda rows: X[rows], 40, 10_000, (2,), ((0, 0),), False, rng)
+    varying = [patch for x in X for patch in naive.patches(x, (2,), "valid") if patch[0] != patch[1]]
+    expected = [patch / np.linalg.norm(patch) for patch in varying]
+    assert_allclose(sorted(map(tuple, U)), sorted(map(tuple, expected)), rtol=1e-14)
 
 
-def test_sample_reads_only_as_many_signals_as_it_needs_and_not_the_first():
+def test_sample_is_uniform_over_signals_and_positions(rng):
+    """Each of 100 x 20 patches of one position is drawn 40 times in 1000 samples of 80, on the average."""
+    X = np.stack(np.divmod(np.arange(2000.0), 20) + (np.ones(2000),), axis=-1).reshape(100, 20, 3)
+    counts = np.zeros((100, 20))
+    for _ in range(1000):
+        U = patches.sample(lambda rows: X[rows], 100, 80, (1,), ((0, 0),), False, rng)
+        signal, position = (U[:, :2] / U[:, 2:]).round().astype(int).T
+        assert len(set(zip(signal, position))) == 80
+        np.add.at(counts, (signal, position), 1)
+    for mean_counts, n in ((counts.mean(axis=0), 100), (counts.mean(axis=1), 20)):
+        # the five signals of a sample give 16 patches each: the variance of a signal's count is 16 times a patch's
+        assert np.abs(mean_counts - 40).max() < 4.5 * np.sqrt(40 / n * (1 if n == 100 else 16))
+
+
+def test_sample_reads_only_as_many_signals_as_it_needs_and_not_the_first(rng):
     read = []
 
     def reader(rows):
         read.extend(rows)
-        return np.random.RandomState(0).randn(len(rows), 8, 8, 1)
+        return rng.randn(len(rows), 8, 8, 1)
 
-    P = patches.sample(reader, 5000, 640, (3, 3), ((1, 1), (1, 1)), np.random.RandomState(0))
-    assert P.shape == (640, 9)
+    U = patches.sample(reader, 5000, 640, (3, 3), ((1, 1), (1, 1)), True, rng)
+    assert U.shape == (640, 9)
+    assert_allclose(np.linalg.norm(U, axis=1), 1)
+    assert_allclose(U.mean(axis=1), 0, atol=1e-15)  # centred
     assert len(read) == len(set(read)) == 64  # 16 patches from each, 32 signals at a time
     assert max(read) > 4000
 

@@ -87,7 +87,7 @@ def encode_block(X, Z, A, layer):  # (n, *space, c), (m, d), (m, m) -> (n, *pool
     padded = patches.pad(X, layer.padding_widths)
     at = patches.lines(padded, layer.patch_size)
     memory = padded.ravel()
-    lines_per_tile = max(1, TILE_BYTES // ((d + m) * X.itemsize * at.length))
+    lines_per_tile = min(len(at.starts), max(1, TILE_BYTES // ((d + m) * X.itemsize * at.length)))
     patch_rows = np.empty((lines_per_tile * at.length, d), dtype=X.dtype)
     products = np.empty((lines_per_tile * at.length, m), dtype=X.dtype)
     for tile in slices(len(at.starts), lines_per_tile):

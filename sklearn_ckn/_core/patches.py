@@ -54,7 +54,7 @@ def lines(X, size):  # X (n, *padded_space, c)
 
 def _grid(counts, strides):
     """All sums of ``i_a * strides[a]`` with ``i_a < counts[a]``, the last axis fastest."""
-    axes = [np.arange(count) * stride for count, stride in zip(counts, strides)]
+    axes = [np.arange(count, dtype=np.int64) * stride for count, stride in zip(counts, strides)]
     return reduce(np.add.outer, axes, np.zeros((), dtype=np.int64)).ravel()
 
 
@@ -99,11 +99,25 @@ def varies(P, c):  # (k, d) -> (k,)
     return variation > 8 * np.finfo(P.dtype).eps * reference
 
 
-def sample(read, n_signals, n_patches, size, widths, rng):
-    """Draw patches uniformly over all signals and positions, without repetition, and drop the constant ones.
+def draw(X, size, widths, per_signal, rng):  # (n, *space, c) -> (n * per_signal, d)
+    """``per_signal`` patches of every signal (all, if there are fewer), uniformly over its positions, none twice."""
+    padded = pad(X, widths)
+    at, starts = lines(padded, size), []
+    for line_starts in at.starts.reshape(len(X), -1):
+        n_patches = len(line_starts) * at.length
+        line, i = divmod(rng.choice(n_patches, min(per_signal, n_patches), replace=False), at.length)
+        starts.append(line_starts[line] + i * at.step)
+    starts = np.concatenate(starts)
+    P = np.empty((len(starts), len(at.runs) * at.run), dtype=X.dtype)
+    gather(padded.ravel(), starts, at.runs, at.run, at.step, P)
+    return P
 
-    Signals are visited in random order, a few positions each, until ``n_patches`` varying patches are found or no
-    signal is left, so that no more signals are read than the patches need.
+
+def sample(read, n_signals, n_patches, size, widths, centering, rng):
+    """Directions of patches drawn uniformly over all signals and positions, none twice, constant ones dropped.
+
+    Signals are visited in random order, a few patches each, until ``n_patches`` varying ones are found or no signal is
+    left: no more signals are read than the patches need.
 
     Parameters
     ----------
@@ -112,22 +126,19 @@ def sample(read, n_signals, n_patches, size, widths, rng):
 
     Returns
     -------
-    P : ndarray of shape (at most n_patches, d)
+    U : ndarray of shape (at most n_patches, d)
     """
-    order, found, n_found = rng.permutation(n_signals), [], 0
-    per_signal = max(PATCHES_PER_SIGNAL, -(-n_patches // n_signals))
+    rng = np.random.default_rng(rng.randint(2**31 - 1))  # draws without repetition in no more time than it has draws
+    order, per_signal = rng.permutation(n_signals), max(PATCHES_PER_SIGNAL, -(-n_patches // n_signals))
+    U, found = None, 0
     for start in range(0, n_signals, SIGNALS_PER_DRAW):
         X = read(order[start : start + SIGNALS_PER_DRAW])
-        padded = pad(X, widths)
-        at = lines(padded, size)
-        starts = np.add.outer(at.starts, np.arange(at.length) * at.step).reshape(len(X), -1)  # every patch by itself
-        drawn = rng.random_sample(starts.shape).argsort(axis=1)[:, :per_signal]
-        starts = np.take_along_axis(starts, drawn, axis=1).ravel()
-        P = np.empty((len(starts), len(at.runs) * at.run), dtype=X.dtype)
-        gather(padded.ravel(), starts, at.runs, at.run, at.step, P)
-        P = P[varies(P, X.shape[-1])]
-        found.append(P)
-        n_found += len(P)
-        if n_found >= n_patches:
+        P = draw(X, size, widths, per_signal, rng)
+        if U is None:
+            U = np.empty((n_patches, P.shape[1]), dtype=P.dtype)
+        P = P[varies(P, X.shape[-1])][: n_patches - found]
+        U[found : found + len(P)] = normalize(center(P, X.shape[-1]) if centering else P)[1]
+        found += len(P)
+        if found == n_patches:
             break
-    return np.concatenate(found)[:n_patches]
+    return U[:found]
