@@ -283,12 +283,25 @@ def test_blocks_equal_encode_in_any_shape(data):
     assert np.linalg.norm(got - expected) <= tolerance * np.linalg.norm(expected)
 
 
-def test_blocks_equal_encode_when_a_signal_takes_many_tiles(rng, monkeypatch):
-    layer, X = layer_settings(2), rng.randn(2, 9, 8, 2)
-    Z = unit_rows(rng, 6, 18)
+@pytest.mark.parametrize("tile_bytes", [1, 2000, 9000])  # tiles of one patch, of pieces of a line, of some lines
+@pytest.mark.parametrize("case", CASES[:3], ids=str)
+def test_blocks_equal_encode_when_a_signal_takes_many_tiles(tile_bytes, case, rng, monkeypatch):
+    layer, X = layer_settings(2, **case), rng.randn(2, 9, 31, 2)
+    Z = unit_rows(rng, 6, math.prod(layer.patch_size) * 2)
     A = encode.whitening(Z, layer)
-    monkeypatch.setattr(blocks, "TILE_BYTES", 1)
-    assert_allclose(blocks.encode_block(X, Z, A, layer), encode.encode(X, Z, A, layer), rtol=1e-12)
+    expected = encode.encode(X, Z, A, layer)
+    monkeypatch.setattr(blocks, "TILE_BYTES", tile_bytes)
+    assert_allclose(blocks.encode_block(X, Z, A, layer), expected, rtol=1e-11, atol=1e-11)
+
+
+def test_tiles_cover_every_patch_once_and_stay_small():
+    for n_lines, length, row_bytes in [(1, 10**6, 2000), (896, 28, 400), (7, 300, 4000), (5, 3, 2**22)]:
+        covered = 0
+        for lines, columns in blocks.cut_tiles(n_lines, length, row_bytes):
+            size = (lines.stop - lines.start) * (columns.stop - columns.start)
+            assert size == 1 or size * row_bytes <= blocks.TILE_BYTES
+            covered += size
+        assert covered == n_lines * length
 
 
 @pytest.mark.parametrize("kernel", ["exponential", "arccos1", "polynomial"])

@@ -1,7 +1,8 @@
 """`encode`, tile by tile: what it says of all patches at once is done for a few lines of the map in the cache.
 
-A tile is some lines of patches: they are gathered, multiplied by the filters, and then norm, kappa and pooling are one
-pass over the products, which adds them to the pooled map; the map before pooling never exists.
+A tile is some lines of patches, or a piece of a long line: the patches are gathered and multiplied by the filters; then
+norm, kappa and pooling are one pass over the products, which adds them to the pooled map. The map before pooling never
+exists.
 """
 
 from math import prod
@@ -35,7 +36,7 @@ class Network(NamedTuple):
 
 
 @compiled
-def add_pooled(T, r, kernel, first, line_taps, column_taps, Q):
+def add_pooled(T, r, kernel, first_line, line_taps, first_column, column_taps, Q):
     """Norm, kappa and pooling of one tile in one pass.
 
     Along a line, ``r kappa(T / r)`` is pooled as it is computed; the pooled line is then added, with the weights of
@@ -43,41 +44,53 @@ def add_pooled(T, r, kernel, first, line_taps, column_taps, Q):
 
     Parameters
     ----------
-    T : ndarray of shape (n_lines * length, m), products of patches and filters
-    r : ndarray of shape (n_lines * length,), patch norms
+    T : ndarray of shape (n_lines, length, m), products of patches and filters
+    r : ndarray of shape (n_lines, length), patch norms
     kernel : record of `kappa`
-    first : int, the number of the tile's first line in the block
+    first_line, first_column : ints, where the tile begins among the block's lines and in each of them
     line_taps, column_taps : tuples of `pooling.taps`, of all axes but the last and of the last
     Q : ndarray of shape (n, pooled_lines, pooled_length, m), out
     """
     line_pointers, line_outputs, line_weights = line_taps
     pointers, outputs, weights = column_taps
-    lines_per_signal, length, m = len(line_pointers) - 1, len(pointers) - 1, T.shape[1]
-    pooled = np.empty((Q.shape[2], m), T.dtype)
+    n_lines, length, m = T.shape
+    reached = outputs[pointers[first_column] : pointers[first_column + length]]
+    if len(reached) == 0:
+        return
+    begin, end = reached.min(), reached.max() + 1
+    pooled = np.empty((end - begin, m), T.dtype)
     row = np.empty(m, T.dtype)
-    for line in range(len(r) // length):
+    for line in range(n_lines):
         pooled[:] = 0
         for i in range(length):
-            u = line * length + i
-            if r[u] > 0:
-                inverse = 1 / r[u]
+            norm = r[line, i]
+            if norm > 0:
+                inverse = 1 / norm
                 for j in range(m):
-                    row[j] = r[u] * kappa(kernel, min(max(T[u, j] * inverse, -1.0), 1.0))
-                for t in range(pointers[i], pointers[i + 1]):
-                    target = pooled[outputs[t]]
+                    row[j] = norm * kappa(kernel, min(max(T[line, i, j] * inverse, -1.0), 1.0))
+                for t in range(pointers[first_column + i], pointers[first_column + i + 1]):
+                    target = pooled[outputs[t] - begin]
                     for j in range(m):
                         target[j] += weights[t] * row[j]
-        signal, at = divmod(first + line, lines_per_signal)
+        signal, at = divmod(first_line + line, len(line_pointers) - 1)
         for t in range(line_pointers[at], line_pointers[at + 1]):
-            for i in range(Q.shape[2]):
-                target = Q[signal, line_outputs[t], i]
+            for i in range(end - begin):
+                target = Q[signal, line_outputs[t], begin + i]
                 for j in range(m):
                     target[j] += line_weights[t] * pooled[i, j]
 
 
+def cut_tiles(n_lines, length, row_bytes):
+    """Tiles of about `TILE_BYTES`, as pairs of slices of lines and of columns; lines are cut only if they are long."""
+    n_pieces = -(-length // max(1, TILE_BYTES // row_bytes))
+    columns = slices(length, -(-length // n_pieces))
+    lines_per_tile = min(n_lines, max(1, TILE_BYTES // (length * row_bytes)))
+    return [(lines, piece) for lines in slices(n_lines, lines_per_tile) for piece in columns]
+
+
 def encode_block(X, Z, A, layer):  # (n, *space, c), (m, d), (m, m) -> (n, *pooled, m)
     """`encode.encode` for a block of signals."""
-    (n, *space, c), m, d = X.shape, *Z.shape
+    (n, *space, c), (m, d) = X.shape, Z.shape
     positions, width, stride = layer.patch_positions(space), layer.pooling_width, layer.subsampling
     line_taps = pooling.taps(layer.pooling, positions[:-1], width[:-1], stride[:-1], X.dtype)
     column_taps = pooling.taps(layer.pooling, positions[-1:], width[-1:], stride[-1:], X.dtype)
@@ -85,20 +98,19 @@ def encode_block(X, Z, A, layer):  # (n, *space, c), (m, d), (m, m) -> (n, *pool
     Q = np.zeros((n, prod(pooled_lines), pooled_length, m), dtype=X.dtype)
 
     padded = patches.pad(X, layer.padding_widths)
-    at = patches.lines(padded, layer.patch_size)
-    memory = padded.ravel()
-    lines_per_tile = min(len(at.starts), max(1, TILE_BYTES // ((d + m) * X.itemsize * at.length)))
-    patch_rows = np.empty((lines_per_tile * at.length, d), dtype=X.dtype)
-    products = np.empty((lines_per_tile * at.length, m), dtype=X.dtype)
-    for tile in slices(len(at.starts), lines_per_tile):
-        n_rows = (tile.stop - tile.start) * at.length
-        P, T = patch_rows[:n_rows], products[:n_rows]
-        patches.gather(memory, at.starts[tile], at.runs, at.run, at.step, P)
+    at, memory = patches.lines(padded, layer.patch_size), padded.ravel()
+    tiles = cut_tiles(len(at.starts), at.length, (d + m) * X.itemsize)
+    largest = max((lines.stop - lines.start) * (columns.stop - columns.start) for lines, columns in tiles)
+    patch_rows, products = np.empty((largest, d), dtype=X.dtype), np.empty((largest, m), dtype=X.dtype)
+    for lines, columns in tiles:
+        shape = lines.stop - lines.start, columns.stop - columns.start
+        P, T = patch_rows[: prod(shape)], products[: prod(shape)]
+        patches.gather(memory, at.starts[lines] + columns.start * at.step, at.runs, at.run, at.step, P)
         if layer.patch_centering:
             P = patches.center(P, c)
-        r = np.sqrt(np.einsum("ij,ij->i", P, P))
+        r = np.sqrt(np.einsum("ij,ij->i", P, P)).reshape(shape)
         np.matmul(P, Z.T, out=T)
-        add_pooled(T, r, layer.kernel, tile.start, line_taps, column_taps, Q)
+        add_pooled(T.reshape(*shape, m), r, layer.kernel, lines.start, line_taps, columns.start, column_taps, Q)
     return (Q.reshape(-1, m) @ A).reshape(n, *pooled_lines, pooled_length, m)
 
 
