@@ -1,6 +1,7 @@
 """The pieces of `_core` against their naive twins, for one, two and three space axes."""
 
 import math
+import threading
 
 import naive
 import numpy as np
@@ -119,12 +120,22 @@ def test_sample_reads_only_as_many_signals_as_it_needs_and_not_the_first(rng):
     assert max(read) > 4000
 
 
-def test_varies_by_more_than_rounding(rng):
-    constant = np.full((1, 9), 0.1, dtype=np.float32) * rng.rand(50, 1).astype(np.float32)
-    assert not patches.varies(constant, 1).any()
-    assert not patches.varies(np.tile(rng.randn(50, 3), (1, 4)), 3).any()  # constant colour
-    assert patches.varies(constant + np.eye(1, 9, dtype=np.float32) * 1e-3, 1).all()
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_constant_patches_are_zero_after_centring_and_faint_ones_are_not(dtype, rng):
+    eps = np.finfo(dtype).eps
+    for n_positions, c in ((9, 1), (25, 1), (27, 3)):
+        constant = np.tile(rng.rand(500, c).astype(dtype), n_positions)
+        assert not patches.center(constant, c).any()
+        assert not patches.varies(constant, c).any()
+        faint = constant * (1 + 1000 * eps * rng.rand(*constant.shape).astype(dtype))
+        assert patches.center(faint, c).any(axis=1).all()
+        assert patches.varies(faint, c).all()
     assert_array_equal(patches.varies(np.array([[0.0, 0.0], [1.0, 1.0]]), 2), [False, True])  # one position
+
+
+def test_sample_takes_no_more_memory_than_there_are_patches(rng):
+    X = rng.rand(3, 5, 1)
+    assert patches.sample(lambda rows: X[rows], 3, 10**12, (2,), ((0, 0),), False, rng).shape == (12, 2)
 
 
 @pytest.mark.parametrize("kind", ["gaussian", "average"])
@@ -161,6 +172,10 @@ def test_inverse_sqrt(rng):
     A = nystroem.inverse_sqrt(K, reg)
     assert_allclose(A @ (K + reg * np.eye(20)) @ A, np.eye(20), atol=1e-12)
     assert_allclose(A, A.T, atol=1e-13)
+
+
+def test_inverse_sqrt_takes_negative_eigenvalues_as_rounding():
+    assert_allclose(nystroem.inverse_sqrt(np.diag([1.0, -1e-3]), 1e-4), np.diag([1.0001**-0.5, 100]), rtol=1e-12)
 
 
 def unit_rows(rng, n, d, dtype=np.float64):
@@ -319,6 +334,11 @@ def test_all_patches_as_filters_give_the_exact_kernel(space, kernel, kind, strid
     assert_allclose(maps @ maps.T, exact, rtol=1e-8)
 
 
+def test_whitening_is_in_double_precision_for_single_precision_filters(rng):
+    layer, Z = layer_settings(2), unit_rows(rng, 30, 18, np.float32)
+    assert_allclose(encode.whitening(Z, layer), encode.whitening(Z.astype(float), layer), rtol=1e-13)
+
+
 def test_flatten(rng):
     X = rng.randn(3, 4, 2)
     X[1] = 0
@@ -344,6 +364,11 @@ def test_single_threaded_blas_is_restored_after_overlap_and_error():
     with pytest.raises(ZeroDivisionError):
         machine.over_blocks(lambda block: 1 / 0, [slice(0, 1)] * 3, n_threads=2)
     assert threads() == before
+
+
+def test_blocks_run_at_the_same_time():
+    barrier = threading.Barrier(2, timeout=20)  # passed only by two threads together
+    machine.over_blocks(lambda block: barrier.wait(), machine.slices(6, 1), n_threads=2)
 
 
 def test_blocks_keep_their_order_and_their_memory():

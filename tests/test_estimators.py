@@ -119,6 +119,25 @@ def test_same_bits_for_any_n_jobs(ndim, dtype):
         assert_array_equal(one.transform(X), CKNFeatureMap(network(ndim)).fit(X).transform(X))
 
 
+def test_n_jobs_are_threads_that_run_at_the_same_time_in_fit_and_transform(monkeypatch):
+    import threading
+
+    from sklearn_ckn._core import blocks
+
+    X, feature_map = signals(2, n=32), CKNFeatureMap(make_pipeline(layer(), layer()), n_jobs=2).fit(signals(2))
+    sizes, barrier, encode = [], threading.Barrier(2, timeout=20), blocks.encode_network
+
+    def watched(maps, net):
+        barrier.wait()  # passed only by two threads together; 8 blocks of 4 signals, in fit as in transform
+        sizes.append(len(maps))
+        return encode(maps, net)
+
+    monkeypatch.setattr(blocks, "encode_network", watched)
+    feature_map.transform(X)
+    feature_map.fit(X)
+    assert sizes == [4] * 16
+
+
 @every_case
 def test_order_of_rows_only_permutes(ndim, dtype):
     X, order = signals(ndim, dtype), np.random.RandomState(1).permutation(24)
@@ -281,6 +300,29 @@ def test_homogeneity():
     X = signals(2)
     fitted = CKNFeatureMap(network(2)).fit(X)
     assert_allclose(fitted.transform(4 * X), 4 * fitted.transform(X), rtol=1e-9)
+
+
+def test_constant_images_have_no_features_after_centring():
+    X = signals(2)
+    X[:4] = np.random.RandomState(1).rand(4, 1, 1, 2)
+    for dtype in ("float32", "float64"):
+        net = make_pipeline(layer(patch_centering=True, padding="valid"), layer())
+        features = CKNFeatureMap(net, center=True, scale=True).fit_transform(X.astype(dtype))
+        assert not features[:4].any() and features[4:].any(axis=1).all()
+
+
+def test_sigma_auto_is_the_sigma_of_the_transform():
+    X = signals(2)
+    fitted = layer(sigma="auto").fit(X)
+    fixed = layer(sigma=fitted.sigma_, init=fitted.filters_).fit(X)
+    assert relative_error(fitted.transform(X), fixed.transform(X)) < 1e-12
+    assert relative_error(fitted.transform(X), layer(sigma=0.1, init=fitted.filters_).fit_transform(X)) > 0.01
+
+
+def test_random_state_decides_the_filters():
+    one, same, other = (layer(random_state=seed).fit(signals(2)).filters_ for seed in (0, 0, 1))
+    assert_array_equal(one, same)
+    assert not np.array_equal(one, other)
 
 
 def test_centred_patches_ignore_a_constant():

@@ -16,6 +16,8 @@ from .machine import compiled
 
 PATCHES_PER_SIGNAL = 16  # drawn from one signal while there are enough signals: neighbours tell little new
 SIGNALS_PER_DRAW = 32
+ROUNDING = 8  # units in the last place that centring may leave of a constant patch
+ROUNDING_OF_A_LAYER = 100  # and that a layer may add to a constant map: its whitening multiplies errors
 
 
 def padding_widths(size, padding):
@@ -81,22 +83,27 @@ def extract(X, size, widths):  # (n, *space, c) -> (n, *positions, d)
 
 
 def center(P, c):  # (..., d) -> (..., d)
-    """Subtract from each patch its mean over positions, channel by channel."""
+    """Subtract from each patch its mean over positions, channel by channel; what is left of a constant one is 0."""
     by_position = P.reshape(*P.shape[:-1], -1, c)
-    return (by_position - by_position.mean(axis=-2, keepdims=True)).reshape(P.shape)
+    centered = (by_position - by_position.mean(axis=-2, keepdims=True)).reshape(P.shape)
+    return np.where(_exceeds_rounding(centered, P, ROUNDING), centered, 0)
+
+
+def varies(P, c):  # (k, d) -> (k,)
+    """Whether a patch differs from a constant (one of a single position: from zero) by more than a layer's rounding."""
+    centered = center(P, c) if P.shape[-1] > c else P
+    return _exceeds_rounding(centered, P, ROUNDING_OF_A_LAYER)[..., 0]
+
+
+def _exceeds_rounding(difference, P, n_units):  # -> (..., 1)
+    smallest = n_units * np.finfo(P.dtype).eps * np.linalg.norm(P, axis=-1, keepdims=True)
+    return np.linalg.norm(difference, axis=-1, keepdims=True) > smallest
 
 
 def normalize(P):  # (..., d) -> (..., 1), (..., d)
     """Norms ``r`` and directions ``U = P / r``; the zero patch has norm 0 and direction 0."""
     r = np.linalg.norm(P, axis=-1, keepdims=True)
     return r, P / np.where(r > 0, r, 1)
-
-
-def varies(P, c):  # (k, d) -> (k,)
-    """Whether a patch differs from a constant (one of a single position: from zero) by more than rounding."""
-    reference = np.linalg.norm(P, axis=-1)
-    variation = np.linalg.norm(center(P, c), axis=-1) if P.shape[-1] > c else reference
-    return variation > 8 * np.finfo(P.dtype).eps * reference
 
 
 def draw(X, size, widths, per_signal, rng):  # (n, *space, c) -> (n * per_signal, d)
@@ -134,7 +141,8 @@ def sample(read, n_signals, n_patches, size, widths, centering, rng):
     for start in range(0, n_signals, SIGNALS_PER_DRAW):
         X = read(order[start : start + SIGNALS_PER_DRAW])
         P = draw(X, size, widths, per_signal, rng)
-        if U is None:
+        if U is None:  # at most: all patches of signals like these
+            n_patches = min(n_patches, len(P) // len(X) * n_signals)
             U = np.empty((n_patches, P.shape[1]), dtype=P.dtype)
         P = P[varies(P, X.shape[-1])][: n_patches - found]
         U[found : found + len(P)] = normalize(center(P, X.shape[-1]) if centering else P)[1]
