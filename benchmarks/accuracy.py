@@ -17,6 +17,7 @@ import warnings
 from contextlib import contextmanager
 from pathlib import Path
 
+import llvmlite.binding
 import numba
 import numpy as np
 import scipy
@@ -134,7 +135,8 @@ def main():
         "seconds": seconds | {"total": round(time.perf_counter() - start, 1)},
         "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
         "n_jobs": options.n_jobs,
-        "processors": os.cpu_count(),
+        "processor": llvmlite.binding.get_host_cpu_name(),
+        "n_processors": os.cpu_count(),
         "load_average_at_start": round(load_average[0], 2),
         "versions": {module.__name__: module.__version__ for module in (sklearn_ckn, sklearn, np, scipy, numba)}
         | {"python": platform.python_version()},

@@ -211,6 +211,12 @@ def test_kmeans_gives_an_empty_cluster_the_worst_matched_row():
     assert_array_equal(kmeans.update(U, labels, cosines, Z)[1], [0, -1])
 
 
+def test_kmeans_averages_in_double_precision(rng):
+    u = unit_rows(rng, 1, 3).astype(np.float32)
+    U, labels = np.repeat(u, 300_000, axis=0), np.zeros(300_000, dtype=np.int64)
+    assert_allclose(kmeans.update(U, labels, np.ones(len(U)), u), u, rtol=2e-7)  # sums in float32 lose 1e-4 and more
+
+
 def test_distinct_rows(rng):
     few = unit_rows(rng, 3, 5, np.float32)
     U = np.concatenate([few] * 40)
