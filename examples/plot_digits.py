@@ -83,5 +83,5 @@ right.suptitle(f"filters of the first layer, {filters.shape[1]} x {filters.shape
 limit = np.abs(filters).max()
 for ax, patch in zip(right.subplots(4, 8).flat, filters):
     ax.imshow(patch, cmap="gray", vmin=-limit, vmax=limit)
-    ax.set_axis_off()
+    ax.set(xticks=[], yticks=[])
 plt.show()
