@@ -1,5 +1,6 @@
 """A whole network as one transformer, streamed: signals -> features."""
 
+from contextlib import contextmanager
 from math import prod
 from numbers import Integral
 
@@ -113,12 +114,13 @@ class CKNFeatureMap(TransformerMixin, BaseEstimator):
         self._validate_params()
         steps = [(name, clone(layer)) for name, layer in _layers_of(self.network)]
         layers = [layer for _, layer in steps]
-        _check_architecture(layers)
+        _check_architecture(steps)
         signals = _validation.as_signals(self, X, layers[0].ndim, layers[0].input_shape)
         n_threads = effective_n_jobs(self.n_jobs)
         maps = signals
-        for k, layer in enumerate(layers):
-            vars(layer).update(layer._learn(maps, n_threads))
+        for k, (name, layer) in enumerate(steps):
+            with _in_step(name):
+                vars(layer).update(layer._learn(maps, n_threads))
             maps = EncodedSignals(signals, layers[: k + 1], n_threads)
         _validation.record_feature_names(self, X)
         self.network_ = Pipeline(steps)
@@ -184,13 +186,25 @@ def _layers_of(network):
     return steps
 
 
-def _check_architecture(layers):
+@contextmanager
+def _in_step(name):
+    """An error tells in which step of the network it arose."""
+    try:
+        yield
+    except ValueError as error:
+        error.add_note(f"This is step {name!r} of network.")
+        raise
+
+
+def _check_architecture(steps):
     """A network has layers, of one kind of space, and only the first reads the signals themselves."""
+    layers = [layer for _, layer in steps]
     if not layers:
         raise ValueError("network must have at least one CKNLayer; all of its steps are None or 'passthrough'.")
     if len({layer.ndim for layer in layers}) > 1:
         raise ValueError(f"The layers of network must share ndim; got {[layer.ndim for layer in layers]}.")
     if any(layer.input_shape is not None for layer in layers[1:]):
         raise ValueError("Only the first layer of network reads X: the others must have input_shape=None.")
-    for layer in layers:
-        layer._validate_params()
+    for name, layer in steps:
+        with _in_step(name):
+            layer._validate_params()

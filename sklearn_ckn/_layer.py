@@ -19,15 +19,17 @@ from ._signals import EncodedSignals
 class CKNLayer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
     r"""One layer of a convolutional kernel network: a transformer from maps to maps.
 
-    At every position u of a map x the patch z is mapped by a homogeneous dot-product kernel, projected on the filters
-    (Nyström), and the result is pooled::
+    In words: a channel of the output tells how much the neighbourhood of a position resembles one filter, smoothed over
+    space. In mathematics: at every position u of a map x the patch z is mapped by a homogeneous dot-product kernel,
+    projected on the filters (Nyström) [1]_, and the result is pooled::
 
         K(z, z') = |z| |z'| kappa(<z, z'> / (|z| |z'|))
         psi(z)   = |z| (kappa(Z Z^T) + reg I)^(-1/2) kappa(Z z / |z|)
         y(v)     = sum_u h(u - v) psi(patch of x at u)
 
     with Z = `filters_` (unit rows), h = the weights of `pooling`. `fit` learns Z without labels: spherical k-means on
-    patches drawn uniformly from all signals, constant ones left out.
+    patches drawn uniformly from all signals, constant ones left out. A signal twice as large has an output twice as
+    large.
 
     Parameters
     ----------
@@ -38,18 +40,19 @@ class CKNLayer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         Positions of a patch (receptive field) along each space axis.
 
     pooling_width : int or tuple of ndim ints, default=2
-        Positions over which pooling smooths: the scale of the invariance. 1: no smoothing.
+        Scale of the pooling's weights in positions, and of the invariance. 1: no smoothing.
 
     subsampling : int, tuple of ndim ints or None, default=None
         Positions from one pooled position to the next. None: `pooling_width`.
 
     pooling : {"gaussian", "average"}, default="gaussian"
-        `"gaussian"`: weights ``exp(-(d / pooling_width)^2)`` for ``|d| <= pooling_width``, divided by their sum,
-        around the positions 0, `subsampling`, ...; zeros outside the map. `"average"`: the mean of `pooling_width`
-        positions, full windows only.
+        `"gaussian"`: weights ``exp(-(d / pooling_width)^2)`` for ``|d| <= pooling_width`` (of width 1: for ``d = 0``
+        only), divided by their sum, around the positions 0, `subsampling`, ...; zeros outside the map. `"average"`: the
+        mean of `pooling_width` positions, full windows only.
 
     padding : {"same", "valid"}, default="same"
-        `"same"`: zeros around the map, as many patches as positions. `"valid"`: only patches that lie inside.
+        `"same"`: zeros around the map, as many patches as positions; a patch of even size reaches one position further
+        after its centre than before. `"valid"`: only patches that lie inside.
 
     patch_centering : bool, default=False
         Subtract from each patch its mean over positions, channel by channel.
@@ -129,8 +132,9 @@ class CKNLayer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
     Raises
     ------
     ValueError
-        In `fit` and `transform`: `X` has other axes or channels than expected, is empty or not finite; a patch or an
-        averaging window does not fit in the signals; a parameter is out of its range.
+        In `fit` and `transform`: `X` has other axes or channels than expected, is empty, not finite or so large that
+        its squares are not; the signals are smaller than a patch with ``padding="valid"``, or the map than an averaging
+        window; a parameter is out of its range.
 
     Warns
     -----
@@ -285,6 +289,8 @@ class CKNLayer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
     def set_output(self, *, transform=None):
         """Do nothing: maps have several axes and stay arrays, whatever container the steps after them give.
 
+        Arrays have no index: a table that a Pipeline of layers gives is numbered anew, one of `CKNFeatureMap` is not.
+
         Parameters
         ----------
         transform : {"default", "pandas", "polars"}, default=None
@@ -310,7 +316,10 @@ class CKNLayer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
             Z = patches.normalize(Z)[1]
             U = self._sample(signals, settings, rng) if self.sigma == "auto" else None
         if len(Z) < self.n_filters:
-            warnings.warn(f"Only {len(Z)} distinct patches for n_filters={self.n_filters}: so many filters are kept.")
+            warnings.warn(
+                f"n_filters={self.n_filters}, but only {len(Z)} distinct patches were found: the layer keeps {len(Z)} "
+                f"filters."
+            )
         sigma = encode.typical_sigma(U, rng) if self.sigma == "auto" else float(self.sigma)
         settings = settings._replace(kernel=self._read_kernel(sigma))
         return {

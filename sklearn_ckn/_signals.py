@@ -6,6 +6,11 @@ from sklearn import get_config
 from ._core import blocks
 
 
+def computing_dtype(dtype):
+    """float64 for float64 (and longer), float32 for everything else."""
+    return np.dtype(np.float64 if dtype.kind == "f" and dtype.itemsize > 4 else np.float32)
+
+
 class Signals:
     """An array of signals, read as contiguous maps ``(n, *space, n_channels)`` of a float dtype.
 
@@ -14,7 +19,7 @@ class Signals:
 
     def __init__(self, array, shape):
         self.array, self.shape = array, tuple(shape)  # (n, ...), (*space, n_channels)
-        self.dtype = np.dtype(np.float64 if array.dtype.kind == "f" and array.dtype.itemsize > 4 else np.float32)
+        self.dtype = computing_dtype(array.dtype)
 
     def __len__(self):
         return len(self.array)

@@ -6,9 +6,10 @@ from numbers import Integral
 import numpy as np
 from sklearn.utils.validation import check_array, validate_data
 
-from ._signals import Signals
+from ._signals import Signals, computing_dtype
 
 AXES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
+MARGIN = 1000  # between the largest value and the square root of the largest number: squares of a million are added
 
 
 def as_signals(estimator, X, ndim, input_shape=None):
@@ -27,8 +28,8 @@ def as_fitted_signals(estimator, X, ndim, input_shape=None, same_space=False):
     signals = _read_axes(estimator, array, ndim, None if input_shape is None else fitted)
     if signals.shape[-1] != fitted[-1] or (same_space and signals.shape != fitted):
         raise ValueError(
-            f"X has signals of shape {signals.shape}, but {type(estimator).__name__} was fitted on signals of shape "
-            f"{fitted}: {'they' if same_space else 'the channels, the last axis,'} must be the same."
+            f"X of shape {array.shape} has signals of shape {signals.shape}, but {type(estimator).__name__} was fitted "
+            f"on ones of shape {fitted}: {'they' if same_space else 'the channels, the last axis,'} must be the same."
         )
     return signals
 
@@ -64,10 +65,17 @@ def _check_columns(estimator, X, array):
 
 
 def _check_values(estimator, X):
-    """An array of finite numbers, not empty, of two axes at least."""
+    """An array of finite numbers whose squares are finite too, not empty, of two axes at least."""
     array = check_array(X, allow_nd=True, input_name="X", estimator=estimator)
     if array.size == 0:
         raise ValueError(f"X has shape {array.shape}: its signals are without values; every axis must have some.")
+    dtype = computing_dtype(array.dtype)
+    largest, limit = max(float(array.max()), -float(array.min())), np.sqrt(np.finfo(dtype).max) / MARGIN
+    if largest > limit:
+        raise ValueError(
+            f"X has values up to {largest:.2g}, but computing in {dtype} they must not exceed {limit:.2g} in size, as "
+            f"their squares are added up: divide X by a constant."
+        )
     return array
 
 

@@ -274,7 +274,7 @@ def test_k_means_matches_patches_better_than_random_ones():
 def test_constant_images_warn_and_work():
     X = np.ones((5, 8, 8)) * np.arange(1, 6)[:, None, None]
     for images in (X, np.zeros((5, 8, 8))):
-        with pytest.warns(UserWarning, match="Only 1 distinct patches for n_filters=8") as record:
+        with pytest.warns(UserWarning, match="n_filters=8, but only 1 distinct patches") as record:
             maps = layer(padding="valid").fit_transform(images)
         assert len(record) == 1 and maps.shape == (5, 3, 3, 1)
         assert np.isfinite(maps).all() and maps.any() == images.any()
@@ -296,10 +296,11 @@ def test_zero_images_give_zero_features():
     assert not features[3].any() and np.isfinite(features).all()
 
 
-def test_homogeneity():
-    X = signals(2)
-    fitted = CKNFeatureMap(network(2)).fit(X)
-    assert_allclose(fitted.transform(4 * X), 4 * fitted.transform(X), rtol=1e-9)
+@pytest.mark.parametrize("dtype, power", [("float32", 50), ("float32", -30), ("float64", 500), ("float64", -400)])
+def test_homogeneity_to_the_last_bit_up_to_the_largest_values_accepted(dtype, power):
+    X, factor = signals(2).astype(dtype), np.ldexp(np.ones((), dtype=dtype), power)
+    features, scaled = (CKNFeatureMap(network(2)).fit_transform(images) for images in (X, factor * X))
+    assert_array_equal(scaled, factor * features)
 
 
 def test_constant_images_have_no_features_after_centring():
