@@ -6,7 +6,8 @@ from numbers import Integral
 
 import numpy as np
 from joblib import effective_n_jobs
-from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn import get_config
+from sklearn.base import BaseEstimator, TransformerMixin, _fit_context, clone
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
@@ -23,7 +24,8 @@ class CKNFeatureMap(TransformerMixin, BaseEstimator):
 
     It computes what a `Pipeline` of the network's layers and `Flatten` computes, block by block: no map of the whole
     batch ever exists, whatever the number of signals. `fit` learns the layers one after the other, each from the
-    maps of only as many signals as its patches need, and finds the same filters as the `Pipeline`.
+    maps of only as many signals as its patches need, and finds the same filters as the `Pipeline` whose layers have the
+    same `random_state`, an int.
 
     Parameters
     ----------
@@ -96,6 +98,7 @@ class CKNFeatureMap(TransformerMixin, BaseEstimator):
         self.scale = scale
         self.n_jobs = n_jobs
 
+    @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y=None):
         """Learn the filters of every layer.
 
@@ -111,7 +114,6 @@ class CKNFeatureMap(TransformerMixin, BaseEstimator):
         self : CKNFeatureMap
             The fitted feature map.
         """
-        self._validate_params()
         steps = [(name, clone(layer)) for name, layer in _layers_of(self.network)]
         layers = [layer for _, layer in steps]
         _check_architecture(steps)
@@ -144,7 +146,7 @@ class CKNFeatureMap(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         layers = [layer for _, layer in self.network_.steps]
-        signals = _validation.as_fitted_signals(self, X, layers[0].ndim, layers[0].input_shape, same_space=True)
+        signals = _validation.as_fitted_signals(self, X, layers[0]._flattened, same_space=True)
         maps = EncodedSignals(signals, layers, effective_n_jobs(self.n_jobs))
         features = np.empty((len(signals), prod(maps.shape)), dtype=signals.dtype)
         return maps.write(signals, features, lambda block: encode.flatten(block, self.center, self.scale))
@@ -167,19 +169,24 @@ class CKNFeatureMap(TransformerMixin, BaseEstimator):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        first = self.network.steps[0][1] if isinstance(self.network, Pipeline) else self.network
-        if isinstance(first, CKNLayer):
-            tags.input_tags = get_tags(first).input_tags
+        steps = _steps_of(self.network)
+        if steps and isinstance(steps[0][1], CKNLayer):
+            tags.input_tags = get_tags(steps[0][1]).input_tags
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
 
-def _layers_of(network):
-    """The named layers of a network, without the steps passed through."""
+def _steps_of(network):
+    """The named steps of a network that are not passed through."""
     if isinstance(network, CKNLayer):
         network = make_pipeline(network)
     steps = network.steps if isinstance(network, Pipeline) else [("network", network)]
-    steps = [(name, step) for name, step in steps if step is not None and step != "passthrough"]
+    return [(name, step) for name, step in steps if step is not None and step != "passthrough"]
+
+
+def _layers_of(network):
+    """The same, all of them layers."""
+    steps = _steps_of(network)
     for name, step in steps:
         if not isinstance(step, CKNLayer):
             raise TypeError(f"network must be a CKNLayer or a Pipeline of CKNLayers; its step {name!r} is {step!r}.")
@@ -205,6 +212,7 @@ def _check_architecture(steps):
         raise ValueError(f"The layers of network must share ndim; got {[layer.ndim for layer in layers]}.")
     if any(layer.input_shape is not None for layer in layers[1:]):
         raise ValueError("Only the first layer of network reads X: the others must have input_shape=None.")
-    for name, layer in steps:
-        with _in_step(name):
-            layer._validate_params()
+    if not get_config()["skip_parameter_validation"]:
+        for name, layer in steps:
+            with _in_step(name):
+                layer._validate_params()

@@ -3,7 +3,7 @@
 from math import prod
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils.validation import check_is_fitted
 
 from . import _validation
@@ -60,6 +60,7 @@ class Flatten(TransformerMixin, BaseEstimator):
         self.center = center
         self.scale = scale
 
+    @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):
         """Record the shape of the maps.
 
@@ -75,7 +76,6 @@ class Flatten(TransformerMixin, BaseEstimator):
         self : Flatten
             The fitted transformer.
         """
-        self._validate_params()
         signals = _validation.as_maps(self, X)
         _validation.record_feature_names(self, X)
         self.input_shape_ = signals.shape

@@ -6,7 +6,7 @@ from numbers import Integral, Real
 
 import numpy as np
 from joblib import effective_n_jobs
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted
@@ -109,7 +109,7 @@ class CKNLayer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
     Attributes
     ----------
     filters_ : ndarray of shape (n_filters, \*patch_size, n_channels)
-        Filters, of norm 1. Fewer than `n_filters` if there were fewer distinct patches.
+        Filters, of norm 1. Fewer than `n_filters` if fewer distinct patches were drawn.
 
     whitening_ : ndarray of shape (n_filters, n_filters)
         ``(kappa(Z Z^T) + reg I)^(-1/2)``.
@@ -139,7 +139,7 @@ class CKNLayer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
     Warns
     -----
     UserWarning
-        In `fit`: there are fewer distinct patches than `n_filters`.
+        In `fit`: fewer distinct patches than `n_filters` were drawn.
 
     See Also
     --------
@@ -230,6 +230,7 @@ class CKNLayer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         self.n_jobs = n_jobs
         self.random_state = random_state
 
+    @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):
         """Learn the filters from patches of the signals.
 
@@ -245,7 +246,6 @@ class CKNLayer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         self : CKNLayer
             The fitted layer.
         """
-        self._validate_params()
         signals = _validation.as_signals(self, X, self.ndim, self.input_shape)
         attributes = self._learn(signals, effective_n_jobs(self.n_jobs))
         _validation.record_feature_names(self, X)
@@ -266,7 +266,7 @@ class CKNLayer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
             Numbers in float64 if `X` is, else in float32.
         """
         check_is_fitted(self)
-        signals = _validation.as_fitted_signals(self, X, self.ndim, self.input_shape)
+        signals = _validation.as_fitted_signals(self, X, self._flattened)
         _validation.check_space(self._settings, signals.shape[:-1])
         return EncodedSignals(signals, [self], effective_n_jobs(self.n_jobs)).read(slice(None))
 
@@ -317,8 +317,8 @@ class CKNLayer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
             U = self._sample(signals, settings, rng) if self.sigma == "auto" else None
         if len(Z) < self.n_filters:
             warnings.warn(
-                f"n_filters={self.n_filters}, but only {len(Z)} distinct patches were found: the layer keeps {len(Z)} "
-                f"filters."
+                f"n_filters={self.n_filters}, but only {len(Z)} distinct patches were drawn, constant ones left out: "
+                f"the layer keeps {len(Z)} filters. Lower n_filters, or draw more than n_patches={self.n_patches}."
             )
         sigma = encode.typical_sigma(U, rng) if self.sigma == "auto" else float(self.sigma)
         settings = settings._replace(kernel=self._read_kernel(sigma))
@@ -330,6 +330,7 @@ class CKNLayer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
             "input_shape_": signals.shape,
             "n_features_in_": prod(signals.shape),
             "_settings": settings,
+            "_flattened": self.input_shape is not None,
         }
 
     @property
@@ -351,7 +352,7 @@ class CKNLayer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
             patch_size=patch_size,
             padding_widths=patches.padding_widths(patch_size, self.padding),
             patch_centering=bool(self.patch_centering),
-            kernel=self._read_kernel(self.sigma),
+            kernel=None,  # until sigma is known
             pooling=self.pooling,
             pooling_width=pooling_width,
             subsampling=pooling_width
@@ -364,14 +365,17 @@ class CKNLayer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         return kappa.make(self.kernel, sigma=sigma, degree=int(self.degree), coef0=float(self.coef0))
 
     def _sample(self, signals, settings, rng):
-        """Directions of varying patches, (at most n_patches, d); of one constant patch where none varies."""
+        """Directions of varying patches, (at most n_patches, d); of constant ones where none varies."""
         geometry = settings.patch_size, settings.padding_widths, settings.patch_centering
-        U = patches.sample(signals.read, len(signals), self.n_patches, *geometry, rng)
+        drawn = signals.read, len(signals), self.n_patches, *geometry, rng
+        U = patches.sample(*drawn)
+        if not len(U) and not settings.patch_centering:
+            U = patches.sample(*drawn, wanted=patches.not_zero)
         return U if len(U) else patches.normalize(np.ones((1, U.shape[1]), dtype=U.dtype))[1]
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array = self.ndim == 1 or self.input_shape is not None
-        tags.input_tags.three_d_array = self.ndim <= 2
+        tags.input_tags.three_d_array = self.ndim in (1, 2)
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags

@@ -21,12 +21,13 @@ def as_signals(estimator, X, ndim, input_shape=None):
     return signals
 
 
-def as_fitted_signals(estimator, X, ndim, input_shape=None, same_space=False):
+def as_fitted_signals(estimator, X, flattened, same_space=False):
     """Check ``X`` at transform: columns and their names, channels and, on demand, the space, as in ``fit``."""
     array, fitted = _check_values(estimator, X), estimator.input_shape_
-    _check_columns(estimator, X, array)
-    signals = _read_axes(estimator, array, ndim, None if input_shape is None else fitted)
-    if signals.shape[-1] != fitted[-1] or (same_space and signals.shape != fitted):
+    ndim, n_channels = len(fitted) - 1, fitted[-1]
+    _check_columns(estimator, X, is_table=array.ndim == 2 and (flattened or ndim == n_channels == 1))
+    signals = _read_axes(estimator, array, ndim, fitted if flattened else None)
+    if signals.shape[-1] != n_channels or (same_space and signals.shape != fitted):
         raise ValueError(
             f"X of shape {array.shape} has signals of shape {signals.shape}, but {type(estimator).__name__} was fitted "
             f"on ones of shape {fitted}: {'they' if same_space else 'the channels, the last axis,'} must be the same."
@@ -45,7 +46,7 @@ def as_maps(estimator, X):
 def as_fitted_maps(estimator, X):
     """Check ``X`` at transform: columns and their names, and the shape of the maps, as in ``fit``."""
     maps = as_maps(estimator, X)
-    _check_columns(estimator, X, maps.array)
+    _check_columns(estimator, X, is_table=maps.array.ndim == 2)
     if maps.shape != estimator.input_shape_:
         raise ValueError(
             f"X has maps of shape {maps.shape}, but {type(estimator).__name__} was fitted on maps of shape "
@@ -59,14 +60,16 @@ def record_feature_names(estimator, X):
     validate_data(estimator, X, reset=True, skip_check_array=True, ensure_2d=False)
 
 
-def _check_columns(estimator, X, array):
+def _check_columns(estimator, X, is_table):
     """The number and the names of a table's columns."""
-    validate_data(estimator, X, reset=False, skip_check_array=True, ensure_2d=array.ndim == 2)
+    validate_data(estimator, X, reset=False, skip_check_array=True, ensure_2d=is_table)
 
 
 def _check_values(estimator, X):
-    """An array of finite numbers whose squares are finite too, not empty, of two axes at least."""
+    """An array of finite real numbers whose squares are finite too, not empty, of two axes at least."""
     array = check_array(X, allow_nd=True, input_name="X", estimator=estimator)
+    if array.dtype.kind not in "fiub":
+        raise ValueError(f"X has dtype {array.dtype}: signals must be real numbers.")
     if array.size == 0:
         raise ValueError(f"X has shape {array.shape}: its signals are without values; every axis must have some.")
     dtype = computing_dtype(array.dtype)
@@ -156,4 +159,4 @@ def check_filters(init, n_filters, patch_size, n_channels, dtype):
     zero = np.flatnonzero(~rows.any(axis=1))
     if len(zero):
         raise ValueError(f"init must hold filters that are not zero; filter {zero[0]} is.")
-    return rows
+    return rows / np.abs(rows).max(axis=1, keepdims=True)  # the squares of what is left are numbers

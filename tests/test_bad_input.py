@@ -31,6 +31,7 @@ BAD_X = [
     pytest.param(with_value(2e16, np.float32), r"values up to 2e\+16.*in float32.*1.8e\+16", id="large"),
     pytest.param(with_value(-1e152), r"values up to 1e\+152.*in float64", id="large negative"),
     pytest.param(IMAGES * 1j, "Complex data not supported", id="complex"),
+    pytest.param(IMAGES.astype("datetime64[s]"), r"dtype datetime64\[s\]: signals must be real", id="dates"),
     pytest.param(IMAGES.astype(str), "dtype='numeric' is not compatible with arrays of bytes/strings", id="strings"),
     pytest.param(with_value({}, object), "argument must be .*number", id="object"),
     pytest.param(sparse.csr_array(np.eye(6)), "[Ss]parse", id="sparse"),
@@ -121,6 +122,9 @@ def test_another_shape_at_transform():
         fitted.transform(IMAGES[..., :1])
     with pytest.raises(ValueError, match=r"\(8, 7, 1\)"):
         fitted.transform(IMAGES[..., 0])
+    line = layer(ndim=1).fit(IMAGES[:, 0])
+    with pytest.raises(ValueError, match=r"X of shape \(6, 7\) has signals of shape \(7, 1\).*fitted on .*\(7, 2\)"):
+        line.transform(IMAGES[:, 0, :, 0])
     flat = layer(input_shape=(8, 7, 2)).fit(IMAGES.reshape(6, -1))
     with pytest.raises(ValueError, match="X has 56 features, but CKNLayer is expecting 112 features"):
         flat.transform(IMAGES[..., 0].reshape(6, -1))

@@ -130,12 +130,21 @@ def test_constant_patches_are_zero_after_centring_and_faint_ones_are_not(dtype, 
         faint = constant * (1 + 1000 * eps * rng.rand(*constant.shape).astype(dtype))
         assert patches.center(faint, c).any(axis=1).all()
         assert patches.varies(faint, c).all()
+        rounded = constant * (1 + 50 * eps * rng.rand(*constant.shape).astype(dtype))  # as a layer's rounding may
+        assert not patches.varies(rounded, c).any()
+        assert patches.center(constant[:0], c).shape == (0, n_positions * c)
     assert_array_equal(patches.varies(np.array([[0.0, 0.0], [1.0, 1.0]]), 2), [False, True])  # one position
 
 
 def test_sample_takes_no_more_memory_than_there_are_patches(rng):
     X = rng.rand(3, 5, 1)
     assert patches.sample(lambda rows: X[rows], 3, 10**12, (2,), ((0, 0),), False, rng).shape == (12, 2)
+
+
+def test_sample_draws_more_patches_of_each_signal_when_there_are_few_signals(rng):
+    X = rng.rand(4, 50, 50, 1)
+    U = patches.sample(lambda rows: X[rows], 4, 9000, (3, 3), ((1, 1), (1, 1)), False, rng)
+    assert len(np.unique(U, axis=0)) == 9000
 
 
 @pytest.mark.parametrize("kind", ["gaussian", "average"])
@@ -158,12 +167,20 @@ def test_taps_are_the_columns_of_the_kronecker_product(space):
     width, stride = (2,) * len(space), (3,) * len(space)
     full = np.ones((1, 1))
     for matrix in pooling.operators("gaussian", space, width, stride):
-        full = np.kron(full, matrix)
+        full = np.kron(full, matrix.toarray())
     pointers, outputs, weights = pooling.taps("gaussian", space, width, stride, np.dtype(float))
     dense = np.zeros_like(full)
     for u in range(full.shape[1]):
         dense[outputs[pointers[u] : pointers[u + 1]], u] += weights[pointers[u] : pointers[u + 1]]
     assert_allclose(dense, full, rtol=1e-15)
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "average"])
+def test_taps_of_a_long_axis_are_as_many_as_its_positions(kind):
+    """A dense operator of this length would take four terabytes."""
+    pointers, outputs, weights = pooling.taps(kind, (10**6,), (2,), (2,), np.dtype(np.float32))
+    assert len(pointers) == 10**6 + 1 and len(outputs) == len(weights) < 2.5 * 10**6 + 1
+    assert_allclose(np.bincount(outputs, weights)[1:-1], 1, rtol=1e-6)
 
 
 def test_inverse_sqrt(rng):
@@ -211,6 +228,22 @@ def test_kmeans_gives_an_empty_cluster_the_worst_matched_row():
     assert_array_equal(kmeans.update(U, labels, cosines, Z)[1], [0, -1])
 
 
+def test_kmeans_stops_when_the_objective_gains_little(rng):
+    U = unit_rows(rng, 5000, 4)
+
+    def run(max_iter):
+        return kmeans.spherical_kmeans(U, 6, max_iter, np.random.RandomState(1))
+
+    objective = np.array([kmeans.assign(U, run(k)[0], 1)[1].mean() for k in range(40)])
+    little = np.diff(objective) <= 1e-4 * objective[1:]
+    assert run(1000)[1] == np.flatnonzero(little)[0] + 2 < 40
+
+
+def test_kmeans_keeps_a_centre_whose_rows_cancel():
+    U, Z = np.array([[1.0, 0], [-1, 0]]), np.array([[0.0, 1]])
+    assert_array_equal(kmeans.update(U, np.zeros(2, dtype=np.int64), np.zeros(2), Z), Z)
+
+
 def test_kmeans_averages_in_double_precision(rng):
     u = unit_rows(rng, 1, 3).astype(np.float32)
     U, labels = np.repeat(u, 300_000, axis=0), np.zeros(300_000, dtype=np.int64)
@@ -222,6 +255,9 @@ def test_distinct_rows(rng):
     U = np.concatenate([few] * 40)
     assert len(kmeans.distinct(U, 10, rng)) == 3
     assert len(kmeans.distinct(unit_rows(rng, 100, 5), 100, rng)) == 100
+    assert len(kmeans.distinct(np.array([[0.0, 1.0], [-0.0, 1.0]]), 2, rng)) == 1
+    in_order = np.arange(1, 1001.0)[:, None]
+    assert np.ptp(kmeans.distinct(in_order, 10, rng)) > 500  # not the first ones
 
 
 def test_typical_sigma_is_the_quantile_of_squared_distances(rng):
@@ -230,6 +266,7 @@ def test_typical_sigma_is_the_quantile_of_squared_distances(rng):
     sigma = encode.typical_sigma(U, rng, n_pairs=2_000_000)
     assert_allclose(sigma**2, np.quantile(squared, 0.1), rtol=0.01)
     assert encode.typical_sigma(U[[0, 0, 0]], rng) == 1
+    assert encode.typical_sigma(U[[0, 0, 0]] * (1 + 1e-15 * rng.rand(3, 3)), rng) == 1
 
 
 def layer_settings(ndim, kernel="exponential", size=3, width=2, stride=2, padding="same", kind="gaussian", centering=0):
@@ -297,7 +334,7 @@ def test_blocks_equal_encode_in_any_shape(data):
         return
     X = rng.randn(n, *space, c).astype(dtype)
     Z = unit_rows(rng, m, math.prod(layer.patch_size) * c, dtype)
-    A = encode.whitening(Z, layer).astype(dtype)
+    A = np.linalg.qr(rng.randn(m, m))[0].astype(dtype)  # rounding as it is: a whitening may multiply it by 31
     expected = encode.encode(X, Z, A, layer)
     got = blocks.encode_block(X, Z, A, layer)
     assert got.dtype == expected.dtype == dtype
@@ -370,6 +407,16 @@ def test_single_threaded_blas_is_restored_after_overlap_and_error():
     with pytest.raises(ZeroDivisionError):
         machine.over_blocks(lambda block: 1 / 0, [slice(0, 1)] * 3, n_threads=2)
     assert threads() == before
+
+
+def test_blocks_run_with_blas_at_one_thread():
+    from threadpoolctl import threadpool_info
+
+    def threads(block):
+        return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+
+    for n_threads in (1, 2):
+        assert machine.over_blocks(threads, machine.slices(2, 1), n_threads) == [[1] * len(threads(0))] * 2
 
 
 def test_blocks_run_at_the_same_time():

@@ -11,6 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn import config_context, set_config
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.utils import get_tags
 
 from sklearn_ckn import CKNFeatureMap, CKNLayer, Flatten
 
@@ -104,6 +105,31 @@ def test_block_size_and_company_change_rounding_at_most(ndim, dtype, block, monk
         assert relative_error(fitted.transform(X), expected) < ROUNDING[dtype]
     monkeypatch.setattr(blocks, "BLOCK", block)
     assert relative_error(fitted.transform(X), expected) < ROUNDING[dtype]
+
+
+def test_a_block_takes_the_working_memory_of_scikit_learn(monkeypatch):
+    from sklearn_ckn._core import blocks
+
+    X, read = signals(2, "float32", n=2000), []
+    fitted = CKNFeatureMap(layer(8, pooling_width=1)).fit(X)
+    monkeypatch.setattr(blocks, "encode_network", lambda X, network: read.append(len(X)) or np.zeros((len(X), 9, 8, 8)))
+    monkeypatch.setattr(blocks, "BLOCK", 10**6)
+    with config_context(working_memory=0.5):  # MB
+        fitted.transform(X)
+    maps = 9 * 8 * 8 * 4  # bytes of a signal's output; it and what it comes from are counted twice
+    assert 2**19 / maps / 4 < max(read) < 2**19 / maps
+
+
+def test_same_bits_for_any_number_of_blas_threads():
+    from threadpoolctl import threadpool_limits
+
+    X = np.random.RandomState(0).rand(100, 8, 8)
+    fitted = []
+    for limit in (1, 2):
+        with threadpool_limits(limit):
+            fitted.append(CKNFeatureMap(layer(256, n_patches=5000)).fit(X))
+    assert_array_equal(*(one.network_[0].whitening_ for one in fitted))
+    assert_array_equal(*(one.transform(X) for one in fitted))
 
 
 @every_case
@@ -245,7 +271,16 @@ def test_changed_parameters_wait_for_the_next_fit():
     X = signals(2)
     fitted = layer().fit(X)
     expected = fitted.transform(X)
-    assert_array_equal(fitted.set_params(sigma=2.0, pooling_width=3).transform(X), expected)
+    fitted.set_params(sigma=2.0, pooling_width=3, ndim=1, input_shape=(7, 7))
+    assert_array_equal(fitted.transform(X), expected)
+
+
+def test_parameter_checks_can_be_skipped():
+    for estimator in (layer(max_iter=2.5), CKNFeatureMap(layer(max_iter=2.5))):
+        with pytest.raises(ValueError, match="max_iter"):
+            estimator.fit(signals(2))
+        with config_context(skip_parameter_validation=True):
+            estimator.fit(signals(2))
 
 
 def test_init_random_and_array():
@@ -254,6 +289,8 @@ def test_init_random_and_array():
     assert drawn.n_iter_ == 0
     given = layer(init=drawn.filters_ * 3).fit(X)
     assert_allclose(given.filters_, drawn.filters_, rtol=1e-14)
+    for power in (-600, 600):  # their squares are no numbers
+        assert_array_equal(layer(init=np.ldexp(3 * drawn.filters_, power)).fit(X).filters_, given.filters_)
     assert relative_error(given.transform(X), drawn.transform(X)) < 1e-12
     directions = {
         tuple(np.round(p / np.linalg.norm(p), 9)) for x in X for p in naive.patches(x, (3, 3)).reshape(-1, 18)
@@ -278,6 +315,24 @@ def test_constant_images_warn_and_work():
             maps = layer(padding="valid").fit_transform(images)
         assert len(record) == 1 and maps.shape == (5, 3, 3, 1)
         assert np.isfinite(maps).all() and maps.any() == images.any()
+        with pytest.warns(UserWarning, match="only 1 distinct"):
+            assert not layer(padding="valid", patch_centering=True).fit_transform(images).any()
+
+
+def test_constant_images_of_many_colours_give_filters_of_these_colours():
+    X = np.ones((100, 8, 8, 3)) * np.random.RandomState(0).rand(100, 1, 1, 3)
+    filters = layer(padding="valid", init="random").fit(X).filters_
+    colours = X[:, 0, 0] / np.linalg.norm(X[:, 0, 0], axis=1, keepdims=True)
+    assert_allclose((filters[:, 1, 1] @ colours.T).max(axis=1), 1 / 3, rtol=1e-12)  # 9 positions of norm 1 / 3
+
+
+@pytest.mark.parametrize("centering", [False, True])
+def test_images_that_vary_are_found_among_many_constant_ones(centering):
+    X = np.zeros((300, 8, 8))
+    X[100] = np.random.RandomState(0).rand(8, 8)
+    for seed in range(3):
+        fitted = layer(padding="valid", patch_centering=centering, n_patches=5000, random_state=seed).fit(X)
+        assert len(fitted.filters_) == 8
 
 
 def test_fewer_distinct_patches_than_filters_warn_once():
@@ -352,6 +407,14 @@ def test_feature_names_and_set_output():
 def test_html_repr_shows_the_layers_and_fits_nothing():
     html = CKNFeatureMap(network(2))._repr_html_()
     assert "cknlayer-2" in html
+    for wrong in (CKNLayer(ndim="2"), CKNFeatureMap(Pipeline([])), CKNFeatureMap(None)):
+        assert type(wrong).__name__ in wrong._repr_html_()
+
+
+def test_tags_are_those_of_the_first_layer():
+    for first, two_d in ((layer(ndim=1), True), (layer(ndim=3), False), (layer(ndim=3, input_shape=(2, 2, 2)), True)):
+        for net in (first, make_pipeline(first, layer()), Pipeline([("none", "passthrough"), ("first", first)])):
+            assert get_tags(CKNFeatureMap(net)).input_tags.two_d_array == two_d
 
 
 def test_the_global_random_state_is_left_alone():

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import patches, pooling
+from .machine import single_threaded_blas
 from .nystroem import inverse_sqrt
 
 
@@ -51,7 +52,8 @@ def encode(X, Z, A, layer):  # (n, *space, c), (m, d), (m, m) -> (n, *pooled, m)
 def whitening(Z, layer):  # (m, d) -> (m, m)
     """``A = (kappa(Z Z^T) + reg I)^(-1/2)``, in double precision."""
     Z = Z.astype(np.float64)
-    return inverse_sqrt(layer.kernel.kappa(np.clip(Z @ Z.T, -1, 1)), layer.reg)
+    with single_threaded_blas():  # its bits depend on its threads
+        return inverse_sqrt(layer.kernel.kappa(np.clip(Z @ Z.T, -1, 1)), layer.reg)
 
 
 def flatten(X, center, scale):  # (n, *space, c) -> (n, prod(space) * c)

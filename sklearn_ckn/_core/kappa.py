@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numba.extending import overload
 
-EXP2 = tuple(log(2) ** i / factorial(i) for i in reversed(range(12)))  # 2^f to 3e-15 for |f| <= 1/2, by Horner's rule
+EXP2 = tuple(log(2) ** i / factorial(i) for i in reversed(range(12)))  # 2^f to 1e-14 for |f| <= 1/2, by Horner's rule
 ROUND = 1.5 * 2.0**52  # adding it rounds a double to an integer, which then stands in the lowest bits
 
 

@@ -9,12 +9,12 @@ TOLERANCE = 1e-4  # stop when the objective gains relatively less
 
 
 def distinct(U, n, rng):  # (k, d) -> (at most n, d)
-    """``n`` distinct rows in random order, fewer if there are no more; rows that differ by rounding are the same."""
+    """``n`` distinct rows in random order, fewer if there are no more; rows equal when rounded are the same."""
     order, step, kept = rng.permutation(len(U)), 4 * n, U[:0]
     for start in range(0, len(U), step):
         candidates = np.concatenate([kept, U[order[start : start + step]]])
         digits = np.finfo(U.dtype).precision - 1
-        _, first = np.unique(candidates.round(digits) + 0.0, axis=0, return_index=True)
+        _, first = np.unique(candidates.round(digits), axis=0, return_index=True)
         kept = candidates[np.sort(first)]
         if len(kept) >= n:
             break

@@ -84,7 +84,7 @@ def extract(X, size, widths):  # (n, *space, c) -> (n, *positions, d)
 
 def center(P, c):  # (..., d) -> (..., d)
     """Subtract from each patch its mean over positions, channel by channel; what is left of a constant one is 0."""
-    by_position = P.reshape(*P.shape[:-1], -1, c)
+    by_position = P.reshape(*P.shape[:-1], P.shape[-1] // c, c)
     centered = (by_position - by_position.mean(axis=-2, keepdims=True)).reshape(P.shape)
     return np.where(_exceeds_rounding(centered, P, ROUNDING), centered, 0)
 
@@ -93,6 +93,11 @@ def varies(P, c):  # (k, d) -> (k,)
     """Whether a patch differs from a constant (one of a single position: from zero) by more than a layer's rounding."""
     centered = center(P, c) if P.shape[-1] > c else P
     return _exceeds_rounding(centered, P, ROUNDING_OF_A_LAYER)[..., 0]
+
+
+def not_zero(P, c):  # (k, d) -> (k,)
+    """Whether a patch has a direction."""
+    return P.any(axis=1)
 
 
 def _exceeds_rounding(difference, P, n_units):  # -> (..., 1)
@@ -120,16 +125,17 @@ def draw(X, size, widths, per_signal, rng):  # (n, *space, c) -> (n * per_signal
     return P
 
 
-def sample(read, n_signals, n_patches, size, widths, centering, rng):
-    """Directions of patches drawn uniformly over all signals and positions, none twice, constant ones dropped.
+def sample(read, n_signals, n_patches, size, widths, centering, rng, wanted=varies):
+    """Directions of patches drawn uniformly over all signals and positions, none twice, the unwanted ones dropped.
 
-    Signals are visited in random order, a few patches each, until ``n_patches`` varying ones are found or no signal is
+    Signals are visited in random order, a few patches each, until ``n_patches`` wanted ones are found or no signal is
     left: no more signals are read than the patches need.
 
     Parameters
     ----------
     read : callable
         ``read(rows)`` gives the maps ``(len(rows), *space, c)`` of these signals.
+    wanted : `varies` or `not_zero`
 
     Returns
     -------
@@ -144,7 +150,7 @@ def sample(read, n_signals, n_patches, size, widths, centering, rng):
         if U is None:  # at most: all patches of signals like these
             n_patches = min(n_patches, len(P) // len(X) * n_signals)
             U = np.empty((n_patches, P.shape[1]), dtype=P.dtype)
-        P = P[varies(P, X.shape[-1])][: n_patches - found]
+        P = P[wanted(P, X.shape[-1])][: n_patches - found]
         U[found : found + len(P)] = normalize(center(P, X.shape[-1]) if centering else P)[1]
         found += len(P)
         if found == n_patches:
