@@ -93,6 +93,7 @@ BAD_PARAMETERS = [
     ({"random_state": "seed"}, r"'random_state' parameter .* Got 'seed'"),
     ({"patch_centering": True, "patch_size": 1}, "patch_centering=True needs a patch_size of several positions"),
     ({"patch_size": 9, "padding": "valid"}, r"patch_size=\(9, 9\) must not exceed .*\(8, 7\).*padding='same'"),
+    ({"pooling": "average", "pooling_width": 10**12}, r"pooling_width=\(10{12}, 10{12}\) must not exceed"),
     ({"pooling": "average", "pooling_width": 9}, r"pooling_width=\(9, 9\) must not exceed .*pooling='gaussian'"),
 ]
 

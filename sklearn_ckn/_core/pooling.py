@@ -1,49 +1,55 @@
 """Linear pooling, axis by axis: a window of weights around some centres (gaussian: a low-pass filter).
 
-A pooling gives, for an axis, ``centres``, ``offsets`` and ``weights``: its output at i is the sum over t of
-``weights[t] * x(centres[i] + offsets[t])``, where x is zero outside the map.
+The output at i is the sum over t of ``weights[t] * x(i * stride + offsets[t])``, where x is zero outside the map.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
 
 
-def gaussian(length, width, stride):
-    """Weights ``exp(-(d / width)^2)``, ``|d| <= width``, divided by their sum, around 0, stride, 2 stride, ..."""
+def gaussian(width):
+    """Offsets ``|d| <= width``, weights ``exp(-(d / width)^2)`` divided by their sum."""
     reach = width if width > 1 else 0  # a width of one position does not smooth
     d = np.arange(-reach, reach + 1)
     weights = np.exp(-((d / width) ** 2))
-    return np.arange(0, length, stride), d, weights / weights.sum()
+    return d, weights / weights.sum()
 
 
-def average(length, width, stride):
-    """The mean of ``width`` positions from 0, stride, 2 stride, ... on; full windows only."""
-    return np.arange(0, length - width + 1, stride), np.arange(width), np.full(width, 1 / width)
+def average(width):
+    """Offsets from 0, equal weights: the mean of ``width`` positions."""
+    return np.arange(width), np.full(width, 1 / width)
 
 
-POOLINGS = {"gaussian": gaussian, "average": average}
+class Pooling(NamedTuple):
+    window: Callable  # width -> offsets, weights
+    is_full: bool  # a window must lie inside the map; else its centre must
+
+
+POOLINGS = {"gaussian": Pooling(gaussian, is_full=False), "average": Pooling(average, is_full=True)}
 
 
 def n_positions(pooling, space, width, stride):
     """How many positions are left along each axis."""
-    return tuple(len(POOLINGS[pooling](*axis)[0]) for axis in zip(space, width, stride))
-
-
-def operator(pooling, length, width, stride):
-    """The sparse matrix ``(centres, length)`` of one axis."""
-    centres, offsets, weights = POOLINGS[pooling](length, width, stride)
-    near = np.abs(offsets) < length
-    positions = centres[:, None] + offsets[near]
-    inside = (positions >= 0) & (positions < length)
-    rows, values = np.nonzero(inside)[0], np.broadcast_to(weights[near], inside.shape)[inside]
-    return sparse.csc_array((values, (rows, positions[inside])), shape=(len(centres), length))
+    is_full = POOLINGS[pooling].is_full
+    return tuple(len(range(0, n - w + 1 if is_full else n, s)) for n, w, s in zip(space, width, stride))
 
 
 def operators(pooling, space, width, stride):
-    """The matrix of every axis."""
-    return [operator(pooling, *axis) for axis in zip(space, width, stride)]
+    """The sparse matrix ``(positions, length)`` of every axis."""
+    return [_operator(pooling, *axis) for axis in zip(space, width, stride)]
+
+
+def _operator(pooling, length, width, stride):
+    (count,), (offsets, weights) = n_positions(pooling, [length], [width], [stride]), POOLINGS[pooling].window(width)
+    near = np.abs(offsets) < length
+    positions = stride * np.arange(count)[:, None] + offsets[near]
+    inside = (positions >= 0) & (positions < length)
+    rows, values = np.nonzero(inside)[0], np.broadcast_to(weights[near], inside.shape)[inside]
+    return sparse.csc_array((values, (rows, positions[inside])), shape=(count, length))
 
 
 def pool(X, matrices, first_axis):
