@@ -88,6 +88,11 @@ def cut_tiles(n_lines, length, row_bytes):
     return [(lines, piece) for lines in slices(n_lines, lines_per_tile) for piece in columns]
 
 
+def tile_shape(tile):
+    """Its lines and its columns, never more than the first tile has."""
+    return tuple(part.stop - part.start for part in tile)
+
+
 def encode_block(X, Z, A, layer):  # (n, *space, c), (m, d), (m, m) -> (n, *pooled, m)
     """`encode.encode` for a block of signals."""
     (n, *space, c), (m, d) = X.shape, Z.shape
@@ -100,10 +105,10 @@ def encode_block(X, Z, A, layer):  # (n, *space, c), (m, d), (m, m) -> (n, *pool
     padded = patches.pad(X, layer.padding_widths)
     at, memory = patches.lines(padded, layer.patch_size), padded.ravel()
     tiles = cut_tiles(len(at.starts), at.length, (d + m) * X.itemsize)
-    largest = max((lines.stop - lines.start) * (columns.stop - columns.start) for lines, columns in tiles)
+    largest = prod(tile_shape(tiles[0]))
     patch_rows, products = np.empty((largest, d), dtype=X.dtype), np.empty((largest, m), dtype=X.dtype)
-    for lines, columns in tiles:
-        shape = lines.stop - lines.start, columns.stop - columns.start
+    for tile in tiles:
+        (lines, columns), shape = tile, tile_shape(tile)
         P, T = patch_rows[: prod(shape)], products[: prod(shape)]
         patches.gather(memory, at.starts[lines] + columns.start * at.step, at.runs, at.run, at.step, P)
         if layer.patch_centering:

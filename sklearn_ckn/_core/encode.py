@@ -52,7 +52,7 @@ def encode(X, Z, A, layer):  # (n, *space, c), (m, d), (m, m) -> (n, *pooled, m)
 def whitening(Z, layer):  # (m, d) -> (m, m)
     """``A = (kappa(Z Z^T) + reg I)^(-1/2)``, in double precision."""
     Z = Z.astype(np.float64)
-    with single_threaded_blas():  # its bits depend on its threads
+    with single_threaded_blas():  # the last bits depend on its threads
         return inverse_sqrt(layer.kernel.kappa(np.clip(Z @ Z.T, -1, 1)), layer.reg)
 
 

@@ -77,9 +77,14 @@ def extract(X, size, widths):  # (n, *space, c) -> (n, *positions, d)
     """All patches of ``X``."""
     padded = pad(X, widths)
     at = lines(padded, size)
-    P = np.empty((len(at.starts) * at.length, len(at.runs) * at.run), dtype=X.dtype)
-    gather(padded.ravel(), at.starts, at.runs, at.run, at.step, P)
+    P = _gathered(padded, at, at.starts, at.length)
     return P.reshape(len(X), *n_positions(X.shape[1:-1], size, widths), -1)
+
+
+def _gathered(padded, at, starts, length):  # -> (len(starts) * length, d)
+    P = np.empty((len(starts) * length, len(at.runs) * at.run), dtype=padded.dtype)
+    gather(padded.ravel(), starts, at.runs, at.run, at.step, P)
+    return P
 
 
 def center(P, c):  # (..., d) -> (..., d)
@@ -119,10 +124,7 @@ def draw(X, size, widths, per_signal, rng):  # (n, *space, c) -> (n * per_signal
         n_patches = len(line_starts) * at.length
         line, i = divmod(rng.choice(n_patches, min(per_signal, n_patches), replace=False), at.length)
         starts.append(line_starts[line] + i * at.step)
-    starts = np.concatenate(starts)
-    P = np.empty((len(starts), len(at.runs) * at.run), dtype=X.dtype)
-    gather(padded.ravel(), starts, at.runs, at.run, at.step, P)
-    return P
+    return _gathered(padded, at, np.concatenate(starts), length=1)
 
 
 def sample(read, n_signals, n_patches, size, widths, centering, rng, wanted=varies):
