@@ -142,7 +142,7 @@ class CKNFeatureMap(TransformerMixin, BaseEstimator):
         Returns
         -------
         features : ndarray of shape (n_samples, n_features)
-            Numbers in float64 if `X` is, else in float32.
+            Numbers in float64 if `X` is (or longer), else in float32.
         """
         check_is_fitted(self)
         layers = [layer for _, layer in self.network_.steps]

@@ -37,7 +37,8 @@ class Flatten(TransformerMixin, BaseEstimator):
     Raises
     ------
     ValueError
-        `X` is empty, not finite or, in `transform`, of another shape than in `fit`.
+        `X` is empty, not finite or so large that its squares are not; in `transform`, its maps are of another shape than
+        in `fit`.
 
     See Also
     --------
@@ -93,8 +94,8 @@ class Flatten(TransformerMixin, BaseEstimator):
         Returns
         -------
         features : ndarray of shape (n_samples, n_features)
-            Numbers in float64 if `X` is, else in float32. Without `center` and `scale` they share memory with `X` where
-            they can.
+            Numbers in float64 if `X` is (or longer), else in float32. Without `center` and `scale` they share memory
+            with `X` where they can.
         """
         check_is_fitted(self)
         maps = _validation.as_fitted_maps(self, X)

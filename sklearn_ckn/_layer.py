@@ -263,7 +263,7 @@ class CKNLayer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         Returns
         -------
         maps : ndarray of shape (n_samples, *pooled_space, n_filters)
-            Numbers in float64 if `X` is, else in float32.
+            Numbers in float64 if `X` is (or longer), else in float32.
         """
         check_is_fitted(self)
         signals = _validation.as_fitted_signals(self, X, self._flattened)
@@ -310,7 +310,8 @@ class CKNLayer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         rng, n_iter = check_random_state(self.random_state), 0
         if isinstance(self.init, str):
             U = self._sample(signals, settings, rng)
-            Z, n_iter = kmeans.spherical_kmeans(U, self.n_filters, self._max_iter, rng, n_threads)
+            max_iter = self.max_iter if self.init == "k-means" else 0
+            Z, n_iter = kmeans.spherical_kmeans(U, self.n_filters, max_iter, rng, n_threads)
         else:
             Z = _validation.check_filters(self.init, self.n_filters, settings.patch_size, n_channels, signals.dtype)
             Z = patches.normalize(Z)[1]
@@ -332,10 +333,6 @@ class CKNLayer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
             "_settings": settings,
             "_flattened": self.input_shape is not None,
         }
-
-    @property
-    def _max_iter(self):
-        return self.max_iter if self.init == "k-means" else 0
 
     def _read_settings(self):
         """The parameters as `_core` takes them, checked against each other."""
