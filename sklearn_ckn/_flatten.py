@@ -37,8 +37,8 @@ class Flatten(TransformerMixin, BaseEstimator):
     Raises
     ------
     ValueError
-        `X` is empty, not finite or so large that its squares are not; in `transform`, its maps are of another shape than
-        in `fit`.
+        `X` is empty, not finite or so large that its squares are not; in `transform`, its maps are of another shape
+        than in `fit`.
 
     See Also
     --------
