@@ -37,12 +37,13 @@ class EncodedSignals:
 
     def __init__(self, signals, layers, n_threads):
         self.signals, self.n_threads, self.dtype = signals, n_threads, signals.dtype
-        self.network = blocks.Network(
-            tuple(layer.filters_.reshape(len(layer.filters_), -1).astype(self.dtype) for layer in layers),
-            tuple(layer.whitening_.astype(self.dtype) for layer in layers),
-            tuple(layer._settings for layer in layers),
+        self.network = blocks.make_network(
+            [layer.filters_.reshape(len(layer.filters_), -1).astype(self.dtype) for layer in layers],
+            [layer.whitening_.astype(self.dtype) for layer in layers],
+            [layer._settings for layer in layers],
+            signals.shape,
         )
-        self.shape = self.network.output_shape(signals.shape)
+        self.shape = self.network[-1].output_shape
 
     def __len__(self):
         return len(self.signals)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from sklearn_ckn._core import blocks, encode, kappa, kmeans, machine, nystroem, patches, pooling
+from sklearn_ckn._core import blocks, direct, encode, kappa, kmeans, machine, nystroem, patches, pooling, simd, winograd
 
 SPACES = [(7,), (6, 5), (4, 3, 5)]
 PARAMETERS = {"sigma": 0.6, "degree": 3, "coef0": 0.5}
@@ -45,24 +45,33 @@ def test_kernels_keep_the_dtype(name, dtype):
 
 @machine.compiled
 def evaluate(kernel, u, out):
-    for i in range(len(u)):
-        out[i] = kappa.kappa(kernel, u[i])
+    for i in range(0, len(u), simd.lanes_of(u)):
+        simd.store(kappa.kappa(kernel, simd.load(u, (i,))), out, (i,))
 
 
+@pytest.mark.parametrize("dtype, tolerance", [(np.float64, 1e-14), (np.float32, 4e-7)])
 @pytest.mark.parametrize("name", kernels())
-def test_compiled_kappa_equals_the_array_formula(name):
-    kernel, u = kappa.make(name, **PARAMETERS), np.linspace(-1, 1, 10_001)
+def test_compiled_kappa_equals_the_array_formula(name, dtype, tolerance):
+    kernel, u = kappa.make(name, **PARAMETERS), np.linspace(-1, 1, 2**14).astype(dtype)
     out = np.empty_like(u)
     evaluate(kernel, u, out)
-    assert_allclose(out, kernel.kappa(u), rtol=1e-14, atol=1e-15)
+    assert_allclose(out, kernel.kappa(u.astype(float)), rtol=tolerance, atol=tolerance)
 
 
-@pytest.mark.parametrize("sigma", [0.02, 0.05, 0.6, 30.0])
-def test_compiled_exponential_over_its_whole_range(sigma):
-    kernel, u = kappa.Exponential(sigma), np.linspace(-1, 1, 10_001)
-    out = np.empty_like(u)
-    evaluate(kernel, u, out)
-    assert_allclose(out, np.exp((u - 1) / sigma**2), rtol=5e-13, atol=1e-300)
+@machine.compiled
+def exponential(x, out):
+    for i in range(0, len(x), simd.lanes_of(x)):
+        simd.store(kappa.exp2(simd.load(x, (i,))), out, (i,))
+
+
+@pytest.mark.parametrize("dtype, lowest, tolerance", [(np.float64, -1022, 2e-14), (np.float32, -126, 1e-6)])
+def test_compiled_exponential_over_its_whole_range(dtype, lowest, tolerance):
+    x = np.linspace(lowest, 0, 2**16).astype(dtype)
+    out = np.empty_like(x)
+    exponential(x, out)
+    assert_allclose(out, np.exp2(x.astype(float)), rtol=tolerance)
+    exponential(np.full_like(x, 10 * lowest), out)
+    assert (out < 1e-37).all() and (out >= 0).all()
 
 
 @pytest.mark.parametrize("space", SPACES)
@@ -269,8 +278,12 @@ def test_typical_sigma_is_the_quantile_of_squared_distances(rng):
     assert encode.typical_sigma(U[[0, 0, 0]] * (1 + 1e-15 * rng.rand(3, 3)), rng) == 1
 
 
+def encode_block(X, Z, A, layer):
+    return blocks.encode_block(X, blocks.make_layer(Z, A, layer, X.shape[1:]))
+
+
 def layer_settings(ndim, kernel="exponential", size=3, width=2, stride=2, padding="same", kind="gaussian", centering=0):
-    size = (size,) * ndim
+    size = (size,) * ndim if isinstance(size, int) else size
     return encode.LayerSettings(
         patch_size=size,
         padding_widths=patches.padding_widths(size, padding),
@@ -311,7 +324,7 @@ def test_encode_and_blocks_against_loops(space, case, rng):
     ]  # fmt: skip
     scale = np.abs(expected).max()
     assert_allclose(encode.encode(X, Z, A, layer), expected, atol=1e-13 * scale)
-    assert_allclose(blocks.encode_block(X, Z, A, layer), expected, atol=1e-13 * scale)
+    assert_allclose(encode_block(X, Z, A, layer), expected, atol=1e-13 * scale)
     assert layer.pooled_positions(space) == expected[0].shape[:-1]
 
 
@@ -336,9 +349,58 @@ def test_blocks_equal_encode_in_any_shape(data):
     Z = unit_rows(rng, m, math.prod(layer.patch_size) * c, dtype)
     A = np.linalg.qr(rng.randn(m, m))[0].astype(dtype)  # rounding as it is: a whitening may multiply it by 31
     expected = encode.encode(X, Z, A, layer)
-    got = blocks.encode_block(X, Z, A, layer)
+    got = encode_block(X, Z, A, layer)
     assert got.dtype == expected.dtype == dtype
     assert np.linalg.norm(got - expected) <= tolerance * np.linalg.norm(expected)
+
+
+WINOGRAD_CASES = [  # space, patch size: squares and lines, in planes and volumes, patches of several filters
+    ((4, 4), 3), ((13, 8), 3), ((5, 22), 3), ((24, 70), 3), ((9, 14), 2), ((40,), 3), ((33,), 9), ((70,), 6),
+    ((4, 5, 9), 3), ((3, 6, 8), 2), ((9, 13), (1, 3)), ((7, 14), (5, 6)), ((3, 4, 9), (2, 5, 3)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("space, size", WINOGRAD_CASES, ids=str)
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize("c, m, tiles", [(1, 3, 96), (37, 70, 96), (20, 40, 7), (16, 33, 1)])
+def test_winograd_equals_encode(space, size, padding, c, m, tiles, rng, monkeypatch):
+    monkeypatch.setattr(winograd, "TILES", tiles)
+    monkeypatch.setattr(winograd, "MOST_WORK", np.inf)
+    monkeypatch.setattr(winograd, "FEWEST_CHANNELS", 1)
+    layer = layer_settings(len(space), padding=padding, size=size)
+    if 0 in layer.patch_positions(space):
+        pytest.skip("the patch is larger than the map")
+    X = rng.randn(3, *space, c).astype(np.float32)
+    X[0, 1:4] = 0  # zero patches too
+    Z = unit_rows(rng, m, math.prod(layer.patch_size) * c, np.float32)
+    A = np.linalg.qr(rng.randn(m, m))[0].astype(np.float32)
+    expected = encode.encode(X.astype(float), Z.astype(float), A.astype(float), layer)
+    made = blocks.make_layer(Z, A, layer, X.shape[1:])
+    got = blocks.encode_block(X, made)
+    assert isinstance(made.products, winograd.Winograd)
+    assert got.dtype == np.float32
+    assert np.linalg.norm(got - expected) <= 2e-5 * np.linalg.norm(expected)
+
+
+@pytest.mark.parametrize("m, k", [(1, 1), (2, 2), (2, 3), (4, 2), (4, 3)])
+def test_cook_toom_gives_the_products_along_an_axis(m, k, rng):
+    A, G, B = winograd.cook_toom(m, k)
+    d, g = rng.randn(m + k - 1), rng.randn(k)
+    assert_allclose(A @ ((G @ g) * (B @ d)), np.correlate(d, g), rtol=1e-12, atol=1e-13)
+
+
+def test_winograd_is_for_many_channels_and_single_precision_only():
+    def goes(space, c, size, dtype=np.float32, **case):
+        settings = layer_settings(len(space), size=size, **case)
+        Z = np.ones((2, math.prod(settings.patch_size) * c), dtype=dtype)
+        return winograd.make(Z, settings, (*space, c)) is not None
+
+    assert goes((16, 16), 64, 3) and goes((16, 16), 64, 2) and goes((64,), 64, 9) and goes((8, 8, 8), 64, 3)
+    assert not goes((16, 16), 64, 3, np.float64)
+    assert not goes((16, 16), 3, 3)  # few channels
+    assert not goes((2, 2), 64, 3)  # the tiles would be empty for the most part
+    assert not goes((16, 16), 64, 5) and not goes((64,), 64, 4)  # no scheme
+    assert not goes((16, 16), 64, 3, centering=True)
 
 
 @pytest.mark.parametrize("tile_bytes", [1, 2000, 9000])  # tiles of one patch, of pieces of a line, of some lines
@@ -348,18 +410,33 @@ def test_blocks_equal_encode_when_a_signal_takes_many_tiles(tile_bytes, case, rn
     Z = unit_rows(rng, 6, math.prod(layer.patch_size) * 2)
     A = encode.whitening(Z, layer)
     expected = encode.encode(X, Z, A, layer)
-    monkeypatch.setattr(blocks, "TILE_BYTES", tile_bytes)
-    assert_allclose(blocks.encode_block(X, Z, A, layer), expected, rtol=1e-11, atol=1e-11)
+    monkeypatch.setattr(direct, "TILE_BYTES", tile_bytes)
+    assert_allclose(encode_block(X, Z, A, layer), expected, rtol=1e-11, atol=1e-11)
 
 
-def test_tiles_cover_every_patch_once_and_stay_small():
-    for n_lines, length, row_bytes in [(1, 10**6, 2000), (896, 28, 400), (7, 300, 4000), (5, 3, 2**22)]:
-        covered = 0
-        for lines, columns in blocks.cut_tiles(n_lines, length, row_bytes):
-            size = (lines.stop - lines.start) * (columns.stop - columns.start)
-            assert size == 1 or size * row_bytes <= blocks.TILE_BYTES
-            covered += size
-        assert covered == n_lines * length
+@pytest.mark.parametrize("n_lines, length", [(1, 10**6), (896, 28), (7, 300), (5, 3), (1, 1)])
+def test_tiles_cover_every_patch_once_and_stay_small(n_lines, length):
+    covered = np.zeros((n_lines, length), dtype=int)
+    for line, last_line, column, last_column in direct.cut_tiles(n_lines, length):
+        tile = covered[line:last_line, column:last_column]
+        tile += 1
+        assert tile.size * simd.VECTOR_BYTES <= direct.TILE_BYTES
+        assert tile.shape[1] == length or tile.shape[0] == 1
+    assert (covered == 1).all()
+
+
+@pytest.mark.parametrize("dtype, tolerance", [(np.float32, 2e-7), (np.float64, 2e-16)])
+@pytest.mark.parametrize("space, size", [((9,), (4,)), ((6, 5), (3, 2)), ((4, 3, 5), (2, 3, 1))], ids=str)
+def test_norms_are_those_of_the_patches(space, size, dtype, tolerance, rng):
+    X = rng.randn(3, *space, 5).astype(dtype)
+    X[1] = 0
+    widths = patches.padding_widths(size, "same")
+    padded = patches.pad(X, (*widths, (0, 0)))
+    r, inverse = patches.norms(padded, patches.layout(padded.shape[1:], size, space))
+    P = patches.extract(X, size, widths)
+    expected = np.linalg.norm(P.astype(np.longdouble), axis=-1).reshape(r.shape)
+    assert_allclose(r, expected, rtol=8 * tolerance)
+    assert_allclose(r * inverse, expected > 0, rtol=2 * tolerance)
 
 
 @pytest.mark.parametrize("kernel", ["exponential", "arccos1", "polynomial"])
@@ -371,7 +448,7 @@ def test_all_patches_as_filters_give_the_exact_kernel(space, kernel, kind, strid
     X = rng.randn(2, *space, 2)
     P = patches.extract(X, layer.patch_size, layer.padding_widths)
     Z = patches.normalize(P.reshape(-1, P.shape[-1]))[1]
-    maps = blocks.encode_block(X, Z, encode.whitening(Z, layer), layer).reshape(2, -1)
+    maps = encode_block(X, Z, encode.whitening(Z, layer), layer).reshape(2, -1)
     sizes = (layer.patch_size, kernel, PARAMETERS, layer.pooling_width, layer.subsampling, "same", kind)
     exact = [[naive.one_layer_kernel(x, y, *sizes) for y in X] for x in X]
     assert_allclose(maps @ maps.T, exact, rtol=1e-8)
@@ -426,7 +503,7 @@ def test_blocks_run_at_the_same_time():
 
 def test_blocks_keep_their_order_and_their_memory():
     assert machine.over_blocks(lambda block: block.start, machine.slices(10, 3), n_threads=2) == [0, 3, 6, 9]
-    network = blocks.Network((np.ones((4, 9)),), (np.eye(4),), (layer_settings(2),))
-    assert blocks.block_size(10_000, (32, 32, 1), network, 4, memory=2**30) == blocks.BLOCK
-    assert blocks.block_size(10_000, (32, 32, 1), network, 4, memory=1) == 1
-    assert blocks.block_size(16, (32, 32, 1), network, 4, memory=2**30) == 2
+    network = blocks.make_network([np.ones((4, 9))], [np.eye(4)], [layer_settings(2)], (32, 32, 1))
+    assert blocks.block_size(10_000, network, 4, memory=2**30) == blocks.BLOCK
+    assert blocks.block_size(10_000, network, 4, memory=1) == 1
+    assert blocks.block_size(16, network, 4, memory=2**30) == 2

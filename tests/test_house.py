@@ -15,16 +15,17 @@ PACKAGE = Path(sklearn_ckn.__file__).parent
 REPOSITORY = Path(__file__).parent.parent
 
 FLOORS = [  # every module imports from floors below its own only; this is the whole package
-    {"_core.machine"},
+    {"_core.machine", "_core.simd"},
     {"_core.kappa", "_core.patches", "_core.pooling", "_core.nystroem", "_core.kmeans"},
-    {"_core.encode"},
+    {"_core.encode", "_core.fused"},
+    {"_core.direct", "_core.winograd"},
     {"_core.blocks"},
     {"_signals"},
     {"_validation"},
     {"_flatten", "_layer"},
     {"_feature_map"},
 ]
-LIBRARIES_OF_CORE = {"numpy", "scipy", "numba", "joblib", "threadpoolctl"}
+LIBRARIES_OF_CORE = {"numpy", "scipy", "numba", "llvmlite", "joblib", "threadpoolctl"}
 
 
 def imports_of(path):

@@ -1,40 +1,107 @@
 """The dot-product kernels: ``K(z, z') = |z| |z'| kappa(<z, z'> / |z| |z'|)`` with ``kappa(1) = 1``.
 
 A kernel is a record of its parameters with two methods, ``kappa`` and its derivative ``slope``. They are written once
-and run twice: on NumPy arrays, and compiled for one number inside the loops of `blocks` (where `kappa` below stands
-for the method, chosen by the record's type). To add a kernel, write a record and add its row to `KERNELS`.
+and run twice: on NumPy arrays, and compiled for the vectors of `simd` inside the loops of `fused` (where `kappa` below
+stands for the method, chosen by the record's type). To add a kernel, write a record and add its row to `KERNELS`.
 """
 
-from math import factorial, log
+from math import log, pi
 from typing import NamedTuple
 
 import numpy as np
+from numba import njit
 from numba.extending import overload
 
-EXP2 = tuple(log(2) ** i / factorial(i) for i in reversed(range(12)))  # 2^f to 1e-14 for |f| <= 1/2, by Horner's rule
-ROUND = 1.5 * 2.0**52  # adding it rounds a double to an integer, which then stands in the lowest bits
+from . import simd
+
+LOG_2 = log(2)
 
 
-def exp(x):
-    """``e^x`` for x <= 0, down to ``2^-1022`` when compiled."""
-    return np.exp(x)
+def _interpolate(function, degree, low, high):
+    """Coefficients, the highest first, of the polynomial close to ``function`` on [low, high]."""
+    series = np.polynomial.Chebyshev.interpolate(function, degree, [low, high])
+    return tuple(float(c) for c in series.convert(kind=np.polynomial.Polynomial).coef[::-1])
 
 
-@overload(exp, inline="always")
-def _compile_exp(x):
-    """``2^n 2^f`` with ``n + f = x / log 2``, n an integer: no branch and no table, so that it vectorises."""
+@njit(inline="always")
+def _polynomial(coefficients, x):  # the highest first
+    value = simd.zeros(x)
+    for coefficient in coefficients:
+        value = value * x + coefficient
+    return value
 
-    def exp(x):
-        y = max(x / log(2), -1022.0)
-        z = y + ROUND
-        f = y - (z - ROUND)
-        power = 0.0
-        for coefficient in EXP2:
-            power = power * f + coefficient
-        exponent = np.float64(z).view(np.int64) << np.int64(52)
-        return np.int64(np.float64(power).view(np.int64) + exponent).view(np.float64)
 
-    return exp
+def _is_single(x):
+    return x.dtype.bitwidth == 32
+
+
+def exp2(x):
+    """``2^x`` for x <= 0, down to ``2^-126`` (``2^-1022`` in double precision) when compiled."""
+    return np.exp2(x)
+
+
+@overload(exp2, inline="always")
+def _compile_exp2(x):
+    """``2^n 2^f`` with ``x = n + f``, n an integer and ``|f| <= 1/2``: no branch and no table."""
+    degree, lowest, round_off = (5, -126, 1.5 * 2.0**23) if _is_single(x) else (10, -1022, 1.5 * 2.0**52)
+    coefficients = _interpolate(np.exp2, degree, -0.5, 0.5)
+    even, odd = coefficients[-1::-2][::-1], coefficients[-2::-2][::-1]  # two polynomials of f^2, side by side
+
+    def exp2(x):
+        x = simd.larger(x, lowest)
+        bits = x + round_off  # rounds to an integer, which then stands in the lowest bits
+        f = x - (bits - round_off)
+        return simd.times_power(_polynomial(even, f * f) + f * _polynomial(odd, f * f), bits)
+
+    return exp2
+
+
+def arccos(u):
+    """The angle whose cosine is u."""
+    return np.arccos(u)
+
+
+@overload(arccos, inline="always")
+def _compile_arccos(u):
+    """``sqrt(1 - |u|)`` times a polynomial of |u|, and ``pi`` less that where u is negative."""
+    coefficients = _interpolate(_arccos_over_sqrt, 8 if _is_single(u) else 21, 0, 1)
+
+    def arccos(u):
+        size = simd.smaller(simd.copy_sign(u, 1), 1)
+        angle = _polynomial(coefficients, size) * simd.sqrt(1 - size)
+        return pi / 2 - simd.copy_sign(pi / 2 - angle, u)
+
+    return arccos
+
+
+def _arccos_over_sqrt(u):
+    return np.arccos(u) / np.sqrt(1 - u)
+
+
+def sqrt(x):
+    """The square root; what rounding made negative is 0."""
+    return np.sqrt(np.maximum(x, 0))
+
+
+@overload(sqrt, inline="always")
+def _compile_sqrt(x):
+    return lambda x: simd.sqrt(simd.larger(x, 0))
+
+
+def power(x, n):
+    """``x^n``, n a natural number."""
+    return x**n
+
+
+@overload(power, inline="always")
+def _compile_power(x, n):
+    def power(x, n):
+        result = simd.zeros(x) + 1
+        for _ in range(n):
+            result = result * x
+        return result
+
+    return power
 
 
 class Exponential(NamedTuple):
@@ -43,7 +110,7 @@ class Exponential(NamedTuple):
     sigma: float
 
     def kappa(self, u):
-        return exp((u - 1) / self.sigma**2)
+        return exp2((u - 1) / (self.sigma**2 * LOG_2))
 
     def slope(self, u):
         return kappa(self, u) / self.sigma**2
@@ -56,10 +123,10 @@ class Polynomial(NamedTuple):
     coef0: float
 
     def kappa(self, u):
-        return ((self.coef0 + u) / (self.coef0 + 1)) ** self.degree
+        return power((self.coef0 + u) / (self.coef0 + 1), self.degree)
 
     def slope(self, u):
-        return self.degree / (self.coef0 + 1) * ((self.coef0 + u) / (self.coef0 + 1)) ** (self.degree - 1)
+        return self.degree / (self.coef0 + 1) * power((self.coef0 + u) / (self.coef0 + 1), self.degree - 1)
 
 
 class InversePolynomial(NamedTuple):
@@ -76,20 +143,20 @@ class ArcCosine0(NamedTuple):
     """``1 - t / pi`` with ``t = arccos(u)``: step activations, infinitely many (Cho and Saul, 2009)."""
 
     def kappa(self, u):
-        return 1 - np.arccos(u) / np.pi
+        return 1 - arccos(u) / pi
 
     def slope(self, u):  # infinite at 1
-        return 1 / (np.pi * np.sqrt(1 - u * u))
+        return 1 / (pi * np.sqrt(1 - u * u))
 
 
 class ArcCosine1(NamedTuple):
     """``(sin t + (pi - t) cos t) / pi`` with ``t = arccos(u)``: ReLU activations, infinitely many."""
 
     def kappa(self, u):
-        return (np.sqrt(1 - u * u) + (np.pi - np.arccos(u)) * u) / np.pi
+        return (sqrt(1 - u * u) + (pi - arccos(u)) * u) / pi
 
     def slope(self, u):
-        return 1 - np.arccos(u) / np.pi
+        return 1 - arccos(u) / pi
 
 
 class Vovk(NamedTuple):

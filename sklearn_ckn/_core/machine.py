@@ -2,25 +2,30 @@
 
 import functools
 import os
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from threading import Lock
 
-from joblib import Parallel, delayed
 from numba import njit
 from threadpoolctl import ThreadpoolController  # scikit-learn requires it
 
 CACHE_SWITCH = "SKLEARN_CKN_CACHE"  # environment variable: "0" keeps compiled code in memory only
 
 
-def compiled(function):
+def compiled(function, *reorder):
     """Compile ``function`` at its first call, without the GIL, and keep the machine code on disk if a folder allows."""
-    options = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nnan", "ninf", "nsz"}}
+    options = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nnan", "ninf", "nsz", *reorder}}
     if os.environ.get(CACHE_SWITCH) != "0":
         try:
             return njit(cache=True, **options)(function)
         except RuntimeError:  # neither the package's folder nor the user's cache folder is writable
             pass
     return njit(**options)(function)
+
+
+def compiled_sums(function):
+    """The same; sums may be taken in any order, and so by vectors."""
+    return compiled(function, "reassoc")
 
 
 class _SingleThreadedBlas:
@@ -68,4 +73,5 @@ def over_blocks(function, blocks, n_threads=1):
     with single_threaded_blas():
         if n_threads <= 1:
             return [function(block) for block in blocks]
-        return Parallel(n_jobs=n_threads, backend="threading")(delayed(function)(block) for block in blocks)
+        with ThreadPoolExecutor(n_threads) as pool:
+            return list(pool.map(function, blocks))

@@ -71,4 +71,4 @@ def taps(pooling, space, width, stride, dtype):
     product = sparse.csc_array(np.ones((1, 1)))
     for matrix in operators(pooling, space, width, stride):
         product = sparse.kron(product, matrix, format="csc")
-    return product.indptr, product.indices, product.data.astype(dtype)
+    return product.indptr.astype(np.int64), product.indices.astype(np.int64), product.data.astype(dtype)

@@ -1,0 +1,77 @@
+"""Norm, kappa and pooling of the products of patches and filters, in one pass while they are in the cache.
+
+The products arrive as tiles: some columns of some *lines* of the map (positions along its last space axis), for the
+filters of one panel. They leave as sums in the pooled map. The map before pooling never exists.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from . import pooling, simd
+from .kappa import kappa
+from .machine import compiled
+
+
+class Ending(NamedTuple):
+    """What becomes of a layer's products: its kernel, and where its lines and columns go when it is pooled."""
+
+    kernel: tuple
+    line_pointers: np.ndarray  # `pooling.taps` of all axes but the last
+    line_outputs: np.ndarray
+    line_weights: np.ndarray
+    first: int  # column o of the pooled line is the sum over i of ``weights[i] * x(first + o * stride + i)``
+    stride: int
+    weights: np.ndarray
+
+    def scratch(self, n_columns, Q):
+        """What `add_pooled` overwrites, for tiles of so many columns."""
+        width = simd.n_lanes(Q.dtype)
+        return tuple(simd.aligned((n, width), Q.dtype) for n in (n_columns + 2 * len(self.weights), Q.shape[2]))
+
+
+def ending(layer, space, dtype):
+    """Of a layer, for maps of this space."""
+    *outer, _ = layer.patch_positions(space)
+    offsets, weights = pooling.POOLINGS[layer.pooling].window(layer.pooling_width[-1])
+    taps = pooling.taps(layer.pooling, tuple(outer), layer.pooling_width[:-1], layer.subsampling[:-1], dtype)
+    return Ending(layer.kernel, *taps, int(offsets[0]), layer.subsampling[-1], weights.astype(dtype))
+
+
+@compiled
+def add_pooled(T, norms, ending, first_line, first_column, scratch, Q, first_filter):
+    """Add a tile to the pooled map of its signal.
+
+    Parameters
+    ----------
+    T : ndarray of shape (n_lines, at least n_columns, n_lanes), products of patches and filters
+    norms : ndarrays r and 1 / r of shape (n_lines, n_columns), as from `patches.norms`
+    first_line, first_column : where the tile begins
+    scratch : from `Ending.scratch`, overwritten
+    Q : ndarray of shape (pooled_lines, pooled_length, filters of all panels), out
+    first_filter : where the panel begins among them
+    """
+    (r, inverse), (row, pooled), window = norms, scratch, len(ending.weights)
+    n_lines, n_columns = r.shape
+    begin = max(0, -(-(first_column - ending.first - window + 1) // ending.stride))
+    end = min(Q.shape[1], (first_column + n_columns - 1 - ending.first) // ending.stride + 1)
+    start = window + ending.first + begin * ending.stride - first_column  # of the first window in the row
+    for i in range(window):  # zeros before and after the tile's columns
+        simd.store(0.0, row, (i, 0))
+        simd.store(0.0, row, (window + n_columns + i, 0))
+    for line in range(n_lines):
+        columns = row[window:]
+        for i in range(n_columns):
+            cosines = simd.load(T, (line, i, 0)) * inverse[line, i]
+            simd.store(r[line, i] * kappa(ending.kernel, cosines), columns, (i, 0))
+        for o in range(end - begin):
+            total, columns = simd.zeros(T), row[start + o * ending.stride :]
+            for i in range(window):
+                total = total + ending.weights[i] * simd.load(columns, (i, 0))
+            simd.store(total, pooled, (o, 0))
+        at = first_line + line
+        for t in range(ending.line_pointers[at], ending.line_pointers[at + 1]):
+            weight, target = ending.line_weights[t], Q[ending.line_outputs[t], begin:]
+            for o in range(end - begin):
+                total = simd.load(target, (o, first_filter)) + weight * simd.load(pooled, (o, 0))
+                simd.store(total, target, (o, first_filter))

@@ -1,0 +1,305 @@
+"""Products of patches and filters with fewer multiplications: Winograd's minimal filtering (Lavin and Gray, 2016).
+
+The m neighbouring products of a signal d and a filter g of size k are ``A [(G g) * (B d)]`` with the matrices of Cook
+and Toom, n = m + k - 1 multiplications instead of m k; along two axes they are ``A [(G g G^T) * (B d B^T)] A^T``. Summed
+over channels, and over the axes along which nothing is transformed, the middle product is one matrix product for each
+entry of the transformed tiles.
+
+The error of single precision grows by the size of these matrices, about tenfold for m = 4 and k = 3.
+"""
+
+from math import prod
+from typing import NamedTuple
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from . import patches, simd
+from .fused import Ending, add_pooled, ending
+from .machine import compiled
+
+POINTS = (0.0, 1.0, -1.0, 2.0, -2.0)
+TILES = 96  # of products at a time: as many use a panel while it is in the cache
+SPACING = 48  # numbers between the entries of all tiles, which must not lie powers of two apart
+FEWEST_CHANNELS = simd.n_lanes(np.float32)  # they fill the vectors
+MOST_WORK = 0.6  # of the patches' own multiplications; with more, the transforms cost what is saved
+
+
+class Filtering(NamedTuple):
+    """F(m, k): the matrices for m products of a filter of size k, along one axis."""
+
+    A: np.ndarray  # (m, n)
+    G: np.ndarray  # (n, k)
+    B: np.ndarray  # (n, n)
+
+    m = property(lambda self: len(self.A))
+    n = property(lambda self: len(self.B))
+    k = property(lambda self: self.G.shape[1])
+
+
+def cook_toom(m, k):
+    """F(m, k) by interpolation at n - 1 points and infinity."""
+    n = m + k - 1
+    points = POINTS[: n - 1]
+
+    def powers(count):
+        return np.array([*([p**i for i in range(count)] for p in points), [0.0] * (count - 1) + [1.0]])
+
+    B, G = np.zeros((n, n)), powers(k)
+    for j in range(n):
+        polynomial = np.ones(1)  # the product of x - p over all other points p, lowest power first
+        for p in points[:j] + points[j + 1 :]:
+            polynomial = np.convolve(polynomial, [-p, 1])
+        B[j, : len(polynomial)] = polynomial
+        if j < n - 1:
+            G[j] /= np.polyval(polynomial[::-1], points[j])
+    return Filtering(powers(m).T, G, B)
+
+
+class Line3(NamedTuple):
+    """F(4, 3) along the last axis: half of the multiplications. Patches may be several filters of 3 long."""
+
+    rows, columns = cook_toom(1, 1), cook_toom(4, 3)
+    n_axes = 1
+
+
+class Square3(NamedTuple):
+    """F(4 x 4, 3 x 3) along the last two axes: a quarter of the multiplications."""
+
+    rows, columns = cook_toom(4, 3), cook_toom(4, 3)
+    n_axes = 2
+
+
+class Square2(NamedTuple):
+    """F(4 x 4, 2 x 2) along the last two axes: two fifths of the multiplications."""
+
+    rows, columns = cook_toom(4, 2), cook_toom(4, 2)
+    n_axes = 2
+
+
+def choose(patch_size):
+    """The scheme for such patches, or None."""
+    for scheme in (Square3(), Square2()):
+        if patch_size[-2:] == (scheme.rows.k, scheme.columns.k):
+            return scheme
+    return Line3() if patch_size[-1] % 3 == 0 else None
+
+
+# The transforms, compiled for a scheme: straight lines of additions of vectors.
+
+
+def _combination(builder, coefficients, vectors, groups):
+    """Their sum; each group is summed first, up to a factor, so that the compiler finds what rows have in common."""
+    total = None
+    for group in groups:
+        terms = [(c, v) for c, v in zip(coefficients[group], vectors[group]) if c]
+        if terms:
+            lead = min((c for c, _ in terms), key=lambda c: (c != 1, abs(c) != 1))
+            part = None
+            for c, vector in terms:
+                part = _add(builder, part, c / lead, vector)
+            total = _add(builder, total, lead, part)
+    return total
+
+
+def _add(builder, total, factor, vector):
+    """``total + factor * vector``."""
+    if abs(factor) != 1 or (total is None and factor == -1):
+        constant = ir.Constant(vector.type, [float(factor)] * vector.type.count)
+        vector, factor = builder.fmul(vector, constant, flags=simd.FLAGS), 1
+    if total is None:
+        return vector
+    return (builder.fadd if factor == 1 else builder.fsub)(total, vector, flags=simd.FLAGS)
+
+
+def both_sides(read, source_axis):
+    """Compiled: ``Y = R X C^T`` for a grid X of vectors along ``source_axis`` and the next, Y along axes 0 and 1.
+
+    ``read`` gives R or C, and its groups, of a `Filtering`.
+    """
+
+    @intrinsic
+    def transform(typing, scheme, X, x, Y, y):
+        vector, scheme_class = simd.Vector(X.dtype), scheme.instance_class
+        (R, row_groups), (C, column_groups) = read(scheme_class.rows), read(scheme_class.columns)
+
+        def grid(context, builder, kinds, values, axis, shape):
+            array = context.make_array(kinds[0])(context, builder, values[0])
+            strides = cgutils.unpack_tuple(builder, array.strides)[axis : axis + 2]
+            first = builder.ptrtoint(simd.pointer(context, builder, kinds, *values), simd.INT)
+            for i in np.ndindex(*shape):
+                offsets = [builder.mul(s, ir.Constant(simd.INT, n)) for s, n in zip(strides, i)]
+                yield i, builder.inttoptr(builder.add(first, builder.add(*offsets)), array.data.type)
+
+        def generate(context, builder, signature, values):
+            kinds, entries = signature.args, np.empty((R.shape[1], C.shape[1]), dtype=object)
+            for i, at in grid(context, builder, kinds[1:3], values[1:3], source_axis, entries.shape):
+                entries[i] = simd.load_vector(builder, at, vector)
+            half = np.array([[_combination(builder, row, column, row_groups) for column in entries.T] for row in R])
+            for (i, j), at in grid(context, builder, kinds[3:], values[3:], 0, (len(R), len(C))):
+                simd.store_vector(builder, _combination(builder, C[j], half[i], column_groups), at, vector)
+            return context.get_dummy_value()
+
+        return types.void(scheme, X, x, Y, y), generate
+
+    return transform
+
+
+def _even_and_odd(filtering):
+    """B, whose rows for the points p and -p differ in the signs of every second column only."""
+    return filtering.B, [range(0, filtering.n, 2), range(1, filtering.n, 2)]
+
+
+def _opposite(filtering):
+    """A, whose neighbouring columns for the points p and -p are the same but for signs."""
+    n = filtering.n
+    return filtering.A, [
+        range(0, 1),
+        *(range(i, min(i + 2, n - 1)) for i in range(1, n - 1, 2)),
+        range(max(1, n - 1), n),
+    ]
+
+
+forward = both_sides(_even_and_odd, source_axis=2)
+backward = both_sides(_opposite, source_axis=0)
+
+
+class Tiling(NamedTuple):
+    """A padded signal as planes (lines, if the scheme has one axis) of rows and columns of tiles.
+
+    A *band* is one row of tiles of all planes of a signal; as many bands as take `TILES` are transformed together.
+    """
+
+    n_planes: int
+    n_outputs: int  # planes of products
+    n_blocks: int  # filters side by side along the columns
+    n_rows: int
+    n_columns: int
+    n_bands: int
+    starts: np.ndarray  # (n_bands * n_outputs * n_columns + ROWS - 1,) of tiles, as of patches in a `Layout`
+    runs: np.ndarray  # (n_runs,)
+
+
+class Winograd(NamedTuple):
+    """A layer's products and pooling made ready for signals of one shape."""
+
+    scheme: tuple
+    padding: tuple  # zeros before and after each axis and the channels: tiles and vectors fill the map
+    at: patches.Layout
+    tiling: Tiling
+    panels: np.ndarray  # (n_panels, entries of a tile, n_runs * c, n_lanes)
+    ending: Ending
+
+    def add_to(self, Q, X):  # out (n, pooled_lines, pooled_length, n_panels * n_lanes), (n, *space, c)
+        """Add all patches of the maps, pooled, to Q."""
+        X, rows, columns, tiling = patches.pad(X, self.padding), self.scheme.rows, self.scheme.columns, self.tiling
+        length = self.at.starts.shape[1]
+        norms = tuple(a.reshape(len(X), tiling.n_outputs, -1, length) for a in patches.norms(X, self.at))
+        c, lanes = X.shape[-1], self.panels.shape[3]
+        planes = X.reshape(len(X), tiling.n_planes, rows.m * tiling.n_rows + rows.k - 1, -1, c)
+        n_numbers = tiling.n_bands * tiling.n_planes * tiling.n_blocks * tiling.n_columns * c
+        V = simd.aligned((rows.n, columns.n, n_numbers + SPACING), X.dtype)
+        products = simd.aligned((rows.n, columns.n, len(tiling.starts), lanes), X.dtype)
+        T = simd.aligned((rows.m, tiling.n_columns * columns.m, lanes), X.dtype)
+        scratch = self.ending.scratch(length, Q)
+        add_bands(planes, self.scheme, tiling, norms, self.panels, self.ending, V, products, T, scratch, Q)
+
+
+def make(Z, settings, shape):  # (m, d), (*space, c)
+    """This way for maps of ``shape``, or None where it is slower or not precise enough."""
+    (*space, c), size, lanes = shape, settings.patch_size, simd.n_lanes(Z.dtype)
+    scheme = choose(size)
+    if scheme is None or Z.dtype != np.float32 or settings.patch_centering or c < FEWEST_CHANNELS:
+        return None
+    positions, split = settings.patch_positions(space), len(space) - scheme.n_axes
+    filterings = (scheme.rows, scheme.columns)[-scheme.n_axes :]
+    grid = [-(-n // filtering.m) for n, filtering in zip(positions[split:], filterings)]
+    n_blocks = size[-1] // scheme.columns.k
+    work = prod(grid) * n_blocks * scheme.rows.n * scheme.columns.n
+    if work > MOST_WORK * prod(positions[split:]) * prod(size[split:]):
+        return None
+
+    filled = [*positions[:split], *(n * filtering.m for n, filtering in zip(grid, filterings))]
+    padded = [n + k - 1 for n, k in zip(filled, size)]
+    widths = [(before, full - n - before) for n, full, (before, _) in zip(space, padded, settings.padding_widths)]
+    c_padded = c + -c % lanes
+    at = patches.layout((*padded, c_padded), size, positions)
+
+    (n_rows, n_columns), n_planes = [1, *grid][-2:], prod(padded[:split])
+    outputs, offsets = patches.box(positions[:split], padded[:split]), patches.box(size[:split], padded[:split])
+    n_bands = max(1, TILES // (len(outputs) * n_columns))
+    places = np.add.outer(
+        np.add.outer(np.arange(n_bands) * n_planes, outputs) * n_blocks * n_columns, np.arange(n_columns)
+    )
+    runs = np.add.outer(offsets * n_blocks, np.arange(n_blocks)) * n_columns
+    starts = np.pad(places.ravel(), (0, simd.ROWS - 1), mode="edge")
+    tiling = Tiling(
+        n_planes, len(outputs), n_blocks, n_rows, n_columns, n_bands, starts * c_padded, runs.ravel() * c_padded
+    )
+    panels = pack(Z, scheme, len(offsets), n_blocks, c)
+    return Winograd(scheme, (*widths, (0, c_padded - c)), at, tiling, panels, ending(settings, space, Z.dtype))
+
+
+def pack(Z, scheme, n_offsets, n_blocks, c):  # (m, n_offsets * k_y * n_blocks * k_x * c)
+    """The filters, transformed, as panels."""
+    lanes, rows, columns = simd.n_lanes(Z.dtype), scheme.rows, scheme.columns
+    n_entries, n_runs = rows.n * columns.n, n_offsets * n_blocks
+    panels = simd.aligned((-(-len(Z) // lanes), n_entries, n_runs, c + -c % lanes, lanes), Z.dtype, np.zeros)
+    transform = np.kron(rows.G, columns.G)
+    for first, panel in zip(range(0, len(Z), lanes), panels):
+        filters = Z[first : first + lanes].reshape(-1, n_offsets, rows.k, n_blocks, columns.k, c)
+        by_tap = filters.transpose(2, 4, 1, 3, 5, 0).reshape(rows.k * columns.k, -1).astype(np.float64)
+        panel[:, :, :c, : len(filters)] = (transform @ by_tap).reshape(n_entries, n_runs, c, -1)
+    return panels.reshape(len(panels), n_entries, -1, lanes)
+
+
+@compiled
+def add_bands(X, scheme, tiling, norms, panels, ending, V, products, T, scratch, Q):
+    """Transform some bands, multiply them, transform them back and add them to the pooled maps.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_signals, n_planes, rows, columns, c), the padded maps
+    norms : ndarrays r and 1 / r of shape (n_signals, n_outputs, height, width)
+    panels : ndarray of shape (n_panels, n_y * n_x, d, n_lanes)
+    V : ndarray of shape (n_y, n_x, numbers of the transformed tiles in some bands), overwritten
+    products : ndarray of shape (n_y, n_x, tiles of products in some bands, n_lanes), overwritten
+    T : ndarray of shape (m_y, m_x * n_columns, n_lanes), overwritten
+    Q : ndarray of shape (n_signals, pooled_lines, pooled_length, n_panels * n_lanes), out
+    """
+    (n_y, n_x, _), c, lanes, (r, inverse) = V.shape, X.shape[4], T.shape[2], norms
+    m_y, m_x, (n_outputs, height) = T.shape[0], T.shape[1] // tiling.n_columns, r.shape[1:3]
+    entries, entry_products = V.reshape(n_y * n_x, -1), products.reshape(n_y * n_x, -1, lanes)
+    for first in range(0, len(X) * tiling.n_rows, tiling.n_bands):
+        n_bands = min(tiling.n_bands, len(X) * tiling.n_rows - first)
+        n_tiles, at = n_bands * n_outputs * tiling.n_columns, 0
+        for band in range(first, first + n_bands):
+            signal, y = divmod(band, tiling.n_rows)
+            for plane in range(tiling.n_planes):
+                for block in range(tiling.n_blocks):
+                    for x in range(tiling.n_columns):
+                        for j in range(0, c, lanes):
+                            source = signal, plane, m_y * y, m_x * x + (n_x - m_x + 1) * block, j
+                            forward(scheme, X, source, V, (0, 0, at))
+                            at += lanes
+        for panel in range(len(panels)):
+            for entry in range(n_y * n_x):
+                Z = panels[panel, entry]
+                for tile in range(0, n_tiles, simd.ROWS):
+                    simd.multiply(entries[entry], tiling.starts, tile, tiling.runs, c, Z, entry_products[entry], tile)
+                    for j in range(tile * len(Z) // n_tiles, (tile + simd.ROWS) * len(Z) // n_tiles):
+                        simd.prefetch(panels, (panel, entry + 1, j, 0))  # what comes next
+            at = 0
+            for band in range(first, first + n_bands):
+                signal, y = divmod(band, tiling.n_rows)
+                for plane in range(n_outputs):
+                    for x in range(tiling.n_columns):
+                        backward(scheme, products, (0, 0, at, 0), T, (0, m_x * x, 0))
+                        at += 1
+                    lines = slice(m_y * y, min(m_y * y + m_y, height))
+                    tile_norms = r[signal, plane, lines], inverse[signal, plane, lines]
+                    line = plane * height + m_y * y
+                    add_pooled(T, tile_norms, ending, line, 0, scratch, Q[signal], panel * lanes)
