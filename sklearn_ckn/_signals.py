@@ -1,5 +1,7 @@
 """Signals as the estimators read them: a few at a time, raw or through the layers fitted so far."""
 
+from weakref import WeakKeyDictionary
+
 import numpy as np
 from sklearn import get_config
 
@@ -32,18 +34,36 @@ class Signals:
         return np.ascontiguousarray(self.array[rows], dtype=self.dtype).reshape(-1, *self.shape)
 
 
+_LAST_READY = WeakKeyDictionary()  # fitted layer -> what it was made ready from, and for; the result
+
+
+def _ready(layer, shape, dtype):
+    """A fitted layer made ready for maps of this shape; what that takes is done once, not at every transform."""
+    wanted = layer.filters_, layer.whitening_, layer._settings, shape, dtype
+    found, ready = _LAST_READY.get(layer, (None, None))
+    same_layer = found is not None and all(a is b for a, b in zip(found[:3], wanted))
+    if not same_layer or found[3:] != wanted[3:]:
+        m, patch = len(layer.filters_), (*layer._settings.patch_size, shape[-1])
+        if layer.filters_.shape[1:] != patch or layer.whitening_.shape != (m, m):  # compiled code does not look again
+            raise ValueError(
+                f"filters_ must have shape (n_filters, {', '.join(map(str, patch))}) and whitening_ (n_filters, "
+                f"n_filters), as after fit; got {layer.filters_.shape} and {layer.whitening_.shape}. Fit the layer again."
+            )
+        Z = layer.filters_.reshape(m, -1).astype(dtype, copy=False)
+        ready = blocks.make_layer(Z, layer.whitening_.astype(dtype, copy=False), layer._settings, shape)
+        _LAST_READY[layer] = wanted, ready
+    return ready
+
+
 class EncodedSignals:
     """The same, seen through fitted layers: what is read is the last layer's map, and nothing else is computed."""
 
     def __init__(self, signals, layers, n_threads):
         self.signals, self.n_threads, self.dtype = signals, n_threads, signals.dtype
-        self.network = blocks.make_network(
-            [layer.filters_.reshape(len(layer.filters_), -1).astype(self.dtype) for layer in layers],
-            [layer.whitening_.astype(self.dtype) for layer in layers],
-            [layer._settings for layer in layers],
-            signals.shape,
-        )
-        self.shape = self.network[-1].output_shape
+        self.network, self.shape = [], signals.shape
+        for layer in layers:
+            self.network.append(_ready(layer, self.shape, self.dtype))
+            self.shape = self.network[-1].output_shape
 
     def __len__(self):
         return len(self.signals)

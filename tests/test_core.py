@@ -200,6 +200,12 @@ def test_inverse_sqrt(rng):
     assert_allclose(A, A.T, atol=1e-13)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_inverse_sqrt_is_computed_in_double_precision(dtype, rng):
+    B = rng.randn(30, 5)
+    assert nystroem.inverse_sqrt((B @ B.T).astype(dtype), 1e-3).dtype == np.float64
+
+
 def test_inverse_sqrt_takes_negative_eigenvalues_as_rounding():
     assert_allclose(nystroem.inverse_sqrt(np.diag([1.0, -1e-3]), 1e-4), np.diag([1.0001**-0.5, 100]), rtol=1e-12)
 
@@ -217,6 +223,60 @@ def test_kmeans_assigns_and_averages_as_in_loops(rng):
     for j, z in enumerate(kmeans.update(U, labels, cosines, Z)):
         total = sum(U[i] for i in range(60) if labels[i] == j)
         assert_allclose(z, total / np.linalg.norm(total), rtol=1e-13)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("k, d, m", [(1, 1, 1), (7, 3, 2), (500, 5, 100), (301, 40, 33)])
+def test_kmeans_assigns_the_first_of_the_best_centres(k, d, m, dtype, rng):
+    U, Z = np.abs(unit_rows(rng, k, d, dtype)), -np.abs(unit_rows(rng, m, d, dtype))  # no product is positive
+    Z[m - m // 2 :] = Z[: m // 2]  # and nearly every one comes twice
+    labels, products = kmeans.assign(U, Z, 1)
+    exact = U.astype(float) @ Z.T.astype(float)
+    assert (labels < m - m // 2).all() and labels.min() >= 0
+    assert_allclose(exact[np.arange(k), labels], exact.max(axis=1), rtol=10 * np.finfo(dtype).eps)
+    assert_allclose(products, exact.max(axis=1), rtol=10 * np.finfo(dtype).eps)
+
+
+def test_kmeans_spreads_its_first_centres(rng):
+    far = np.eye(5)
+    U = np.concatenate([np.repeat(far[:1], 200, axis=0) + 1e-3 * rng.rand(200, 5), far[1:]])
+    U /= np.linalg.norm(U, axis=1, keepdims=True)
+    Z = kmeans.spread(U, 5, rng)
+    assert_allclose(np.sort(Z.argmax(axis=1)), np.arange(5))  # the four rows far from the crowd, and one of it
+    crowd = np.repeat(far[:1], 30, axis=0)
+    assert kmeans.spread(crowd, 10, rng).shape == (10, 5)  # nothing to choose by
+
+
+def test_subspace_keeps_most_of_the_energy_or_is_none(rng):
+    factors, noise = rng.randn(3000, 80), rng.randn(3000, 600)
+    U = patches.normalize(factors @ rng.randn(80, 600) + noise)[
+        1
+    ]  # 80 dimensions have 99 % of the energy, 64 have less
+    basis = kmeans.subspace(U, np.random.RandomState(0))
+    assert_allclose(basis.T @ basis, np.eye(basis.shape[1]), atol=1e-12)
+    assert basis.shape == (600, 128)
+    assert np.linalg.norm(U @ basis) ** 2 >= kmeans.ENERGY * len(U)
+    assert kmeans.subspace(patches.normalize(noise)[1], np.random.RandomState(0)) is None
+
+
+def test_kmeans_of_long_rows_reaches_what_it_reaches_without_a_subspace(rng, monkeypatch):
+    centres = unit_rows(rng, 200, 300)
+    U = patches.normalize(
+        centres[rng.randint(200, size=4000)] @ np.diag(0.97 ** np.arange(300)) + 0.003 * rng.randn(4000, 300)
+    )
+    U = U[1].astype(np.float32)
+
+    def fit(n_threads=1):
+        return kmeans.spherical_kmeans(U, 50, 20, np.random.RandomState(0), n_threads)[0]
+
+    def objective(Z):
+        return kmeans.assign(U, Z, 1)[1].mean(dtype=float)
+
+    Z = fit()
+    assert kmeans.subspace(U, np.random.RandomState(0)) is not None
+    assert_array_equal(Z, fit(n_threads=2))
+    monkeypatch.setattr(kmeans, "SHORTER", np.inf)
+    assert objective(Z) > objective(fit()) - 2e-3
 
 
 def test_kmeans_objective_rises_and_the_bits_do_not_depend_on_threads(rng):
@@ -237,7 +297,8 @@ def test_kmeans_gives_an_empty_cluster_the_worst_matched_row():
     assert_array_equal(kmeans.update(U, labels, cosines, Z)[1], [0, -1])
 
 
-def test_kmeans_stops_when_the_objective_gains_little(rng):
+def test_kmeans_stops_when_the_objective_gains_little(rng, monkeypatch):
+    monkeypatch.setattr(kmeans, "TOLERANCE", 1e-4)
     U = unit_rows(rng, 5000, 4)
 
     def run(max_iter):
@@ -428,15 +489,43 @@ def test_tiles_cover_every_patch_once_and_stay_small(n_lines, length):
 @pytest.mark.parametrize("dtype, tolerance", [(np.float32, 2e-7), (np.float64, 2e-16)])
 @pytest.mark.parametrize("space, size", [((9,), (4,)), ((6, 5), (3, 2)), ((4, 3, 5), (2, 3, 1))], ids=str)
 def test_norms_are_those_of_the_patches(space, size, dtype, tolerance, rng):
-    X = rng.randn(3, *space, 5).astype(dtype)
-    X[1] = 0
     widths = patches.padding_widths(size, "same")
-    padded = patches.pad(X, (*widths, (0, 0)))
-    r, inverse = patches.norms(padded, patches.layout(padded.shape[1:], size, space))
-    P = patches.extract(X, size, widths)
-    expected = np.linalg.norm(P.astype(np.longdouble), axis=-1).reshape(r.shape)
-    assert_allclose(r, expected, rtol=8 * tolerance)
-    assert_allclose(r * inverse, expected > 0, rtol=2 * tolerance)
+    at = patches.layout((*space, 5), (*widths, (0, 2)), size, space)
+    padded, (squares, sums) = at.padded(dtype), np.empty((2, at.n_pixels), dtype=dtype)
+    r, inverse = np.empty((2, *at.starts.shape), dtype=dtype)
+    for x in (rng.randn(*space, 5).astype(dtype), np.zeros((*space, 5), dtype=dtype)):
+        patches.read(x.reshape(-1, *x.shape[-2:]), at, padded)
+        patches.find_norms(padded, at, squares, sums, r, inverse)
+        expected = np.linalg.norm(naive.patches(x, size), axis=-1).reshape(r.shape)
+        assert_allclose(r, expected, rtol=8 * tolerance)
+        assert_allclose(r * inverse, expected > 0, rtol=2 * tolerance)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("centering", [False, True])
+@pytest.mark.parametrize("space, c", [((7, 9), 2), ((14, 11), 40), ((40,), 40), ((4, 5, 6), 33)], ids=str)
+def test_a_signal_has_the_same_bits_in_any_block(space, c, centering, dtype, rng):
+    layer = layer_settings(len(space), centering=centering)
+    X = rng.randn(5, *space, c).astype(dtype)
+    Z = unit_rows(rng, 21, 3 ** len(space) * c, dtype)
+    made = blocks.make_layer(Z, encode.whitening(Z, layer).astype(dtype), layer, X.shape[1:])
+    together = blocks.encode_block(X, made)
+    for cut in (1, 2):
+        apart = [blocks.encode_block(part, made) for part in (X[:cut], X[cut:])]
+        assert_array_equal(together, np.concatenate(apart))
+
+
+@pytest.mark.parametrize("dtype, tolerance", [(np.float32, 1e-6), (np.float64, 1e-15)])
+@pytest.mark.parametrize("k, m", [(1, 1), (100, 7), (97, 40), (5, 64), (3, 1100)])
+def test_whitening_is_a_matrix_product(k, m, dtype, tolerance, rng):
+    A = rng.randn(m, m).astype(dtype)
+    panels = simd.pack(A.T)
+    Q, maps = np.zeros((k, len(panels) * panels.shape[2]), dtype=dtype), np.zeros((k, m), dtype=dtype)
+    Q[:, :m] = rng.randn(k, m)
+    T = simd.aligned((blocks.TILE + simd.ROWS - 1, panels.shape[2]), dtype)
+    blocks.add_whitened(Q, panels, T, maps)
+    expected = Q[:, :m].astype(float) @ A.astype(float)
+    assert np.linalg.norm(maps - expected) <= tolerance * np.linalg.norm(Q) * np.linalg.norm(A)
 
 
 @pytest.mark.parametrize("kernel", ["exponential", "arccos1", "polynomial"])
@@ -503,7 +592,7 @@ def test_blocks_run_at_the_same_time():
 
 def test_blocks_keep_their_order_and_their_memory():
     assert machine.over_blocks(lambda block: block.start, machine.slices(10, 3), n_threads=2) == [0, 3, 6, 9]
-    network = blocks.make_network([np.ones((4, 9))], [np.eye(4)], [layer_settings(2)], (32, 32, 1))
-    assert blocks.block_size(10_000, network, 4, memory=2**30) == blocks.BLOCK
-    assert blocks.block_size(10_000, network, 4, memory=1) == 1
-    assert blocks.block_size(16, network, 4, memory=2**30) == 2
+    network = [blocks.make_layer(np.ones((4, 9)), np.eye(4), layer_settings(2), (32, 32, 1))]
+    assert blocks.block_size(10_000, network, 4, 2**30, n_threads=2) == blocks.BLOCK
+    assert blocks.block_size(10_000, network, 4, 1, n_threads=2) == 1
+    assert blocks.block_size(16, network, 4, 2**30, n_threads=2) == 4

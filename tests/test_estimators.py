@@ -154,14 +154,14 @@ def test_n_jobs_are_threads_that_run_at_the_same_time_in_fit_and_transform(monke
     sizes, barrier, encode = [], threading.Barrier(2, timeout=20), blocks.encode_network
 
     def watched(maps, net):
-        barrier.wait()  # passed only by two threads together; 8 blocks of 4 signals, in fit as in transform
+        barrier.wait()  # passed only by two threads together; 4 blocks of 8 signals, in fit as in transform
         sizes.append(len(maps))
         return encode(maps, net)
 
     monkeypatch.setattr(blocks, "encode_network", watched)
     feature_map.transform(X)
     feature_map.fit(X)
-    assert sizes == [4] * 16
+    assert sizes == [8] * 8
 
 
 @every_case

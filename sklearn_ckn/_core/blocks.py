@@ -1,7 +1,8 @@
 """`encode` for speed: networks over blocks of signals, each layer by the products that are fastest for it.
 
 A layer is a product of patches and filters (`direct`, or `winograd` where that takes fewer multiplications) that ends,
-tile by tile, in norm, kappa and pooling (`fused`); the whitening is one matrix product for the whole block.
+tile by tile, in norm, kappa and pooling (`fused`), and then in the whitening. Every signal is computed by itself: its
+maps are the same to the last bit whatever the block that it is in.
 """
 
 from math import prod
@@ -10,9 +11,11 @@ from typing import NamedTuple
 import numpy as np
 
 from . import direct, simd, winograd
-from .machine import over_blocks, slices
+from .machine import compiled, over_blocks, slices
 
 BLOCK = 32  # signals at most that one thread takes through the network together
+TILE = 96  # rows that are whitened together
+DEPTH = 512  # filters of the pooled map at a time: so much of a row and of a panel stays in the first cache
 
 
 class Layer(NamedTuple):
@@ -21,32 +24,50 @@ class Layer(NamedTuple):
     shape: tuple  # (*space, c) of its maps
     output_shape: tuple  # (*pooled, m)
     products: tuple  # direct.Direct or winograd.Winograd
-    whitening: np.ndarray  # (m, m)
+    whitening: np.ndarray  # (n_panels, m, n_lanes)
 
 
 def make_layer(Z, A, settings, shape):  # (m, d), (m, m)
     """The layer with these filters, for maps of ``shape`` ``(*space, c)``."""
-    *space, c = shape
     products = winograd.make(Z, settings, shape) or direct.make(Z, settings, shape)
-    return Layer(tuple(shape), (*settings.pooled_positions(space), len(Z)), products, A)
-
-
-def make_network(filters, whitenings, settings, shape):
-    """Layers for signals of ``shape``, one after the other."""
-    network = []
-    for Z, A, layer_settings in zip(filters, whitenings, settings):
-        network.append(make_layer(Z, A, layer_settings, shape))
-        shape = network[-1].output_shape
-    return network
+    return Layer(tuple(shape), (*settings.pooled_positions(shape[:-1]), len(Z)), products, simd.pack(A.T))
 
 
 def encode_block(X, layer):  # (n, *space, c) -> (n, *pooled, m)
     """`encode.encode` for a block of signals."""
     *lines, length, m = layer.output_shape
-    panels = layer.products.panels
-    Q = simd.aligned((len(X), prod(lines), length, len(panels) * panels.shape[-1]), X.dtype, np.zeros)
+    n_panels, lanes = len(layer.whitening), layer.whitening.shape[2]
+    Q = simd.aligned((len(X), prod(lines), length, n_panels * lanes), X.dtype, np.zeros)
     layer.products.add_to(Q, X)
-    return (Q.reshape(-1, Q.shape[-1])[:, :m] @ layer.whitening).reshape(len(X), *layer.output_shape)
+    maps = np.zeros((len(X), *layer.output_shape), dtype=X.dtype)
+    T = simd.aligned((TILE + simd.ROWS - 1, lanes), X.dtype)
+    add_whitened(Q.reshape(-1, n_panels * lanes), layer.whitening, T, maps.reshape(-1, m))
+    return maps
+
+
+@compiled
+def add_whitened(Q, panels, T, maps):  # (k, at least m), (n_panels, m, n_lanes), scratch, out (k, m)
+    """``Q A``, some rows and some filters at a time."""
+    (k, m), lanes, step, memory = maps.shape, panels.shape[2], Q.shape[1], Q.ravel()
+    starts, whole = np.empty(TILE + simd.ROWS - 1, np.int64), np.zeros(1, np.int64)
+    for row in range(0, k, TILE):
+        n_rows = min(TILE, k - row)
+        for first in range(0, m, DEPTH):
+            depth = min(DEPTH, m - first)
+            for i in range(len(starts)):
+                starts[i] = min(row + i, k - 1) * step + first
+            for panel in range(len(panels)):
+                Z, column = panels[panel, first : first + depth], panel * lanes
+                for i in range(0, n_rows, simd.ROWS):
+                    simd.multiply(memory, starts, i, whole, depth, Z, T, i)
+                if column + lanes <= m:
+                    for i in range(n_rows):
+                        total = simd.load(maps, (row + i, column)) + simd.load(T, (i, 0))
+                        simd.store(total, maps, (row + i, column))
+                else:
+                    for i in range(n_rows):
+                        for j in range(m - column):
+                            maps[row + i, column + j] += T[i, j]
 
 
 def encode_network(X, network):
@@ -71,15 +92,12 @@ def encode_signals(signals, network, out, n_threads, memory, finish=None):
         maps = encode_network(signals.read(rows), network)
         out[rows] = finish(maps) if finish else maps
 
-    size = block_size(len(signals), network, out.itemsize, memory)
+    size = block_size(len(signals), network, out.itemsize, memory, n_threads)
     over_blocks(encode_rows, slices(len(signals), size), n_threads)
     return out
 
 
-def block_size(n_signals, network, itemsize, memory):
-    """Signals in a block: few enough that their maps fit in ``memory`` bytes and that every thread gets some."""
-    largest = 1
-    for layer in network:
-        padded = prod(n + before + after for n, (before, after) in zip(layer.shape, layer.products.padding))
-        largest = max(largest, 2 * padded + 2 * prod(layer.output_shape))
-    return max(1, min(BLOCK, int(memory / (largest * itemsize)), n_signals // 8))
+def block_size(n_signals, network, itemsize, memory, n_threads):
+    """Signals in a block: few enough that their maps fit in ``memory`` bytes and that every thread gets two blocks."""
+    largest = max(prod(layer.shape) + 2 * prod(layer.output_shape) for layer in network)
+    return max(1, min(BLOCK, int(memory / (largest * itemsize)), -(-n_signals // (2 * n_threads))))

@@ -18,7 +18,6 @@ TILE_BYTES = 2**14  # products of a tile: they stay in the first cache
 class Direct(NamedTuple):
     """A layer's products and pooling made ready for signals of one shape."""
 
-    padding: tuple  # zeros before and after each axis and the channels
     at: patches.Layout
     centering: bool
     tiles: np.ndarray  # (n_tiles, 4): lines from, to, columns from, to
@@ -27,27 +26,23 @@ class Direct(NamedTuple):
 
     def add_to(self, Q, X):  # out (n, pooled_lines, pooled_length, n_panels * n_lanes), (n, *space, c)
         """Add all patches of the maps, pooled, to Q."""
-        X, at = patches.pad(X, self.padding), self.at
-        n_patches = np.prod(self.tiles[:, 1::2] - self.tiles[:, ::2], axis=1).max()
-        T = simd.aligned((n_patches + simd.ROWS - 1, self.panels.shape[2]), X.dtype)
-        scratch = self.ending.scratch(at.starts.shape[1], Q)
+        at, (_, d, lanes) = self.at, self.panels.shape
+        n_patches = np.prod(self.tiles[:, 1::2] - self.tiles[:, ::2], axis=1).max() + simd.ROWS - 1
+        T, scratch = simd.aligned((n_patches, lanes), X.dtype), self.ending.scratch(at.starts.shape[1], Q)
+        arguments = patches.by_lines(X), self.tiles, at, at.padded(X.dtype), self.panels, self.ending, T, scratch, Q
         if self.centering:
-            P = np.zeros((len(T), self.panels.shape[1]), dtype=X.dtype)
-            add_centered_tiles(X.reshape(len(X), -1), self.tiles, at, P, self.panels, self.ending, T, scratch, Q)
+            add_centered_tiles(*arguments, np.zeros((n_patches, d), dtype=X.dtype))
         else:
-            starts = np.pad(at.starts.ravel(), (0, simd.ROWS - 1), mode="edge")
-            norms = patches.norms(X, at)
-            add_tiles(X.reshape(len(X), -1), self.tiles, at, starts, norms, self.panels, self.ending, T, scratch, Q)
+            add_tiles(*arguments, np.pad(at.starts.ravel(), (0, simd.ROWS - 1), mode="edge"))
 
 
 def make(Z, settings, shape):  # (m, d), (*space, c)
     """This way, for maps of ``shape``."""
     *space, _ = shape
-    padding, positions = (*settings.padding_widths, (0, 0)), settings.patch_positions(space)
-    padded = [n + before + after for n, (before, after) in zip(shape, padding)]
-    at = patches.layout(padded, settings.patch_size, positions)
+    widths = (*settings.padding_widths, (0, 0))
+    at = patches.layout(shape, widths, settings.patch_size, settings.patch_positions(space))
     tiles = cut_tiles(*at.starts.shape)
-    return Direct(padding, at, settings.patch_centering, tiles, pack(Z), ending(settings, space, Z.dtype))
+    return Direct(at, settings.patch_centering, tiles, simd.pack(Z), ending(settings, space, Z.dtype))
 
 
 def cut_tiles(n_lines, length):  # -> (n_tiles, 4)
@@ -63,52 +58,44 @@ def cut_tiles(n_lines, length):  # -> (n_tiles, 4)
     )
 
 
-def pack(Z):  # (m, d) -> (n_panels, d, n_lanes)
-    """The filters as panels, the last one filled up with zeros."""
-    lanes = simd.n_lanes(Z.dtype)
-    panels = simd.aligned((-(-len(Z) // lanes), Z.shape[1], lanes), Z.dtype, np.zeros)
-    for first, panel in zip(range(0, len(Z), lanes), panels):
-        filters = Z[first : first + lanes]
-        panel[:, : len(filters)] = filters.T
-    return panels
-
-
 @compiled
-def add_tiles(X, tiles, at, starts, norms, panels, ending, T, scratch, Q):
+def add_tiles(X, tiles, at, padded, panels, ending, T, scratch, Q, starts):
     """Tile by tile, patches as they lie; ``starts`` has `simd.ROWS` - 1 more of them."""
-    (r, inverse), length = norms, at.starts.shape[1]
+    squares, sums = np.empty(at.n_pixels, X.dtype), np.empty(at.n_pixels, X.dtype)
+    r, inverse = np.empty(at.starts.shape, X.dtype), np.empty(at.starts.shape, X.dtype)
     for signal in range(len(X)):
+        patches.read(X[signal], at, padded)
+        patches.find_norms(padded, at, squares, sums, r, inverse)
         for line, last_line, column, last_column in tiles:
             here = slice(line, last_line), slice(column, last_column)
-            tile = r[signal][here], inverse[signal][here]
-            first = line * length + column
-            add_tile(
-                X[signal], starts[first:], at.runs, at.run, tile, panels, ending, line, column, T, scratch, Q[signal]
-            )
+            first, norms = line * r.shape[1] + column, (r[here], inverse[here])
+            place = starts[first:], at.runs, at.run
+            add_tile(padded.ravel(), place, norms, panels, ending, line, column, T, scratch, Q[signal])
 
 
 @compiled
-def add_centered_tiles(X, tiles, at, P, panels, ending, T, scratch, Q):  # P (at least simd.ROWS - 1 + a tile, d)
+def add_centered_tiles(X, tiles, at, padded, panels, ending, T, scratch, Q, P):  # P (simd.ROWS - 1 + a tile, d)
     """Tile by tile, patches copied and centred."""
     d, length, starts = P.shape[1], at.starts.shape[1], at.starts.ravel()
-    rows, whole = np.arange(len(P)) * d, np.zeros(1, np.int64)
+    place = np.arange(len(P)) * d, np.zeros(1, np.int64), d
     r, inverse = np.zeros(len(P), P.dtype), np.zeros(len(P), P.dtype)
     for signal in range(len(X)):
+        patches.read(X[signal], at, padded)
         for line, last_line, column, last_column in tiles:
             shape = last_line - line, last_column - column
             first, n_patches = line * length + column, shape[0] * shape[1]
-            patches.gather(X[signal], starts[first : first + n_patches], at.runs, at.run, P)
+            patches.gather(padded.ravel(), starts[first : first + n_patches], at.runs, at.run, P)
             patches.center_rows(P[:n_patches], at.n_channels)
             patches.sum_squares(P, r)
             patches.take_roots(r, inverse)
-            tile = r[:n_patches].reshape(shape), inverse[:n_patches].reshape(shape)
-            add_tile(P.ravel(), rows, whole, d, tile, panels, ending, line, column, T, scratch, Q[signal])
+            norms = r[:n_patches].reshape(shape), inverse[:n_patches].reshape(shape)
+            add_tile(P.ravel(), place, norms, panels, ending, line, column, T, scratch, Q[signal])
 
 
 @compiled
-def add_tile(x, starts, runs, run, norms, panels, ending, line, column, T, scratch, Q):
+def add_tile(x, place, norms, panels, ending, line, column, T, scratch, Q):
     """Multiply the patches of a tile by one panel after the other, and add them to the pooled map."""
-    shape, lanes = norms[0].shape, T.shape[1]
+    (starts, runs, run), shape, lanes = place, norms[0].shape, T.shape[1]
     n_patches = shape[0] * shape[1]
     products = T[:n_patches].reshape(shape + (lanes,))
     for panel in range(len(panels)):

@@ -53,7 +53,8 @@ def whitening(Z, layer):  # (m, d) -> (m, m)
     """``A = (kappa(Z Z^T) + reg I)^(-1/2)``, in double precision."""
     Z = Z.astype(np.float64)
     with single_threaded_blas():  # the last bits depend on its threads
-        return inverse_sqrt(layer.kernel.kappa(np.clip(Z @ Z.T, -1, 1)), layer.reg)
+        K = layer.kernel.kappa(np.clip(Z @ Z.T, -1, 1))
+    return inverse_sqrt(K, layer.reg)
 
 
 def flatten(X, center, scale):  # (n, *space, c) -> (n, prod(space) * c)

@@ -1,11 +1,26 @@
-"""Spherical k-means: unit centres Z that maximise ``mean_i max_j <u_i, z_j>`` over unit vectors."""
+"""Spherical k-means: unit centres Z that maximise ``mean_i max_j <u_i, z_j>`` over unit vectors.
+
+Long vectors are clustered in a subspace first, which keeps most of their energy.
+"""
 
 import numpy as np
+from scipy import linalg
 
-from .machine import compiled, over_blocks, slices
+from . import simd
+from .machine import compiled, over_blocks, single_threaded_blas, slices
 
-BLOCK = 4096
-TOLERANCE = 1e-4  # stop when the objective gains relatively less
+BLOCK = 8192  # rows assigned by one thread
+TILE = 96  # rows that share a panel of centres while it is in the cache
+SUMS_BYTES = 2**26  # of the sums that threads take side by side
+TOLERANCE = 1e-5  # stop when the objective gains relatively less
+CANDIDATES = 20  # rows for each of the first centres
+TRIALS = 4  # of them for each choice
+
+FEWEST = 64  # dimensions of a subspace
+SHORTER = 4  # times at least that it is shorter than the rows
+ENERGY = 0.95  # of the rows' squares that it must keep
+SUBSPACE_ROWS = 8192  # from which it is found
+FULL_ITERATIONS = 2  # after those in the subspace
 
 
 def distinct(U, n, rng):  # (k, d) -> (at most n, d)
@@ -21,17 +36,79 @@ def distinct(U, n, rng):  # (k, d) -> (at most n, d)
     return kept[:n]
 
 
+def spread(U, n, rng):  # (k, d) unit rows -> (n, d)
+    """Greedy k-means++ (Arthur and Vassilvitskii, 2007): rows drawn one by one, those far from the others preferred."""
+    chosen = [rng.randint(len(U))]
+    with single_threaded_blas():
+        distances = np.maximum(1 - U @ U[chosen[0]], 0)  # half the squared distance to the nearest one chosen
+        while len(chosen) < n:
+            total = np.cumsum(distances, dtype=np.float64)
+            if total[-1] == 0:  # what is left differs by rounding only
+                chosen.extend(rng.permutation(np.setdiff1d(np.arange(len(U)), chosen))[: n - len(chosen)])
+                break
+            drawn = np.searchsorted(total, total[-1] * rng.uniform(size=TRIALS), side="right").clip(0, len(U) - 1)
+            trials = np.minimum(distances, np.maximum(1 - U[drawn] @ U.T, 0))
+            best = trials.sum(axis=1, dtype=np.float64).argmin()
+            chosen.append(drawn[best])
+            distances = trials[best]
+            distances[drawn[best]] = 0
+    return U[chosen]
+
+
 def assign(U, Z, n_threads):  # (k, d), (m, d) -> (k,), (k,)
-    """The best-matching centre of every row, and the cosine with it."""
-    labels, cosines = np.empty(len(U), dtype=np.int64), np.empty(len(U), dtype=U.dtype)
+    """The best-matching centre of every row, the first of equals, and the product with it."""
+    n_panels = -(-len(Z) // simd.n_lanes(Z.dtype))
+    filled = Z[np.arange(n_panels * simd.n_lanes(Z.dtype)) % len(Z)]  # its repetitions are never the first of equals
+    panels, labels, products = simd.pack(filled), np.empty(len(U), dtype=np.int64), np.empty(len(U), dtype=U.dtype)
 
     def assign_block(block):
-        T = U[block] @ Z.T
-        labels[block] = T.argmax(axis=1)
-        cosines[block] = np.take_along_axis(T, labels[block, None], axis=1)[:, 0]
+        T = simd.aligned((n_panels, TILE, panels.shape[2]), U.dtype)
+        find_best(U[block].ravel(), panels, T, labels[block], products[block])
 
     over_blocks(assign_block, slices(len(U), BLOCK), n_threads)
-    return labels, cosines
+    return labels, products
+
+
+@compiled
+def find_best(U, panels, T, labels, products):  # (k * d,), (n_panels, d, n_lanes), scratch, out (k,), out (k,)
+    k, d, (n_panels, tile, lanes) = len(labels), panels.shape[1], T.shape
+    starts, whole, lane = np.empty(tile, np.int64), np.zeros(1, np.int64), np.arange(lanes).astype(T.dtype)
+    for first in range(0, k, tile):
+        for i in range(tile):
+            starts[i] = min(first + i, k - 1) * d
+        n_rows = min(tile, k - first)
+        for panel in range(n_panels):
+            for i in range(0, n_rows, simd.ROWS):
+                simd.multiply(U, starts, i, whole, d, panels[panel], T[panel], i)
+        for i in range(n_rows):
+            best, where = simd.load(T, (0, i, 0)), simd.zeros(T)
+            for panel in range(1, n_panels):
+                candidates = simd.load(T, (panel, i, 0))
+                where = simd.where_larger(candidates, best, panel, where)
+                best = simd.larger(best, candidates)
+            product = simd.largest(best)
+            place = simd.where_larger(
+                product, best, -lanes * n_panels, simd.zeros(T) - (where * lanes + simd.load(lane, (0,)))
+            )
+            labels[first + i], products[first + i] = -simd.largest(place), product
+
+
+def update(U, labels, products, Z, n_threads=1):  # -> (m, d)
+    """The normalised mean of every centre's rows; a centre without rows takes the worst-matched one."""
+
+    def add_block(block):
+        sums, counts = np.zeros(Z.shape), np.zeros(len(Z), dtype=np.int64)
+        add_up(U[block], labels[block], sums, counts)
+        return sums, counts
+
+    n_blocks = max(2, min(16, SUMS_BYTES // (8 * Z.size)))  # as many for any number of threads: the sums are the same
+    parts = over_blocks(add_block, slices(len(U), -(-len(U) // n_blocks)), n_threads)
+    sums, counts = (sum(part) for part in zip(*parts))
+    empty = np.flatnonzero(counts == 0)
+    if len(empty):
+        sums[empty] = U[np.argsort(products, kind="stable")[: len(empty)]]
+    norms = np.linalg.norm(sums, axis=1, keepdims=True)
+    return np.where(norms > 0, sums / np.where(norms > 0, norms, 1), Z).astype(U.dtype)
 
 
 @compiled
@@ -39,33 +116,58 @@ def add_up(U, labels, sums, counts):  # (k, d), (k,), out (m, d), out (m,)
     """Sum and count the rows of every centre, in the rows' order."""
     for i in range(len(labels)):
         counts[labels[i]] += 1
-        sums[labels[i]] += U[i]
+        row, target = U[i], sums[labels[i]]
+        for j in range(len(row)):
+            target[j] += row[j]
 
 
-def update(U, labels, cosines, Z):  # -> (m, d)
-    """The normalised mean of every centre's rows; a centre without rows takes the worst-matched one."""
-    sums, counts = np.zeros(Z.shape), np.zeros(len(Z), dtype=np.int64)
-    add_up(U, labels, sums, counts)
-    empty = np.flatnonzero(counts == 0)
-    if len(empty):
-        sums[empty] = U[np.argsort(cosines, kind="stable")[: len(empty)]]
-    norms = np.linalg.norm(sums, axis=1, keepdims=True)
-    return np.where(norms > 0, sums / np.where(norms > 0, norms, 1), Z).astype(U.dtype)
+def lloyd(U, Z, max_iter, n_threads):  # (k, d), (m, d) -> (m, d), (k,), (k,), int
+    """Lloyd's algorithm on the sphere from the centres Z on, until it gains little; the last assignment too."""
+    objectives, labels, products = [-np.inf], None, None
+    while len(objectives) <= max_iter:
+        labels, products = assign(U, Z, n_threads)
+        objectives.append(products.mean(dtype=np.float64))
+        if objectives[-1] - objectives[-2] <= TOLERANCE * abs(objectives[-1]):
+            break
+        Z = update(U, labels, products, Z, n_threads)
+    return Z, labels, products, len(objectives) - 1
+
+
+def subspace(U, rng):  # (k, d) -> (d, q)
+    """Orthonormal columns onto which rows project with `ENERGY` of their squares; None if that takes too many."""
+    rows = U[rng.permutation(len(U))[:SUBSPACE_ROWS]]
+    with single_threaded_blas():
+        for q in FEWEST * 2 ** np.arange(int(np.log2(U.shape[1] / (FEWEST * SHORTER))) + 1):
+            basis = rng.standard_normal((U.shape[1], q)).astype(U.dtype)
+            for _ in range(3):  # subspace iteration: Halko, Martinsson and Tropp (2011), algorithm 4.4
+                basis = linalg.qr(rows.T @ (rows @ basis), mode="economic", overwrite_a=True)[0]
+            if np.linalg.norm(rows @ basis) ** 2 >= ENERGY * np.linalg.norm(rows) ** 2:
+                return basis
+    return None
+
+
+def project(U, basis, n_threads):  # (k, d), (d, q) -> (k, q)
+    return np.concatenate(over_blocks(lambda block: U[block] @ basis, slices(len(U), BLOCK), n_threads))
 
 
 def spherical_kmeans(U, n_clusters, max_iter, rng, n_threads=1):  # (k, d)
-    """Lloyd's algorithm on the sphere, started from distinct random rows.
+    """Lloyd's algorithm on the sphere, in a subspace first if rows are long; without iterations, distinct random rows.
 
     Returns
     -------
     Z : ndarray of shape (at most n_clusters, d)
     n_iter : int
     """
-    Z, objectives = distinct(U, n_clusters, rng), [-np.inf]
-    while len(objectives) <= max_iter:
-        labels, cosines = assign(U, Z, n_threads)
-        objectives.append(cosines.mean(dtype=np.float64))
-        if objectives[-1] - objectives[-2] <= TOLERANCE * abs(objectives[-1]):
-            break
-        Z = update(U, labels, cosines, Z)
-    return Z, len(objectives) - 1
+    if not max_iter:
+        return distinct(U, n_clusters, rng), 0
+    basis = subspace(U, rng) if U.shape[1] >= FEWEST * SHORTER else None
+    V, n_iter = U if basis is None else project(U, basis, n_threads), 0
+    candidates = distinct(V, CANDIDATES * n_clusters, rng)
+    Z = candidates / np.linalg.norm(candidates, axis=1, keepdims=True)
+    if len(Z) > n_clusters:
+        Z = spread(Z, n_clusters, rng)
+    if basis is not None:
+        _, labels, products, n_iter = lloyd(V, Z, max_iter, n_threads)
+        Z, max_iter = update(U, labels, products, Z @ basis.T, n_threads), FULL_ITERATIONS
+    Z, _, _, n_full = lloyd(U, Z, max_iter, n_threads)
+    return Z, n_iter + n_full

@@ -7,6 +7,7 @@ Any number of space axes is one case: the map's memory is read as *lines* along 
 made of *runs*, the ``size[-1] * c`` neighbouring numbers of one line of the box.
 """
 
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
@@ -29,15 +30,6 @@ def n_positions(space, size, widths):
     return tuple(max(length + before + after - k + 1, 0) for length, k, (before, after) in zip(space, size, widths))
 
 
-def pad(X, widths):  # (n, *space, c), one pair for each axis but the first
-    """Surround every signal with zeros."""
-    if not np.any(widths):
-        return np.ascontiguousarray(X)
-    padded = np.zeros((len(X), *(n + sum(pair) for n, pair in zip(X.shape[1:], widths))), dtype=X.dtype)
-    padded[:, *(slice(before, before + n) for n, (before, _) in zip(X.shape[1:], widths))] = X
-    return padded
-
-
 def box(counts, shape):
     """Flat indices, into an array of ``shape``, of its first ``counts`` positions along every axis."""
     indices = np.indices((1, *counts)).reshape(len(counts) + 1, -1)
@@ -45,28 +37,41 @@ def box(counts, shape):
 
 
 class Layout(NamedTuple):
-    """Where the patches of one padded signal lie in its memory, counted in numbers from its first one."""
+    """Where the patches of one signal lie in its memory, once it is padded; numbers are counted from the first one."""
 
+    n_pixels: int  # positions of the padded signal
+    n_channels: int  # numbers in each of them
+    lines: np.ndarray  # (lines of the signal,) the pixel where each begins
     starts: np.ndarray  # (n_lines, length) first number of every patch, by lines along the last space axis
     runs: np.ndarray  # (n_runs,) first number of each of its runs, counted from there
     run: int  # numbers in a run
-    n_channels: int
+
+    def padded(self, dtype):
+        """Memory for a padded signal."""
+        return np.zeros((self.n_pixels, self.n_channels), dtype=dtype)
 
 
-def layout(shape, size, positions):  # (*padded_space, c)
-    """The patches at the first ``positions`` along every axis of a padded signal of this shape."""
-    *space, c = shape
+def layout(shape, widths, size, positions):  # (*space, c)
+    """The patches at the first ``positions`` along every axis of a signal that gets so many zeros along every axis."""
+    *space, c = [n + before + after for n, (before, after) in zip(shape, widths)]
+    first = np.ravel_multi_index([before for before, _ in widths[:-1]], space)
+    lines = first + box((*shape[:-2], 1), space)
     starts, runs = box(positions, space) * c, box((*size[:-1], 1), space) * c
-    return Layout(starts.reshape(-1, positions[-1]), runs, size[-1] * c, c)
+    return Layout(prod(space), c, lines, starts.reshape(-1, positions[-1]), runs, size[-1] * c)
 
 
-def norms(X, at):  # (n, *padded_space, c) -> (n, n_lines, length), (n, n_lines, length)
-    """The norms r of all patches, and ``1 / r``, or 0 where r is 0: what makes a patch a direction."""
-    r, c = np.zeros((len(X), *at.starts.shape), dtype=X.dtype), at.n_channels
-    add_squares(X.reshape(len(X), -1, c), at.starts // c, at.runs // c, at.run // c, r)
-    inverse = np.empty_like(r)
-    take_roots(r.ravel(), inverse.ravel())
-    return r, inverse
+def by_lines(X):  # (n, *space, c) -> (n, n_lines, length, c)
+    return X.reshape(len(X), -1, *X.shape[-2:])
+
+
+@compiled
+def read(x, at, padded):  # (n_lines, length, c), out (n_pixels, n_channels)
+    """Write a signal between its zeros."""
+    for line in range(len(at.lines)):
+        for i in range(x.shape[1]):
+            target = padded[at.lines[line] + i]
+            for j in range(x.shape[2]):
+                target[j] = x[line, i, j]
 
 
 @compiled_sums
@@ -79,25 +84,29 @@ def sum_squares(X, squares):  # (k, d), out (k,)
 
 
 @compiled_sums
-def add_squares(X, starts, runs, run, r):  # (n, pixels, c), the layout counted in pixels, out (n, n_lines, length)
-    """Sum the squares of all numbers over channels, over a run, over the runs: a box filter, axis by axis."""
-    squares, sums = np.empty(X.shape[1], X.dtype), np.empty(X.shape[1], X.dtype)
-    for signal in range(len(X)):
-        sum_squares(X[signal], squares)
-        sums[:] = squares
-        for k in range(1, run):
-            shifted = squares[k:]
-            for i in range(len(shifted)):
-                sums[i] += shifted[i]
-        for line in range(len(starts)):
-            for begin in runs:
-                here, target = sums[starts[line, 0] + begin :], r[signal, line]
-                for i in range(len(target)):
-                    target[i] += here[i]
+def find_norms(
+    padded, at, squares, sums, r, inverse
+):  # (n_pixels, n_channels), (n_pixels,) twice, (n_lines, length) twice
+    """The norms r of all patches and ``1 / r``: a box filter of squares, over channels, over a run, over the runs."""
+    c = padded.shape[1]
+    sum_squares(padded, squares)
+    sums[:] = squares
+    for k in range(1, at.run // c):
+        shifted = squares[k:]
+        for i in range(len(shifted)):
+            sums[i] += shifted[i]
+    for line in range(len(r)):
+        target, start = r[line], at.starts[line, 0]
+        target[:] = 0
+        for begin in at.runs:
+            here = sums[(start + begin) // c :]
+            for i in range(len(target)):
+                target[i] += here[i]
+    take_roots(r.ravel(), inverse.ravel())
 
 
 @compiled
-def take_roots(r, inverse):  # (k,), out: the roots and their inverses
+def take_roots(r, inverse):  # (k,), out: the roots, and their inverses, or 0: what makes a patch a direction
     for i in range(len(r)):
         root = np.sqrt(r[i])
         r[i] = root
@@ -116,17 +125,22 @@ def gather(x, starts, runs, run, P):  # (size,), (k,), (n_runs,), int, out (k, n
 
 def extract(X, size, widths):  # (n, *space, c) -> (n, *positions, d)
     """All patches of ``X``."""
-    padded, at = _padded(X, size, widths)
+    at = _layout(X, size, widths)
     P = np.empty((len(X), at.starts.size, len(at.runs) * at.run), dtype=X.dtype)
-    for x, patches in zip(padded, P):
-        gather(x, at.starts.ravel(), at.runs, at.run, patches)
+    gather_all(by_lines(X), at, at.padded(X.dtype), np.broadcast_to(at.starts.ravel(), P.shape[:2]), P)
     return P.reshape(len(X), *n_positions(X.shape[1:-1], size, widths), -1)
 
 
-def _padded(X, size, widths):
-    """The padded signals as rows, and the layout of their patches."""
-    padded = pad(X, (*widths, (0, 0)))
-    return padded.reshape(len(X), -1), layout(padded.shape[1:], size, n_positions(X.shape[1:-1], size, widths))
+def _layout(X, size, widths):
+    return layout(X.shape[1:], (*widths, (0, 0)), size, n_positions(X.shape[1:-1], size, widths))
+
+
+@compiled
+def gather_all(X, at, padded, starts, P):  # (n, n_lines, length, c), scratch, (n, k), out (n, k, d)
+    """Copy the patches that begin at ``starts`` in each signal."""
+    for signal in range(len(X)):
+        read(X[signal], at, padded)
+        gather(padded.ravel(), starts[signal], at.runs, at.run, P[signal])
 
 
 def center(P, c):  # (..., d) -> (..., d)
@@ -178,12 +192,11 @@ def normalize(P):  # (..., d) -> (..., 1), (..., d)
 
 def draw(X, size, widths, per_signal, rng):  # (n, *space, c) -> (n * per_signal, d)
     """``per_signal`` patches of every signal (all, if there are fewer), uniformly over its positions, none twice."""
-    padded, at = _padded(X, size, widths)
+    at = _layout(X, size, widths)
     per_signal = min(per_signal, at.starts.size)
+    starts = [at.starts.ravel()[rng.choice(at.starts.size, per_signal, replace=False)] for _ in X]
     P = np.empty((len(X), per_signal, len(at.runs) * at.run), dtype=X.dtype)
-    for x, patches in zip(padded, P):
-        drawn = rng.choice(at.starts.size, per_signal, replace=False)
-        gather(x, at.starts.ravel()[drawn], at.runs, at.run, patches)
+    gather_all(by_lines(X), at, at.padded(X.dtype), np.array(starts), P)
     return P.reshape(len(X) * per_signal, -1)
 
 

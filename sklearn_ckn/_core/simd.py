@@ -48,6 +48,16 @@ def _compile_lanes_of(X):
     return lambda X: n
 
 
+def pack(Z):  # (m, d) -> (n_panels, d, n_lanes)
+    """Filters as panels, the last one filled up with zeros."""
+    lanes = n_lanes(Z.dtype)
+    panels = aligned((-(-len(Z) // lanes), Z.shape[1], lanes), Z.dtype, np.zeros)
+    for first, panel in zip(range(0, len(Z), lanes), panels):
+        filters = Z[first : first + lanes]
+        panel[:, : len(filters)] = filters.T
+    return panels
+
+
 class Vector(types.Type):
     """The type of vectors of numbers of a dtype."""
 
@@ -129,6 +139,18 @@ def _choose(comparison):
     return lambda builder, a, b: builder.select(builder.fcmp_ordered(comparison, a, b, flags=FLAGS), a, b)
 
 
+@intrinsic
+def where_larger(typing, a, b, x, y):
+    """x in the lanes where a is larger than b, y in the others."""
+    vector = _vector_among(a, b)
+
+    def generate(context, builder, signature, values):
+        a, b, x, y = (_as_vector(context, builder, *pair, vector) for pair in zip(values, signature.args))
+        return builder.select(builder.fcmp_ordered(">", a, b), x, y)
+
+    return vector(a, b, x, y), generate
+
+
 smaller = _function(_choose("<"))
 larger = _function(_choose(">"))
 
@@ -151,6 +173,19 @@ def copy_sign(builder, a, b):
 @intrinsic
 def sqrt(typing, a):
     return a(a), lambda context, builder, signature, values: call(builder, "llvm.sqrt", *values)
+
+
+@intrinsic
+def largest(typing, a):
+    """The largest number in a vector."""
+
+    def generate(context, builder, signature, values):
+        llvm = values[0].type
+        name = f"llvm.vector.reduce.fmax.v{llvm.count}f{a.dtype.bitwidth}"
+        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(llvm.element, [llvm]), name)
+        return builder.call(function, values, fastmath=FLAGS)
+
+    return a.dtype(a), generate
 
 
 def call(builder, name, *vectors):

@@ -1,9 +1,9 @@
 """Products of patches and filters with fewer multiplications: Winograd's minimal filtering (Lavin and Gray, 2016).
 
 The m neighbouring products of a signal d and a filter g of size k are ``A [(G g) * (B d)]`` with the matrices of Cook
-and Toom, n = m + k - 1 multiplications instead of m k; along two axes they are ``A [(G g G^T) * (B d B^T)] A^T``. Summed
-over channels, and over the axes along which nothing is transformed, the middle product is one matrix product for each
-entry of the transformed tiles.
+and Toom, n = m + k - 1 multiplications instead of m k; along two axes they are ``A [(G g G^T) * (B d B^T)] A^T``.
+Summed over channels, and over the axes along which nothing is transformed, the middle product is one matrix product
+for each entry of the transformed tiles.
 
 The error of single precision grows by the size of these matrices, about tenfold for m = 4 and k = 3.
 """
@@ -163,7 +163,7 @@ def _opposite(filtering):
     ]
 
 
-forward = both_sides(_even_and_odd, source_axis=2)
+forward = both_sides(_even_and_odd, source_axis=1)
 backward = both_sides(_opposite, source_axis=0)
 
 
@@ -187,25 +187,22 @@ class Winograd(NamedTuple):
     """A layer's products and pooling made ready for signals of one shape."""
 
     scheme: tuple
-    padding: tuple  # zeros before and after each axis and the channels: tiles and vectors fill the map
-    at: patches.Layout
+    at: patches.Layout  # with zeros around the signal so that tiles and vectors fill it
     tiling: Tiling
     panels: np.ndarray  # (n_panels, entries of a tile, n_runs * c, n_lanes)
     ending: Ending
 
     def add_to(self, Q, X):  # out (n, pooled_lines, pooled_length, n_panels * n_lanes), (n, *space, c)
         """Add all patches of the maps, pooled, to Q."""
-        X, rows, columns, tiling = patches.pad(X, self.padding), self.scheme.rows, self.scheme.columns, self.tiling
-        length = self.at.starts.shape[1]
-        norms = tuple(a.reshape(len(X), tiling.n_outputs, -1, length) for a in patches.norms(X, self.at))
-        c, lanes = X.shape[-1], self.panels.shape[3]
-        planes = X.reshape(len(X), tiling.n_planes, rows.m * tiling.n_rows + rows.k - 1, -1, c)
-        n_numbers = tiling.n_bands * tiling.n_planes * tiling.n_blocks * tiling.n_columns * c
+        at, rows, columns, tiling = self.at, self.scheme.rows, self.scheme.columns, self.tiling
+        lanes, n_tiles = self.panels.shape[3], tiling.n_bands * tiling.n_columns
+        n_numbers = n_tiles * tiling.n_planes * tiling.n_blocks * at.n_channels
         V = simd.aligned((rows.n, columns.n, n_numbers + SPACING), X.dtype)
         products = simd.aligned((rows.n, columns.n, len(tiling.starts), lanes), X.dtype)
         T = simd.aligned((rows.m, tiling.n_columns * columns.m, lanes), X.dtype)
-        scratch = self.ending.scratch(length, Q)
-        add_bands(planes, self.scheme, tiling, norms, self.panels, self.ending, V, products, T, scratch, Q)
+        scratch = self.ending.scratch(at.starts.shape[1], Q)
+        by_lines, padded = patches.by_lines(X), at.padded(X.dtype)
+        add_bands(by_lines, self.scheme, tiling, at, padded, self.panels, self.ending, V, products, T, scratch, Q)
 
 
 def make(Z, settings, shape):  # (m, d), (*space, c)
@@ -226,7 +223,7 @@ def make(Z, settings, shape):  # (m, d), (*space, c)
     padded = [n + k - 1 for n, k in zip(filled, size)]
     widths = [(before, full - n - before) for n, full, (before, _) in zip(space, padded, settings.padding_widths)]
     c_padded = c + -c % lanes
-    at = patches.layout((*padded, c_padded), size, positions)
+    at = patches.layout(shape, (*widths, (0, c_padded - c)), size, positions)
 
     (n_rows, n_columns), n_planes = [1, *grid][-2:], prod(padded[:split])
     outputs, offsets = patches.box(positions[:split], padded[:split]), patches.box(size[:split], padded[:split])
@@ -240,7 +237,7 @@ def make(Z, settings, shape):  # (m, d), (*space, c)
         n_planes, len(outputs), n_blocks, n_rows, n_columns, n_bands, starts * c_padded, runs.ravel() * c_padded
     )
     panels = pack(Z, scheme, len(offsets), n_blocks, c)
-    return Winograd(scheme, (*widths, (0, c_padded - c)), at, tiling, panels, ending(settings, space, Z.dtype))
+    return Winograd(scheme, at, tiling, panels, ending(settings, space, Z.dtype))
 
 
 def pack(Z, scheme, n_offsets, n_blocks, c):  # (m, n_offsets * k_y * n_blocks * k_x * c)
@@ -257,34 +254,41 @@ def pack(Z, scheme, n_offsets, n_blocks, c):  # (m, n_offsets * k_y * n_blocks *
 
 
 @compiled
-def add_bands(X, scheme, tiling, norms, panels, ending, V, products, T, scratch, Q):
+def add_bands(X, scheme, tiling, at, padded, panels, ending, V, products, T, scratch, Q):
     """Transform some bands, multiply them, transform them back and add them to the pooled maps.
 
     Parameters
     ----------
-    X : ndarray of shape (n_signals, n_planes, rows, columns, c), the padded maps
-    norms : ndarrays r and 1 / r of shape (n_signals, n_outputs, height, width)
+    X : ndarray of shape (n, n_lines, length, c), the maps
+    padded : ndarray for one of them, padded; overwritten
     panels : ndarray of shape (n_panels, n_y * n_x, d, n_lanes)
     V : ndarray of shape (n_y, n_x, numbers of the transformed tiles in some bands), overwritten
     products : ndarray of shape (n_y, n_x, tiles of products in some bands, n_lanes), overwritten
     T : ndarray of shape (m_y, m_x * n_columns, n_lanes), overwritten
-    Q : ndarray of shape (n_signals, pooled_lines, pooled_length, n_panels * n_lanes), out
+    Q : ndarray of shape (n, pooled_lines, pooled_length, n_panels * n_lanes), out
     """
-    (n_y, n_x, _), c, lanes, (r, inverse) = V.shape, X.shape[4], T.shape[2], norms
-    m_y, m_x, (n_outputs, height) = T.shape[0], T.shape[1] // tiling.n_columns, r.shape[1:3]
+    (n_y, n_x, _), (m_y, width, lanes), c = V.shape, T.shape, at.n_channels
+    m_x, (n_lines, length) = width // tiling.n_columns, at.starts.shape
+    height = n_lines // tiling.n_outputs
+    squares, sums = np.empty(at.n_pixels, X.dtype), np.empty(at.n_pixels, X.dtype)
+    r, inverse = np.empty((len(X), n_lines, length), X.dtype), np.empty((len(X), n_lines, length), X.dtype)
+    planes = padded.reshape(tiling.n_planes, m_y * tiling.n_rows + n_y - m_y, -1, c)
     entries, entry_products = V.reshape(n_y * n_x, -1), products.reshape(n_y * n_x, -1, lanes)
     for first in range(0, len(X) * tiling.n_rows, tiling.n_bands):
         n_bands = min(tiling.n_bands, len(X) * tiling.n_rows - first)
-        n_tiles, at = n_bands * n_outputs * tiling.n_columns, 0
+        n_tiles, place = n_bands * tiling.n_outputs * tiling.n_columns, 0
         for band in range(first, first + n_bands):
             signal, y = divmod(band, tiling.n_rows)
+            if y == 0:
+                patches.read(X[signal], at, padded)
+                patches.find_norms(padded, at, squares, sums, r[signal], inverse[signal])
             for plane in range(tiling.n_planes):
                 for block in range(tiling.n_blocks):
                     for x in range(tiling.n_columns):
                         for j in range(0, c, lanes):
-                            source = signal, plane, m_y * y, m_x * x + (n_x - m_x + 1) * block, j
-                            forward(scheme, X, source, V, (0, 0, at))
-                            at += lanes
+                            source = plane, m_y * y, m_x * x + (n_x - m_x + 1) * block, j
+                            forward(scheme, planes, source, V, (0, 0, place))
+                            place += lanes
         for panel in range(len(panels)):
             for entry in range(n_y * n_x):
                 Z = panels[panel, entry]
@@ -292,14 +296,14 @@ def add_bands(X, scheme, tiling, norms, panels, ending, V, products, T, scratch,
                     simd.multiply(entries[entry], tiling.starts, tile, tiling.runs, c, Z, entry_products[entry], tile)
                     for j in range(tile * len(Z) // n_tiles, (tile + simd.ROWS) * len(Z) // n_tiles):
                         simd.prefetch(panels, (panel, entry + 1, j, 0))  # what comes next
-            at = 0
+            place = 0
             for band in range(first, first + n_bands):
                 signal, y = divmod(band, tiling.n_rows)
-                for plane in range(n_outputs):
+                for plane in range(tiling.n_outputs):
                     for x in range(tiling.n_columns):
-                        backward(scheme, products, (0, 0, at, 0), T, (0, m_x * x, 0))
-                        at += 1
-                    lines = slice(m_y * y, min(m_y * y + m_y, height))
-                    tile_norms = r[signal, plane, lines], inverse[signal, plane, lines]
+                        backward(scheme, products, (0, 0, place, 0), T, (0, m_x * x, 0))
+                        place += 1
                     line = plane * height + m_y * y
-                    add_pooled(T, tile_norms, ending, line, 0, scratch, Q[signal], panel * lanes)
+                    lines = slice(line, min(line + m_y, (plane + 1) * height))
+                    norms = r[signal, lines], inverse[signal, lines]
+                    add_pooled(T, norms, ending, line, 0, scratch, Q[signal], panel * lanes)
