@@ -9,25 +9,19 @@ The architectures below were chosen on training images too. One JSON line is app
 
 import argparse
 import json
-import os
-import platform
 import resource
 import time
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
 
-import llvmlite.binding
-import numba
 import numpy as np
-import scipy
-import sklearn
+from machine import describe
 from scipy.linalg import LinAlgWarning
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import LabelBinarizer
 
-import sklearn_ckn
 from sklearn_ckn import CKNFeatureMap, CKNLayer
 
 GREY = {"patches": [3, 3], "pooling": [2, 4], "centering": [1, 0]}
@@ -97,7 +91,7 @@ def choose_alpha(features, target):
 def main():
     options = parse_arguments()
     warnings.simplefilter("ignore", LinAlgWarning)  # a penalty too small for float32: the held-out images judge it
-    load_average, start, seconds = os.getloadavg(), time.perf_counter(), {}
+    machine, start, seconds = describe(), time.perf_counter(), {}
 
     @contextmanager
     def timed(stage):
@@ -135,11 +129,7 @@ def main():
         "seconds": seconds | {"total": round(time.perf_counter() - start, 1)},
         "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
         "n_jobs": options.n_jobs,
-        "processor": llvmlite.binding.get_host_cpu_name(),
-        "n_processors": os.cpu_count(),
-        "load_average_at_start": round(load_average[0], 2),
-        "versions": {module.__name__: module.__version__ for module in (sklearn_ckn, sklearn, np, scipy, numba)}
-        | {"python": platform.python_version()},
+        **machine,
     }
     print(json.dumps(result, indent=1))
     options.output.parent.mkdir(parents=True, exist_ok=True)

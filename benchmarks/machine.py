@@ -1,9 +1,13 @@
-"""What a benchmark says of the machine it ran on, and how it times."""
+"""What a benchmark says of the machine it ran on, and how it measures."""
 
+import ctypes
+import multiprocessing
 import os
 import platform
 import statistics
 import time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 
 import llvmlite.binding
 import numba
@@ -44,3 +48,24 @@ def alternate(functions, n_rounds):
 def median_ratio(slower, faster):
     """The median over rounds of ``slower / faster``."""
     return statistics.median(a / b for a, b in zip(slower, faster))
+
+
+def in_a_process(function, *arguments):
+    """Call ``function`` in a fresh process: what it measures of memory is its own."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+def added_memory(function):
+    """What a call gives, its seconds, and the memory in MB that it takes at its peak (Linux only)."""
+
+    def status(field):
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(field))
+
+    ctypes.CDLL(None).malloc_trim(0)  # gives back what was freed before: nothing of it may serve unseen
+    Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from here
+    before, begin = status("VmRSS"), time.perf_counter()
+    result = function()
+    seconds = time.perf_counter() - begin
+    return result, seconds, status("VmHWM") - before

@@ -47,7 +47,7 @@ def _ready(layer, shape, dtype):
         if layer.filters_.shape[1:] != patch or layer.whitening_.shape != (m, m):  # compiled code does not look again
             raise ValueError(
                 f"filters_ must have shape (n_filters, {', '.join(map(str, patch))}) and whitening_ (n_filters, "
-                f"n_filters), as after fit; got {layer.filters_.shape} and {layer.whitening_.shape}. Fit the layer again."
+                f"n_filters); got {layer.filters_.shape} and {layer.whitening_.shape}: fit the layer again."
             )
         Z = layer.filters_.reshape(m, -1).astype(dtype, copy=False)
         ready = blocks.make_layer(Z, layer.whitening_.astype(dtype, copy=False), layer._settings, shape)

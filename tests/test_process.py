@@ -1,11 +1,15 @@
 """What only a fresh process shows: compilation, its cache, and what an import brings."""
 
 import os
+import platform
 import subprocess
 import sys
 import textwrap
 
+import numpy as np
 import pytest
+
+from sklearn_ckn._core import simd
 
 USE = """
     import numpy as np
@@ -57,6 +61,37 @@ def test_works_where_no_cache_folder_is_writable(checksum):
         _CacheLocator.ensure_cache_path = ensure_cache_path
     """
     assert run(refuse, USE, "print(checksum)") == checksum
+
+
+TARGETS = {  # what the compiler is told of the processor: registers of 128 and of 256 bits
+    16: {"NUMBA_CPU_NAME": "x86-64", "NUMBA_CPU_FEATURES": "+sse2"},
+    32: {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+sse2,+sse4.1,+avx,+avx2,+fma"},
+}
+TWO_WAYS = """
+    import sys
+    import numpy as np
+    from sklearn.pipeline import make_pipeline
+    from sklearn_ckn import CKNFeatureMap, CKNLayer
+    from sklearn_ckn._core import simd
+    X = np.random.RandomState(0).rand(5, 11, 13).astype(np.float32)
+    layers = [CKNLayer(40, init="random", n_patches=400, reg=0.1, random_state=0) for _ in range(2)]
+    feature_map = CKNFeatureMap(make_pipeline(*layers)).fit(X)
+    np.savez(sys.argv[1], features=feature_map.transform(X), register_bytes=simd.REGISTER_BYTES)
+"""
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="names of the compiler's targets")
+def test_results_do_not_depend_on_the_width_of_the_registers(tmp_path):
+    """Of a layer by direct products and one by Winograd's, on this processor and as on older ones."""
+    found, path = {}, str(tmp_path / "found.npz")
+    for register_bytes, target in {0: {}, **TARGETS}.items():
+        if register_bytes < simd.REGISTER_BYTES:
+            run(f"import sys; sys.argv = ['', {path!r}]", TWO_WAYS, **target)
+            with np.load(path) as arrays:
+                assert arrays["register_bytes"] == register_bytes or not target
+                found[register_bytes] = arrays["features"]
+    for features in found.values():
+        assert np.linalg.norm(features - found[0]) <= 2e-5 * np.linalg.norm(features)
 
 
 def test_import_brings_nothing_but_the_five():

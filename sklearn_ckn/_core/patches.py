@@ -90,8 +90,8 @@ def find_norms(
     """The norms r of all patches and ``1 / r``: a box filter of squares, over channels, over a run, over the runs."""
     c = padded.shape[1]
     sum_squares(padded, squares)
-    sums[:] = squares
-    for k in range(1, at.run // c):
+    sums[:] = 0
+    for k in range(at.run // c):
         shifted = squares[k:]
         for i in range(len(shifted)):
             sums[i] += shifted[i]
