@@ -6,7 +6,7 @@ from setuptools import find_packages, setup
 here = Path(__file__).parent
 version = re.search(r'__version__ = "(.*)"', (here / "sklearn_ckn/__init__.py").read_text()).group(1)
 
-# The floors are what .ci/run installs in its last step; threadpoolctl comes with scikit-learn.
+# The floors are what .ci/run installs in its last step; threadpoolctl comes with scikit-learn, llvmlite with numba.
 RUN = ["numpy>=1.24", "scipy>=1.10", "numba>=0.57", "joblib>=1.3", "scikit-learn>=1.6"]
 PLOT = ["matplotlib>=3.7"]
 TEST = [*PLOT, "pytest>=8", "hypothesis>=6.100", "pandas>=2", "numpydoc>=1.7"]
@@ -26,7 +26,7 @@ setup(
         "plot": PLOT,
         "test": TEST,
         "doc": [*PLOT, "sphinx>=7", "numpydoc>=1.7"],
-        "bench": [*PLOT, "pillow>=10"],
+        "bench": [*PLOT, "pillow>=10", "torch>=2", "scikit-image>=0.22", "kymatio>=0.3"],
     },
     classifiers=[
         "Development Status :: 3 - Alpha",

@@ -11,6 +11,16 @@ Z     ``(m, d)``                          filters, unit rows
 A     ``(m, m)``                          whitening, ``(kappa(Z Z^T) + reg I)^(-1/2)``
 ====  ==================================  ===================================================
 
-``machine`` is the ground floor; ``kappa``, ``patches``, ``pooling``, ``nystroem`` and ``kmeans`` stand on it side by
-side; ``encode`` puts them together as one page of mathematics and ``blocks`` does the same tile by tile, for speed.
+``machine`` (how code is compiled and run) and ``simd`` (vectors in compiled code) are the ground floor; ``kappa``,
+``patches``, ``pooling``, ``nystroem``, ``kmeans`` and ``transforms`` stand on it side by side; ``encode`` puts them
+together as one page of mathematics. ``fused``, ``direct``, ``winograd`` and ``blocks`` compute the same tile by tile,
+for speed.
+
+The notation of compiled code:
+
+======  ================================  ============================================================
+Q       ``(n, *pooled, m)``               the pooled map before whitening
+T       ``(lines, columns, n_lanes)``     a tile of products ``<z, p>``: a vector is `n_lanes` filters
+panels  ``(n_panels, d, n_lanes)``        filters, `n_lanes` side by side, for the innermost product
+======  ================================  ============================================================
 """

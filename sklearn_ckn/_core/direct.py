@@ -27,8 +27,9 @@ class Direct(NamedTuple):
     def add_to(self, Q, X):  # out (n, pooled_lines, pooled_length, n_panels * n_lanes), (n, *space, c)
         """Add all patches of the maps, pooled, to Q."""
         at, (_, d, lanes) = self.at, self.panels.shape
-        n_patches = np.prod(self.tiles[:, 1::2] - self.tiles[:, ::2], axis=1).max() + simd.ROWS - 1
-        T, scratch = simd.aligned((n_patches, lanes), X.dtype), self.ending.scratch(at.starts.shape[1], Q)
+        sizes = self.tiles[:, 1::2] - self.tiles[:, ::2]
+        n_patches = sizes.prod(axis=1).max() + simd.ROWS - 1
+        T, scratch = simd.aligned((n_patches, lanes), X.dtype), self.ending.scratch(sizes[:, 1].max(), Q)
         arguments = patches.by_lines(X), self.tiles, at, at.padded(X.dtype), self.panels, self.ending, T, scratch, Q
         if self.centering:
             add_centered_tiles(*arguments, np.zeros((n_patches, d), dtype=X.dtype))

@@ -25,9 +25,10 @@ class Ending(NamedTuple):
     weights: np.ndarray
 
     def scratch(self, n_columns, Q):
-        """What `add_pooled` overwrites, for tiles of so many columns."""
-        width = simd.n_lanes(Q.dtype)
-        return tuple(simd.aligned((n, width), Q.dtype) for n in (n_columns + 2 * len(self.weights), Q.shape[2]))
+        """What `add_pooled` overwrites, for tiles of so many columns: a row of the map, and one pooled."""
+        window, lanes = len(self.weights), simd.n_lanes(Q.dtype)
+        n_pooled = min(Q.shape[2], (n_columns + window) // self.stride + 1)
+        return tuple(simd.aligned((n, lanes), Q.dtype) for n in (n_columns + 2 * window, n_pooled))
 
 
 def ending(layer, space, dtype):

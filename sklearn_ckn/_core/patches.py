@@ -84,10 +84,15 @@ def sum_squares(X, squares):  # (k, d), out (k,)
 
 
 @compiled_sums
-def find_norms(
-    padded, at, squares, sums, r, inverse
-):  # (n_pixels, n_channels), (n_pixels,) twice, (n_lines, length) twice
-    """The norms r of all patches and ``1 / r``: a box filter of squares, over channels, over a run, over the runs."""
+def find_norms(padded, at, squares, sums, r, inverse):
+    """The norms of all patches, by a box filter of squares: over channels, over a run, over the runs.
+
+    Parameters
+    ----------
+    padded : ndarray of shape (n_pixels, n_channels)
+    squares, sums : ndarrays of shape (n_pixels,), overwritten
+    r, inverse : ndarrays of shape (n_lines, length), out: norms, and their inverses as from `take_roots`
+    """
     c = padded.shape[1]
     sum_squares(padded, squares)
     sums[:] = 0

@@ -1,170 +1,26 @@
-"""Products of patches and filters with fewer multiplications: Winograd's minimal filtering (Lavin and Gray, 2016).
+"""Products of patches and filters with fewer multiplications, by Winograd's minimal filtering (see `transforms`).
 
-The m neighbouring products of a signal d and a filter g of size k are ``A [(G g) * (B d)]`` with the matrices of Cook
-and Toom, n = m + k - 1 multiplications instead of m k; along two axes they are ``A [(G g G^T) * (B d B^T)] A^T``.
-Summed over channels, and over the axes along which nothing is transformed, the middle product is one matrix product
-for each entry of the transformed tiles.
+Tiles of the map and filters are transformed; summed over channels, and over the axes along which nothing is
+transformed, the product is one matrix product for each entry of the transformed tiles; it is transformed back.
 
-The error of single precision grows by the size of these matrices, about tenfold for m = 4 and k = 3.
+The error of single precision grows by the size of the transforms' matrices, about tenfold: `transforms` is for float32.
 """
 
 from math import prod
 from typing import NamedTuple
 
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
 
 from . import patches, simd
 from .fused import Ending, add_pooled, ending
 from .machine import compiled
+from .transforms import backward, choose, forward
 
-POINTS = (0.0, 1.0, -1.0, 2.0, -2.0)
 TILES = 96  # of products at a time: as many use a panel while it is in the cache
+MOST_TILES = 2048  # in a band: longer ones leave the cache
 SPACING = 48  # numbers between the entries of all tiles, which must not lie powers of two apart
 FEWEST_CHANNELS = simd.n_lanes(np.float32)  # they fill the vectors
 MOST_WORK = 0.6  # of the patches' own multiplications; with more, the transforms cost what is saved
-
-
-class Filtering(NamedTuple):
-    """F(m, k): the matrices for m products of a filter of size k, along one axis."""
-
-    A: np.ndarray  # (m, n)
-    G: np.ndarray  # (n, k)
-    B: np.ndarray  # (n, n)
-
-    m = property(lambda self: len(self.A))
-    n = property(lambda self: len(self.B))
-    k = property(lambda self: self.G.shape[1])
-
-
-def cook_toom(m, k):
-    """F(m, k) by interpolation at n - 1 points and infinity."""
-    n = m + k - 1
-    points = POINTS[: n - 1]
-
-    def powers(count):
-        return np.array([*([p**i for i in range(count)] for p in points), [0.0] * (count - 1) + [1.0]])
-
-    B, G = np.zeros((n, n)), powers(k)
-    for j in range(n):
-        polynomial = np.ones(1)  # the product of x - p over all other points p, lowest power first
-        for p in points[:j] + points[j + 1 :]:
-            polynomial = np.convolve(polynomial, [-p, 1])
-        B[j, : len(polynomial)] = polynomial
-        if j < n - 1:
-            G[j] /= np.polyval(polynomial[::-1], points[j])
-    return Filtering(powers(m).T, G, B)
-
-
-class Line3(NamedTuple):
-    """F(4, 3) along the last axis: half of the multiplications. Patches may be several filters of 3 long."""
-
-    rows, columns = cook_toom(1, 1), cook_toom(4, 3)
-    n_axes = 1
-
-
-class Square3(NamedTuple):
-    """F(4 x 4, 3 x 3) along the last two axes: a quarter of the multiplications."""
-
-    rows, columns = cook_toom(4, 3), cook_toom(4, 3)
-    n_axes = 2
-
-
-class Square2(NamedTuple):
-    """F(4 x 4, 2 x 2) along the last two axes: two fifths of the multiplications."""
-
-    rows, columns = cook_toom(4, 2), cook_toom(4, 2)
-    n_axes = 2
-
-
-def choose(patch_size):
-    """The scheme for such patches, or None."""
-    for scheme in (Square3(), Square2()):
-        if patch_size[-2:] == (scheme.rows.k, scheme.columns.k):
-            return scheme
-    return Line3() if patch_size[-1] % 3 == 0 else None
-
-
-# The transforms, compiled for a scheme: straight lines of additions of vectors.
-
-
-def _combination(builder, coefficients, vectors, groups):
-    """Their sum; each group is summed first, up to a factor, so that the compiler finds what rows have in common."""
-    total = None
-    for group in groups:
-        terms = [(c, v) for c, v in zip(coefficients[group], vectors[group]) if c]
-        if terms:
-            lead = min((c for c, _ in terms), key=lambda c: (c != 1, abs(c) != 1))
-            part = None
-            for c, vector in terms:
-                part = _add(builder, part, c / lead, vector)
-            total = _add(builder, total, lead, part)
-    return total
-
-
-def _add(builder, total, factor, vector):
-    """``total + factor * vector``."""
-    if abs(factor) != 1 or (total is None and factor == -1):
-        constant = ir.Constant(vector.type, [float(factor)] * vector.type.count)
-        vector, factor = builder.fmul(vector, constant, flags=simd.FLAGS), 1
-    if total is None:
-        return vector
-    return (builder.fadd if factor == 1 else builder.fsub)(total, vector, flags=simd.FLAGS)
-
-
-def both_sides(read, source_axis):
-    """Compiled: ``Y = R X C^T`` for a grid X of vectors along ``source_axis`` and the next, Y along axes 0 and 1.
-
-    ``read`` gives R or C, and its groups, of a `Filtering`.
-    """
-
-    @intrinsic
-    def transform(typing, scheme, X, x, Y, y):
-        vector, scheme_class = simd.Vector(X.dtype), scheme.instance_class
-        (R, row_groups), (C, column_groups) = read(scheme_class.rows), read(scheme_class.columns)
-
-        def grid(context, builder, kinds, values, axis, shape):
-            array = context.make_array(kinds[0])(context, builder, values[0])
-            strides = cgutils.unpack_tuple(builder, array.strides)[axis : axis + 2]
-            first = builder.ptrtoint(simd.pointer(context, builder, kinds, *values), simd.INT)
-            for i in np.ndindex(*shape):
-                offsets = [builder.mul(s, ir.Constant(simd.INT, n)) for s, n in zip(strides, i)]
-                yield i, builder.inttoptr(builder.add(first, builder.add(*offsets)), array.data.type)
-
-        def generate(context, builder, signature, values):
-            kinds, entries = signature.args, np.empty((R.shape[1], C.shape[1]), dtype=object)
-            for i, at in grid(context, builder, kinds[1:3], values[1:3], source_axis, entries.shape):
-                entries[i] = simd.load_vector(builder, at, vector)
-            half = np.array([[_combination(builder, row, column, row_groups) for column in entries.T] for row in R])
-            for (i, j), at in grid(context, builder, kinds[3:], values[3:], 0, (len(R), len(C))):
-                simd.store_vector(builder, _combination(builder, C[j], half[i], column_groups), at, vector)
-            return context.get_dummy_value()
-
-        return types.void(scheme, X, x, Y, y), generate
-
-    return transform
-
-
-def _even_and_odd(filtering):
-    """B, whose rows for the points p and -p differ in the signs of every second column only."""
-    return filtering.B, [range(0, filtering.n, 2), range(1, filtering.n, 2)]
-
-
-def _opposite(filtering):
-    """A, whose neighbouring columns for the points p and -p are the same but for signs."""
-    n = filtering.n
-    return filtering.A, [
-        range(0, 1),
-        *(range(i, min(i + 2, n - 1)) for i in range(1, n - 1, 2)),
-        range(max(1, n - 1), n),
-    ]
-
-
-forward = both_sides(_even_and_odd, source_axis=1)
-backward = both_sides(_opposite, source_axis=0)
 
 
 class Tiling(NamedTuple):
@@ -216,7 +72,8 @@ def make(Z, settings, shape):  # (m, d), (*space, c)
     grid = [-(-n // filtering.m) for n, filtering in zip(positions[split:], filterings)]
     n_blocks = size[-1] // scheme.columns.k
     work = prod(grid) * n_blocks * scheme.rows.n * scheme.columns.n
-    if work > MOST_WORK * prod(positions[split:]) * prod(size[split:]):
+    work_of_patches = prod(positions[split:]) * prod(size[split:])
+    if work > MOST_WORK * work_of_patches or prod(positions[:split]) * grid[-1] > MOST_TILES:
         return None
 
     filled = [*positions[:split], *(n * filtering.m for n, filtering in zip(grid, filterings))]
