@@ -29,19 +29,22 @@ def describe():
     }
 
 
-def alternate(functions, n_rounds):
-    """Seconds of every function in every round; all run in turn, once unmeasured first.
+def alternate(functions, n_rounds, at_least=0.3):
+    """Seconds that a call of every function takes in every round, called again for ``at_least`` so many seconds.
 
-    The machine's speed drifts, so what is compared is the ratio within a round.
+    All run in turn, once unmeasured first. The machine's speed drifts, so what is compared is the ratio within a round;
+    a processor that was idle wakes up slowly, so a short call is repeated.
     """
     for function in functions.values():
         function()
     seconds = {name: [] for name in functions}
     for _ in range(n_rounds):
         for name, function in functions.items():
-            begin = time.perf_counter()
-            function()
-            seconds[name].append(time.perf_counter() - begin)
+            n_calls, begin = 0, time.perf_counter()
+            while n_calls == 0 or time.perf_counter() - begin < at_least:
+                function()
+                n_calls += 1
+            seconds[name].append((time.perf_counter() - begin) / n_calls)
     return seconds
 
 

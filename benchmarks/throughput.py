@@ -2,8 +2,9 @@
 
     python benchmarks/throughput.py
 
-Every contender transforms the same batch in turn, for several rounds; what is reported is the median, and the median of
-the ratios within a round. PyTorch runs at the best of its memory formats and, with two threads, of one and two threads.
+Every contender transforms the same batch in turn, again and again for 0.3 seconds, for several rounds; what is reported
+is the median, and the median of the ratios within a round. PyTorch runs at the best of its memory formats and, with two
+threads, of one and two threads.
 The fractions compare the arithmetic of the plain formulas with the machine's matrix product (one thread): Winograd's
 filtering makes them larger than 1. Contenders that cannot be imported are left out.
 """

@@ -63,6 +63,19 @@ def test_works_where_no_cache_folder_is_writable(checksum):
     assert run(refuse, USE, "print(checksum)") == checksum
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
+def test_threads_serve_a_forked_process_too():
+    code = """
+        import os, signal
+        child = os.fork()
+        if child == 0:
+            signal.alarm(60)
+            os._exit(0 if float(feature_map.transform(X).sum()) == checksum else 1)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    """
+    assert run(USE, code).strip() == "0"
+
+
 TARGETS = {  # what the compiler is told of the processor: registers of 128 and of 256 bits
     16: {"NUMBA_CPU_NAME": "x86-64", "NUMBA_CPU_FEATURES": "+sse2"},
     32: {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+sse2,+sse4.1,+avx,+avx2,+fma"},

@@ -64,14 +64,22 @@ def slices(n, size):
     return [slice(start, min(start + size, n)) for start in range(0, n, size)]
 
 
+@functools.cache
+def _pool(n_threads):
+    """Threads that stay: new ones would take some milliseconds to find a processor of their own."""
+    return ThreadPoolExecutor(n_threads, thread_name_prefix="sklearn_ckn")
+
+
+if hasattr(os, "register_at_fork"):  # threads do not survive in a forked process
+    os.register_at_fork(after_in_child=_pool.cache_clear)
+
+
 def over_blocks(function, blocks, n_threads=1):
     """Call ``function(block)`` for every block, in threads; the results come in the order of the blocks.
 
-    The blocks do not depend on ``n_threads``, and neither does any bit of the results.
+    The function must not call `over_blocks` itself.
     """
-    n_threads = min(n_threads, len(blocks))
     with single_threaded_blas():
-        if n_threads <= 1:
+        if min(n_threads, len(blocks)) <= 1:
             return [function(block) for block in blocks]
-        with ThreadPoolExecutor(n_threads) as pool:
-            return list(pool.map(function, blocks))
+        return list(_pool(n_threads).map(function, blocks))
