@@ -6,7 +6,8 @@ Every contender transforms the same batch in turn, again and again for 0.3 secon
 is the median, and the median of the ratios within a round. PyTorch runs at the best of its memory formats and, with two
 threads, of one and two threads.
 The fractions compare the arithmetic of the plain formulas with the machine's matrix product (one thread): Winograd's
-filtering makes them larger than 1. Contenders that cannot be imported are left out.
+filtering makes them larger than 1. Contenders that cannot be imported are left out. A configuration that is measured
+again replaces its results in the output.
 """
 
 import argparse
@@ -245,11 +246,12 @@ def main():
     parser.add_argument("--no-others", action="store_true", help="only PyTorch beside this package")
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "throughput.json")
     options = parser.parse_args()
-    results = {"machine": describe(), "rounds": options.rounds, "batch": options.batch, "configurations": {}}
-    for name in options.configurations:
-        results["configurations"][name] = measure(name, options)
+    results = json.loads(options.output.read_text()) if options.output.exists() else {}
     options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(json.dumps(results, indent=1) + "\n")
+    for name in options.configurations:
+        run = {"machine": describe(), "rounds": options.rounds, "batch": options.batch}
+        results[name] = run | measure(name, options)
+        options.output.write_text(json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":

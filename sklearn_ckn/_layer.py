@@ -80,13 +80,15 @@ class CKNLayer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         Constant of the polynomial kernel, not negative. 0: the pure power; ``degree - 1``: non-expansive.
 
     init : {"k-means", "random"} or array of shape (n_filters, \*patch_size, n_channels), default="k-means"
-        How the filters are found: by spherical k-means, as randomly drawn patches, or as given (then normalised).
+        How the filters are found: by spherical k-means from patches that are spread (greedy k-means++), as randomly
+        drawn patches, or as given (then normalised).
 
     n_patches : int, default=100_000
         At most so many patches are drawn from the signals.
 
     max_iter : int, default=20
-        At most so many iterations of k-means.
+        At most so many iterations of k-means. For patches of 256 numbers and more, all but the last two are made in a
+        subspace that keeps 95 % of the patches' squares, if a quarter of the dimensions is enough for that.
 
     reg : float, default=1e-3
         Added to the eigenvalues of ``kappa(Z Z^T)``, whose diagonal is 1, before their inverse square root.

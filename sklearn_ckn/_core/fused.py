@@ -43,6 +43,8 @@ def ending(layer, space, dtype):
 def add_pooled(T, norms, ending, first_line, first_column, scratch, Q, first_filter):
     """Add a tile to the pooled map of its signal.
 
+    Rounding may carry a cosine a little beyond 1, where every kappa goes on smoothly.
+
     Parameters
     ----------
     T : ndarray of shape (n_lines, at least n_columns, n_lanes), products of patches and filters

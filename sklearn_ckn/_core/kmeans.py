@@ -160,14 +160,14 @@ def spherical_kmeans(U, n_clusters, max_iter, rng, n_threads=1):  # (k, d)
     """
     if not max_iter:
         return distinct(U, n_clusters, rng), 0
-    basis = subspace(U, rng) if U.shape[1] >= FEWEST * SHORTER else None
+    basis = subspace(U, rng) if U.shape[1] >= FEWEST * SHORTER and max_iter > FULL_ITERATIONS else None
     V, n_iter = U if basis is None else project(U, basis, n_threads), 0
     candidates = distinct(V, CANDIDATES * n_clusters, rng)
     Z = candidates / np.linalg.norm(candidates, axis=1, keepdims=True)
     if len(Z) > n_clusters:
         Z = spread(Z, n_clusters, rng)
     if basis is not None:
-        _, labels, products, n_iter = lloyd(V, Z, max_iter, n_threads)
+        _, labels, products, n_iter = lloyd(V, Z, max_iter - FULL_ITERATIONS, n_threads)
         Z, max_iter = update(U, labels, products, Z @ basis.T, n_threads), FULL_ITERATIONS
     Z, _, _, n_full = lloyd(U, Z, max_iter, n_threads)
     return Z, n_iter + n_full
