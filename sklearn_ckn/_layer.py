@@ -88,7 +88,7 @@ class CKNLayer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
 
     max_iter : int, default=20
         At most so many iterations of k-means. For patches of 256 numbers and more, all but the last two are made in a
-        subspace that keeps 95 % of the patches' squares, if a quarter of the dimensions is enough for that.
+        subspace that keeps 95 % of the patches' squares, if at most a quarter of the dimensions is enough for that.
 
     reg : float, default=1e-3
         Added to the eigenvalues of ``kappa(Z Z^T)``, whose diagonal is 1, before their inverse square root.
@@ -103,7 +103,7 @@ class CKNLayer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
 
     n_jobs : int or None, default=None
         Threads over blocks of signals. None: 1, unless in a :obj:`joblib.parallel_config` context. -1: all processors.
-        Every value gives the same result to the last bit.
+        Every value gives the same result to the last bit (of 2048 filters and more, for the same threads of BLAS).
 
     random_state : int, RandomState instance or None, default=None
         Draws the patches and the first centres of k-means.
@@ -111,7 +111,7 @@ class CKNLayer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
     Attributes
     ----------
     filters_ : ndarray of shape (n_filters, \*patch_size, n_channels)
-        Filters, of norm 1. Fewer than `n_filters` if fewer distinct patches were drawn.
+        Filters, of norm 1, not to be changed in place. Fewer than `n_filters` if fewer distinct patches were drawn.
 
     whitening_ : ndarray of shape (n_filters, n_filters)
         ``(kappa(Z Z^T) + reg I)^(-1/2)``.

@@ -38,7 +38,7 @@ _LAST_READY = WeakKeyDictionary()  # fitted layer -> what it was made ready from
 
 
 def _ready(layer, shape, dtype):
-    """A fitted layer made ready for maps of this shape; what that takes is done once, not at every transform."""
+    """A fitted layer made ready for maps of this shape; one after the other of the same shape and dtype share it."""
     wanted = layer.filters_, layer.whitening_, layer._settings, shape, dtype
     found, ready = _LAST_READY.get(layer, (None, None))
     same_layer = found is not None and all(a is b for a, b in zip(found[:3], wanted))
@@ -49,6 +49,8 @@ def _ready(layer, shape, dtype):
                 f"filters_ must have shape (n_filters, {', '.join(map(str, patch))}) and whitening_ (n_filters, "
                 f"n_filters); got {layer.filters_.shape} and {layer.whitening_.shape}: fit the layer again."
             )
+        layer.filters_.setflags(write=False)  # a change in place would not be seen: replace the array
+        layer.whitening_.setflags(write=False)
         Z = layer.filters_.reshape(m, -1).astype(dtype, copy=False)
         ready = blocks.make_layer(Z, layer.whitening_.astype(dtype, copy=False), layer._settings, shape)
         _LAST_READY[layer] = wanted, ready

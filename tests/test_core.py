@@ -145,7 +145,7 @@ def test_sample_reads_only_as_many_signals_as_it_needs_and_not_the_first(rng):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_constant_patches_are_zero_after_centring_and_faint_ones_are_not(dtype, rng):
     eps = np.finfo(dtype).eps
-    for n_positions, c in ((9, 1), (25, 1), (27, 3)):
+    for n_positions, c in ((9, 1), (25, 1), (27, 3), (225, 1), (961, 2)):
         constant = np.tile(rng.rand(500, c).astype(dtype), n_positions)
         assert not patches.center(constant, c).any()
         assert not patches.varies(constant, c).any()
@@ -287,9 +287,20 @@ def test_kmeans_of_long_rows_reaches_what_it_reaches_without_a_subspace(rng, mon
 
     Z = fit()
     assert kmeans.subspace(U, np.random.RandomState(0)) is not None
+    assert all(kmeans.spherical_kmeans(U, 50, k, np.random.RandomState(0))[1] <= k for k in range(6))
     assert_array_equal(Z, fit(n_threads=2))
     monkeypatch.setattr(kmeans, "SHORTER", np.inf)
     assert objective(Z) > objective(fit()) - 2e-3
+
+
+def test_kmeans_keeps_rare_rows_that_a_subspace_does_not_see(rng):
+    """Words of one letter among 300, most of them rare: their projections are 0, but they are distinct rows."""
+    frequency = 1 / np.arange(1, 301) ** 2
+    U = np.eye(300, dtype=np.float32)[rng.choice(300, 20_000, p=frequency / frequency.sum())]
+    n_distinct = len(np.unique(U, axis=0))
+    Z = kmeans.spherical_kmeans(U, n_distinct, 20, np.random.RandomState(0))[0]
+    assert Z.shape == (n_distinct, 300) and np.isfinite(Z).all()
+    assert_allclose(Z @ Z.T, np.eye(n_distinct), atol=1e-6)
 
 
 def test_kmeans_objective_rises_and_the_bits_do_not_depend_on_threads(rng):
@@ -357,15 +368,15 @@ def encode_block(X, Z, A, layer):
 
 
 def layer_settings(ndim, kernel="exponential", size=3, width=2, stride=2, padding="same", kind="gaussian", centering=0):
-    size = (size,) * ndim if isinstance(size, int) else size
+    size, width, stride = ((n,) * ndim if isinstance(n, int) else n for n in (size, width, stride))
     return encode.LayerSettings(
         patch_size=size,
         padding_widths=patches.padding_widths(size, padding),
         patch_centering=bool(centering),
         kernel=kappa.make(kernel, **PARAMETERS),
         pooling=kind,
-        pooling_width=(width,) * ndim,
-        subsampling=(stride,) * ndim,
+        pooling_width=width,
+        subsampling=stride,
         reg=1e-3,
     )
 
@@ -400,6 +411,42 @@ def test_encode_and_blocks_against_loops(space, case, rng):
     assert_allclose(encode.encode(X, Z, A, layer), expected, atol=1e-13 * scale)
     assert_allclose(encode_block(X, Z, A, layer), expected, atol=1e-13 * scale)
     assert layer.pooled_positions(space) == expected[0].shape[:-1]
+
+
+UNEQUAL = [  # patch, width and stride that differ by axis; strides beyond the width and beyond the map
+    {"size": (2, 3), "width": (3, 2), "stride": (1, 4)},
+    {"size": (3, 3), "width": (1, 2), "stride": (20, 1)},
+    {"size": (3, 3), "width": (2, 3), "stride": (1, 3), "kind": "average", "kernel": "arccos1"},
+    {"size": (2, 2), "width": (30, 1000), "stride": (2, 5), "padding": "valid", "kernel": "polynomial"},
+    {"size": (5, 3), "width": (3, 5), "stride": (3, 2), "kind": "average", "padding": "valid"},
+]
+
+
+@pytest.mark.parametrize("case", UNEQUAL, ids=str)
+@pytest.mark.parametrize(
+    "c, dtype, tolerance", [(40, np.float32, 2e-5), (3, np.float32, 2e-6), (40, np.float64, 1e-12)]
+)
+def test_blocks_equal_encode_when_sizes_differ_by_axis(case, c, dtype, tolerance, rng):
+    layer, X = layer_settings(2, **case), rng.randn(3, 11, 14, c).astype(dtype)
+    Z = unit_rows(rng, 19, math.prod(layer.patch_size) * c, dtype)
+    A = np.linalg.qr(rng.randn(19, 19))[0].astype(dtype)
+    expected = encode.encode(X.astype(float), Z.astype(float), A.astype(float), layer)
+    assert np.linalg.norm(encode_block(X, Z, A, layer) - expected) <= tolerance * np.linalg.norm(expected)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("sigma", [0.003, 0.04, 30.0])
+def test_kappa_never_exceeds_one_by_rounding(sigma, dtype, rng):
+    """The output without pooling and whitening is ``|z| kappa``: also of patches whose squares lose digits."""
+    layer = layer_settings(2, width=1, stride=1)._replace(kernel=kappa.Exponential(sigma))
+    tiny = np.sqrt(np.finfo(dtype).tiny)
+    for scale in (1, tiny * 5e-4):
+        X = (scale * (1 + rng.rand(2, 6, 7, 1))).astype(dtype)
+        P = patches.extract(X, layer.patch_size, layer.padding_widths).reshape(-1, 9)
+        Z = patches.normalize((P / scale).astype(dtype))[1][:40]
+        maps = encode_block(X, Z, np.eye(len(Z), dtype=dtype), layer).reshape(len(P), -1)
+        largest = np.linalg.norm(P.astype(float), axis=1) * (1.3 if scale < 1 else 1 + 1e-6)
+        assert (maps >= 0).all() and (maps <= largest[:, None]).all()
 
 
 @given(data=st.data())
@@ -503,7 +550,7 @@ def test_norms_are_those_of_the_patches(space, size, dtype, tolerance, rng):
     widths = patches.padding_widths(size, "same")
     at = patches.layout((*space, 5), (*widths, (0, 2)), size, space)
     padded, (squares, sums) = at.padded(dtype), np.empty((2, at.n_pixels), dtype=dtype)
-    r, inverse = np.empty((2, *at.starts.shape), dtype=dtype)
+    r, inverse = np.empty((2, len(at.starts), at.length), dtype=dtype)
     for x in (rng.randn(*space, 5).astype(dtype), np.zeros((*space, 5), dtype=dtype)):
         patches.read(x.reshape(-1, *x.shape[-2:]), at, padded)
         patches.find_norms(padded, at, squares, sums, r, inverse)

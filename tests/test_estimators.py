@@ -427,3 +427,19 @@ def test_no_warning_on_ordinary_signals():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         CKNFeatureMap(network(2)).fit_transform(signals(2))
+
+
+def test_a_fitted_layer_is_read_anew_when_it_changes():
+    X, fitted = signals(2), layer(n_filters=5).fit(signals(2))
+    before = fitted.transform(X)
+    with pytest.raises(ValueError, match="read-only"):
+        fitted.filters_[0] = 0
+    with pytest.raises(ValueError, match="read-only"):
+        fitted.whitening_ *= 2
+    fitted.whitening_ = 2 * fitted.whitening_
+    np.testing.assert_allclose(fitted.transform(X), 2 * before, rtol=1e-5)
+    for wrong in (np.eye(4), np.eye(6)):
+        fitted.whitening_ = wrong
+        with pytest.raises(ValueError, match="whitening_"):
+            fitted.transform(X)
+    np.testing.assert_array_equal(fitted.fit(X).transform(X), before)

@@ -25,7 +25,7 @@ FLOORS = [  # every module imports from floors below its own only; this is the w
     {"_flatten", "_layer"},
     {"_feature_map"},
 ]
-LIBRARIES_OF_CORE = {"numpy", "scipy", "numba", "llvmlite", "joblib", "threadpoolctl"}
+LIBRARIES_OF_CORE = {"numpy", "scipy", "numba", "llvmlite", "threadpoolctl"}
 
 
 def imports_of(path):

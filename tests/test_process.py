@@ -9,7 +9,7 @@ import textwrap
 import numpy as np
 import pytest
 
-from sklearn_ckn._core import simd
+from sklearn_ckn._core import direct, kmeans, machine, patches, simd, winograd
 
 USE = """
     import numpy as np
@@ -46,6 +46,15 @@ def test_nothing_is_compiled_with_a_warm_cache(tmp_path):
     cold, warm = (int(run(COUNT, USE, count, NUMBA_CACHE_DIR=str(tmp_path))) for _ in range(2))
     assert cold > 0
     assert warm == 0
+
+
+def test_compiled_code_is_as_old_as_all_the_files_that_are_in_it():
+    """Numba looks at the file of a function only, and a kernel is compiled into functions of other files."""
+    stamps = {
+        function._cache._cache_file._source_stamp
+        for function in (direct.add_tiles, winograd.add_bands, kmeans.find_best, patches.read)
+    }
+    assert stamps == {machine._SOURCE}
 
 
 def test_cache_can_be_switched_off(tmp_path, checksum):
@@ -122,8 +131,11 @@ def test_an_error_in_a_worker_reaches_the_caller_and_changes_no_setting():
     code = """
         from threadpoolctl import threadpool_info
         before = [(pool["filepath"], pool["num_threads"]) for pool in threadpool_info()]
+        from sklearn_ckn._core import blocks
+        def fail(maps, network):
+            raise ValueError("in a worker")
+        blocks.encode_network = fail
         try:
-            feature_map.network_.steps[1][1].whitening_ = np.eye(3, dtype=np.float32)
             feature_map.transform(X)
         except ValueError as error:
             print("error")

@@ -19,7 +19,7 @@ for speed.
 The notation of compiled code:
 
 ======  ================================  ============================================================
-Q       ``(n, *pooled, m)``               the pooled map before whitening
+Q       ``(n, *pooled, panels * lanes)``  the pooled map before whitening, filled up
 T       ``(lines, columns, n_lanes)``     a tile of products ``<z, p>``: a vector is `n_lanes` filters
 panels  ``(n_panels, d, n_lanes)``        filters, `n_lanes` side by side, for the innermost product
 ======  ================================  ============================================================

@@ -99,5 +99,9 @@ def encode_signals(signals, network, out, n_threads, memory, finish=None):
 
 def block_size(n_signals, network, itemsize, memory, n_threads):
     """Signals in a block: few enough that their maps fit in ``memory`` bytes and that every thread gets two blocks."""
-    largest = max(prod(layer.shape) + 2 * prod(layer.output_shape) for layer in network)
+    largest = 0
+    for layer in network:
+        *pooled, m = layer.output_shape
+        n_panels, _, lanes = layer.whitening.shape
+        largest = max(largest, prod(layer.shape) + prod(pooled) * (n_panels * lanes + m))
     return max(1, min(BLOCK, int(memory / (largest * itemsize)), -(-n_signals // (2 * n_threads))))

@@ -30,11 +30,23 @@ class Direct(NamedTuple):
         sizes = self.tiles[:, 1::2] - self.tiles[:, ::2]
         n_patches = sizes.prod(axis=1).max() + simd.ROWS - 1
         T, scratch = simd.aligned((n_patches, lanes), X.dtype), self.ending.scratch(sizes[:, 1].max(), Q)
-        arguments = patches.by_lines(X), self.tiles, at, at.padded(X.dtype), self.panels, self.ending, T, scratch, Q
+        starts = np.empty(n_patches, dtype=np.int64)
+        arguments = (
+            patches.by_lines(X),
+            self.tiles,
+            at,
+            at.padded(X.dtype),
+            self.panels,
+            self.ending,
+            starts,
+            T,
+            scratch,
+            Q,
+        )
         if self.centering:
             add_centered_tiles(*arguments, np.zeros((n_patches, d), dtype=X.dtype))
         else:
-            add_tiles(*arguments, np.pad(at.starts.ravel(), (0, simd.ROWS - 1), mode="edge"))
+            add_tiles(*arguments)
 
 
 def make(Z, settings, shape):  # (m, d), (*space, c)
@@ -42,7 +54,7 @@ def make(Z, settings, shape):  # (m, d), (*space, c)
     *space, _ = shape
     widths = (*settings.padding_widths, (0, 0))
     at = patches.layout(shape, widths, settings.patch_size, settings.patch_positions(space))
-    tiles = cut_tiles(*at.starts.shape)
+    tiles = cut_tiles(len(at.starts), at.length)
     return Direct(at, settings.patch_centering, tiles, simd.pack(Z), ending(settings, space, Z.dtype))
 
 
@@ -60,37 +72,51 @@ def cut_tiles(n_lines, length):  # -> (n_tiles, 4)
 
 
 @compiled
-def add_tiles(X, tiles, at, padded, panels, ending, T, scratch, Q, starts):
-    """Tile by tile, patches as they lie; ``starts`` has `simd.ROWS` - 1 more of them."""
+def add_tiles(X, tiles, at, padded, panels, ending, starts, T, scratch, Q):
+    """Tile by tile, patches as they lie."""
     squares, sums = np.empty(at.n_pixels, X.dtype), np.empty(at.n_pixels, X.dtype)
-    r, inverse = np.empty(at.starts.shape, X.dtype), np.empty(at.starts.shape, X.dtype)
+    shape = len(at.starts), at.length
+    r, inverse = np.empty(shape, X.dtype), np.empty(shape, X.dtype)
     for signal in range(len(X)):
         patches.read(X[signal], at, padded)
         patches.find_norms(padded, at, squares, sums, r, inverse)
         for line, last_line, column, last_column in tiles:
+            find_starts(at, line, last_line, column, last_column, starts)
             here = slice(line, last_line), slice(column, last_column)
-            first, norms = line * r.shape[1] + column, (r[here], inverse[here])
-            place = starts[first:], at.runs, at.run
+            norms, place = (r[here], inverse[here]), (starts, at.runs, at.run)
             add_tile(padded.ravel(), place, norms, panels, ending, line, column, T, scratch, Q[signal])
 
 
 @compiled
-def add_centered_tiles(X, tiles, at, padded, panels, ending, T, scratch, Q, P):  # P (simd.ROWS - 1 + a tile, d)
+def add_centered_tiles(X, tiles, at, padded, panels, ending, starts, T, scratch, Q, P):  # P (len(starts), d)
     """Tile by tile, patches copied and centred."""
-    d, length, starts = P.shape[1], at.starts.shape[1], at.starts.ravel()
+    d = P.shape[1]
     place = np.arange(len(P)) * d, np.zeros(1, np.int64), d
     r, inverse = np.zeros(len(P), P.dtype), np.zeros(len(P), P.dtype)
     for signal in range(len(X)):
         patches.read(X[signal], at, padded)
         for line, last_line, column, last_column in tiles:
             shape = last_line - line, last_column - column
-            first, n_patches = line * length + column, shape[0] * shape[1]
-            patches.gather(padded.ravel(), starts[first : first + n_patches], at.runs, at.run, P)
+            n_patches = shape[0] * shape[1]
+            find_starts(at, line, last_line, column, last_column, starts)
+            patches.gather(padded.ravel(), starts[:n_patches], at.runs, at.run, P)
             patches.center_rows(P[:n_patches], at.n_channels)
             patches.sum_squares(P, r)
             patches.take_roots(r, inverse)
             norms = r[:n_patches].reshape(shape), inverse[:n_patches].reshape(shape)
             add_tile(P.ravel(), place, norms, panels, ending, line, column, T, scratch, Q[signal])
+
+
+@compiled
+def find_starts(at, line, last_line, column, last_column, starts):
+    """The first numbers of a tile's patches; those after them, up to `simd.ROWS` - 1, repeat the last one."""
+    i = 0
+    for k in range(line, last_line):
+        for j in range(column, last_column):
+            starts[i] = at.starts[k] + j * at.n_channels
+            i += 1
+    for k in range(i, min(i + simd.ROWS - 1, len(starts))):
+        starts[k] = starts[i - 1]
 
 
 @compiled

@@ -33,8 +33,8 @@ class Ending(NamedTuple):
 
 def ending(layer, space, dtype):
     """Of a layer, for maps of this space."""
-    *outer, _ = layer.patch_positions(space)
-    offsets, weights = pooling.POOLINGS[layer.pooling].window(layer.pooling_width[-1])
+    *outer, length = layer.patch_positions(space)
+    offsets, weights = pooling.window(layer.pooling, layer.pooling_width[-1], length)
     taps = pooling.taps(layer.pooling, tuple(outer), layer.pooling_width[:-1], layer.subsampling[:-1], dtype)
     return Ending(layer.kernel, *taps, int(offsets[0]), layer.subsampling[-1], weights.astype(dtype))
 
@@ -43,12 +43,10 @@ def ending(layer, space, dtype):
 def add_pooled(T, norms, ending, first_line, first_column, scratch, Q, first_filter):
     """Add a tile to the pooled map of its signal.
 
-    Rounding may carry a cosine a little beyond 1, where every kappa goes on smoothly.
-
     Parameters
     ----------
     T : ndarray of shape (n_lines, at least n_columns, n_lanes), products of patches and filters
-    norms : ndarrays r and 1 / r of shape (n_lines, n_columns), as from `patches.norms`
+    norms : ndarrays r and 1 / r of shape (n_lines, n_columns), as from `patches.find_norms`
     first_line, first_column : where the tile begins
     scratch : from `Ending.scratch`, overwritten
     Q : ndarray of shape (pooled_lines, pooled_length, filters of all panels), out
@@ -65,7 +63,7 @@ def add_pooled(T, norms, ending, first_line, first_column, scratch, Q, first_fil
     for line in range(n_lines):
         columns = row[window:]
         for i in range(n_columns):
-            cosines = simd.load(T, (line, i, 0)) * inverse[line, i]
+            cosines = simd.smaller(simd.load(T, (line, i, 0)) * inverse[line, i], 1)  # rounding may carry them beyond
             simd.store(r[line, i] * kappa(ending.kernel, cosines), columns, (i, 0))
         for o in range(end - begin):
             total, columns = simd.zeros(T), row[start + o * ending.stride :]

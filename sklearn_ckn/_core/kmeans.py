@@ -13,7 +13,8 @@ BLOCK = 8192  # rows assigned by one thread
 TILE = 96  # rows that share a panel of centres while it is in the cache
 SUMS_BYTES = 2**26  # of the sums that threads take side by side
 TOLERANCE = 1e-5  # stop when the objective gains relatively less
-CANDIDATES = 20  # rows for each of the first centres
+CANDIDATES = 20  # rows for each of the first centres, and
+CANDIDATE_NUMBERS = 2**22  # numbers in them at most
 TRIALS = 4  # of them for each choice
 
 FEWEST = 64  # dimensions of a subspace
@@ -25,7 +26,7 @@ FULL_ITERATIONS = 2  # after those in the subspace
 
 def distinct(U, n, rng):  # (k, d) -> (at most n, d)
     """``n`` distinct rows in random order, fewer if there are no more; rows equal when rounded are the same."""
-    order, step, kept = rng.permutation(len(U)), 4 * n, U[:0]
+    order, step, kept = rng.permutation(len(U)), n + n // 4 + 1, U[:0]
     for start in range(0, len(U), step):
         candidates = np.concatenate([kept, U[order[start : start + step]]])
         digits = np.finfo(U.dtype).precision - 1
@@ -41,6 +42,7 @@ def spread(U, n, rng):  # (k, d) unit rows -> (n, d)
     chosen = [rng.randint(len(U))]
     with single_threaded_blas():
         distances = np.maximum(1 - U @ U[chosen[0]], 0)  # half the squared distance to the nearest one chosen
+        distances[chosen[0]] = 0
         while len(chosen) < n:
             total = np.cumsum(distances, dtype=np.float64)
             if total[-1] == 0:  # what is left differs by rounding only
@@ -161,13 +163,23 @@ def spherical_kmeans(U, n_clusters, max_iter, rng, n_threads=1):  # (k, d)
     if not max_iter:
         return distinct(U, n_clusters, rng), 0
     basis = subspace(U, rng) if U.shape[1] >= FEWEST * SHORTER and max_iter > FULL_ITERATIONS else None
-    V, n_iter = U if basis is None else project(U, basis, n_threads), 0
-    candidates = distinct(V, CANDIDATES * n_clusters, rng)
-    Z = candidates / np.linalg.norm(candidates, axis=1, keepdims=True)
-    if len(Z) > n_clusters:
-        Z = spread(Z, n_clusters, rng)
+    n_iter = 0
     if basis is not None:
-        _, labels, products, n_iter = lloyd(V, Z, max_iter - FULL_ITERATIONS, n_threads)
-        Z, max_iter = update(U, labels, products, Z @ basis.T, n_threads), FULL_ITERATIONS
+        V = project(U, basis, n_threads)
+        first = first_centres(V, n_clusters, rng)
+        if len(first) == n_clusters:  # else what is distinct may not be so in the subspace
+            _, labels, products, n_iter = lloyd(V, first, max_iter - FULL_ITERATIONS, n_threads)
+            Z, max_iter = update(U, labels, products, first @ basis.T, n_threads), FULL_ITERATIONS
+    if n_iter == 0:
+        Z = first_centres(U, n_clusters, rng)
     Z, _, _, n_full = lloyd(U, Z, max_iter, n_threads)
     return Z, n_iter + n_full
+
+
+def first_centres(U, n, rng):  # (k, d) -> (at most n, d)
+    """Distinct rows, spread, of norm 1."""
+    n_candidates = max(n, min(CANDIDATES * n, CANDIDATE_NUMBERS // U.shape[1]))
+    candidates = distinct(U, n_candidates, rng)
+    norms = np.linalg.norm(candidates, axis=1, keepdims=True)
+    Z = candidates[norms[:, 0] > 0] / norms[norms[:, 0] > 0]
+    return spread(Z, n, rng) if len(Z) > n else Z

@@ -1,9 +1,11 @@
 """How the arithmetic is run: functions compiled once, threads over blocks, BLAS held to one thread inside."""
 
 import functools
+import hashlib
 import os
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from pathlib import Path
 from threading import Lock
 
 from numba import njit
@@ -11,13 +13,18 @@ from threadpoolctl import ThreadpoolController  # scikit-learn requires it
 
 CACHE_SWITCH = "SKLEARN_CKN_CACHE"  # environment variable: "0" keeps compiled code in memory only
 
+_SOURCE = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()
+
 
 def compiled(function, *reorder):
     """Compile ``function`` at its first call, without the GIL, and keep the machine code on disk if a folder allows."""
     options = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nnan", "ninf", "nsz", *reorder}}
     if os.environ.get(CACHE_SWITCH) != "0":
         try:
-            return njit(cache=True, **options)(function)
+            dispatcher = njit(cache=True, **options)(function)
+            # Numba compares the function's own file only, but functions of other files are compiled into it
+            dispatcher._cache._cache_file._source_stamp = _SOURCE
+            return dispatcher
         except RuntimeError:  # neither the package's folder nor the user's cache folder is writable
             pass
     return njit(**options)(function)
@@ -77,9 +84,15 @@ if hasattr(os, "register_at_fork"):  # threads do not survive in a forked proces
 def over_blocks(function, blocks, n_threads=1):
     """Call ``function(block)`` for every block, in threads; the results come in the order of the blocks.
 
-    The function must not call `over_blocks` itself.
+    The function must not call `over_blocks` itself. Callers at the same time share the threads.
     """
     with single_threaded_blas():
         if min(n_threads, len(blocks)) <= 1:
             return [function(block) for block in blocks]
-        return list(_pool(n_threads).map(function, blocks))
+        futures = [_pool(n_threads).submit(function, block) for block in blocks]
+        try:
+            return [future.result() for future in futures]
+        finally:  # after an error too: nothing works on when BLAS has its threads again
+            for future in futures:
+                future.cancel()
+            wait(futures)

@@ -42,9 +42,19 @@ class Layout(NamedTuple):
     n_pixels: int  # positions of the padded signal
     n_channels: int  # numbers in each of them
     lines: np.ndarray  # (lines of the signal,) the pixel where each begins
-    starts: np.ndarray  # (n_lines, length) first number of every patch, by lines along the last space axis
+    starts: np.ndarray  # (n_lines,) first number of the first patch of every line along the last space axis
+    length: int  # patches in a line, one every n_channels numbers
     runs: np.ndarray  # (n_runs,) first number of each of its runs, counted from there
     run: int  # numbers in a run
+
+    @property
+    def n_patches(self):
+        return len(self.starts) * self.length
+
+    def start(self, patch):
+        """The first number of patches, counted line by line."""
+        line, column = np.divmod(patch, self.length)
+        return self.starts[line] + column * self.n_channels
 
     def padded(self, dtype):
         """Memory for a padded signal."""
@@ -56,12 +66,15 @@ def layout(shape, widths, size, positions):  # (*space, c)
     *space, c = [n + before + after for n, (before, after) in zip(shape, widths)]
     first = np.ravel_multi_index([before for before, _ in widths[:-1]], space)
     lines = first + box((*shape[:-2], 1), space)
-    starts, runs = box(positions, space) * c, box((*size[:-1], 1), space) * c
-    return Layout(prod(space), c, lines, starts.reshape(-1, positions[-1]), runs, size[-1] * c)
+    starts, runs = box((*positions[:-1], 1), space) * c, box((*size[:-1], 1), space) * c
+    return Layout(prod(space), c, lines, starts, positions[-1], runs, size[-1] * c)
 
 
 def by_lines(X):  # (n, *space, c) -> (n, n_lines, length, c)
-    return X.reshape(len(X), -1, *X.shape[-2:])
+    """A view that is read only, always, so that compiled code has one kind of input."""
+    lines = X.reshape(len(X), -1, *X.shape[-2:])
+    lines.flags.writeable = False
+    return lines
 
 
 @compiled
@@ -101,7 +114,7 @@ def find_norms(padded, at, squares, sums, r, inverse):
         for i in range(len(shifted)):
             sums[i] += shifted[i]
     for line in range(len(r)):
-        target, start = r[line], at.starts[line, 0]
+        target, start = r[line], at.starts[line]
         target[:] = 0
         for begin in at.runs:
             here = sums[(start + begin) // c :]
@@ -131,8 +144,9 @@ def gather(x, starts, runs, run, P):  # (size,), (k,), (n_runs,), int, out (k, n
 def extract(X, size, widths):  # (n, *space, c) -> (n, *positions, d)
     """All patches of ``X``."""
     at = _layout(X, size, widths)
-    P = np.empty((len(X), at.starts.size, len(at.runs) * at.run), dtype=X.dtype)
-    gather_all(by_lines(X), at, at.padded(X.dtype), np.broadcast_to(at.starts.ravel(), P.shape[:2]), P)
+    P = np.empty((len(X), at.n_patches, len(at.runs) * at.run), dtype=X.dtype)
+    starts = np.broadcast_to(at.start(np.arange(at.n_patches)), P.shape[:2])
+    gather_all(by_lines(X), at, at.padded(X.dtype), starts, P)
     return P.reshape(len(X), *n_positions(X.shape[1:-1], size, widths), -1)
 
 
@@ -157,22 +171,24 @@ def center(P, c):  # (..., d) -> (..., d)
 
 @compiled
 def center_rows(P, c):  # out (k, d)
-    n_positions, d = P.shape[1] // c, P.shape[1]
-    means = np.empty(c, P.dtype)
+    d, first, means = P.shape[1], np.empty(c, P.dtype), np.empty(c, P.dtype)
     negligible = (ROUNDING * np.finfo(P.dtype).eps) ** 2  # of a patch's squares
     for row in P:
-        means[:] = 0
-        for i in range(0, d, c):
-            for j in range(c):
-                means[j] += row[i:][j]
-        for j in range(c):
-            means[j] /= n_positions
         before = after = P.dtype.type(0)
+        for j in range(c):
+            first[j] = row[j]
+            means[j] = 0
         for i in range(0, d, c):
+            position = row[i : i + c]
             for j in range(c):
-                before += row[i:][j] ** 2
-                row[i:][j] -= means[j]
-                after += row[i:][j] ** 2
+                before += position[j] ** 2
+                position[j] -= first[j]  # what is left of a constant patch is 0 exactly
+                means[j] += position[j]
+        for i in range(0, d, c):
+            position = row[i : i + c]
+            for j in range(c):
+                position[j] -= means[j] * c / d
+                after += position[j] ** 2
         if after <= negligible * before:
             row[:] = 0
 
@@ -198,8 +214,8 @@ def normalize(P):  # (..., d) -> (..., 1), (..., d)
 def draw(X, size, widths, per_signal, rng):  # (n, *space, c) -> (n * per_signal, d)
     """``per_signal`` patches of every signal (all, if there are fewer), uniformly over its positions, none twice."""
     at = _layout(X, size, widths)
-    per_signal = min(per_signal, at.starts.size)
-    starts = [at.starts.ravel()[rng.choice(at.starts.size, per_signal, replace=False)] for _ in X]
+    per_signal = min(per_signal, at.n_patches)
+    starts = [at.start(rng.choice(at.n_patches, per_signal, replace=False)) for _ in X]
     P = np.empty((len(X), per_signal, len(at.runs) * at.run), dtype=X.dtype)
     gather_all(by_lines(X), at, at.padded(X.dtype), np.array(starts), P)
     return P.reshape(len(X) * per_signal, -1)

@@ -32,6 +32,13 @@ class Pooling(NamedTuple):
 POOLINGS = {"gaussian": Pooling(gaussian, is_full=False), "average": Pooling(average, is_full=True)}
 
 
+def window(pooling, width, length):
+    """Offsets and weights, without those that are beyond a map of this length from anywhere."""
+    offsets, weights = POOLINGS[pooling].window(width)
+    near = np.abs(offsets) < length
+    return offsets[near], weights[near]
+
+
 def n_positions(pooling, space, width, stride):
     """How many positions are left along each axis."""
     is_full = POOLINGS[pooling].is_full
@@ -44,11 +51,10 @@ def operators(pooling, space, width, stride):
 
 
 def _operator(pooling, length, width, stride):
-    (count,), (offsets, weights) = n_positions(pooling, [length], [width], [stride]), POOLINGS[pooling].window(width)
-    near = np.abs(offsets) < length
-    positions = stride * np.arange(count)[:, None] + offsets[near]
+    (count,), (offsets, weights) = n_positions(pooling, [length], [width], [stride]), window(pooling, width, length)
+    positions = stride * np.arange(count)[:, None] + offsets
     inside = (positions >= 0) & (positions < length)
-    rows, values = np.nonzero(inside)[0], np.broadcast_to(weights[near], inside.shape)[inside]
+    rows, values = np.nonzero(inside)[0], np.broadcast_to(weights, inside.shape)[inside]
     return sparse.csc_array((values, (rows, positions[inside])), shape=(count, length))
 
 

@@ -1,10 +1,10 @@
-"""Vectors in compiled code: a register full of numbers, and the product that a processor does fastest with them.
+"""Vectors in compiled code: two registers full of numbers, and the product that a processor does fastest with them.
 
 A `Vector` is a value of compiled functions only. It has the arithmetic of a number, lane by lane, so that a formula
-written for arrays serves it as it stands; operands that are numbers are taken for all lanes. Its width is the
-processor's, as far as the compiler knows it.
+written for arrays serves it as it stands; operands that are numbers are taken for all lanes. Its width is that of two
+of the processor's registers, as far as the compiler knows it: while one waits for a result, the other is computed.
 
-A matrix whose columns are filters is cut into *panels* of `panel_width` columns, each contiguous. The innermost loop
+A matrix whose columns are filters is cut into *panels* of `n_lanes` columns, each contiguous. The innermost loop
 of the package is `multiply`: a few patches, read where they lie in the map, times the rows of a panel.
 """
 
@@ -21,7 +21,7 @@ _FEATURES = cpu_target.target_context.codegen().magic_tuple()[2].split(",")
 REGISTER_BYTES = 64 if "+avx512f" in _FEATURES else 32 if "+avx" in _FEATURES else 16
 VECTOR_BYTES = 2 * REGISTER_BYTES
 ROWS = 8 if REGISTER_BYTES == 64 else 6  # patches in one `multiply`: so many sums fit in 32 and in 16 registers
-FLAGS = ("contract", "nnan", "ninf", "nsz")  # not "reassoc", which would undo the rounding in `kappa.exp`
+FLAGS = ("contract", "nnan", "ninf", "nsz")  # not "reassoc", which would undo the rounding in `kappa.exp2`
 INT = ir.IntType(64)
 
 
@@ -106,8 +106,10 @@ def _vector_among(a, b):
 def _operator(function, generate):
     """Give vectors an operator of Python."""
     type_callable(function)(lambda context: lambda a, b: _vector_among(a, b))
-    for kinds in (Vector, Vector), (Vector, types.Number), (types.Number, Vector):
-        lower_builtin(function, *kinds)(_lanewise(generate))
+    lower_builtin(function, Vector, Vector)(_lanewise(generate))
+    lower_builtin(function, types.Number, Vector)(_lanewise(generate))
+    if function is not operator.truediv:  # that is below
+        lower_builtin(function, Vector, types.Number)(_lanewise(generate))
 
 
 _operator(operator.add, lambda builder, a, b: builder.fadd(a, b, flags=FLAGS))

@@ -56,7 +56,7 @@ class Winograd(NamedTuple):
         V = simd.aligned((rows.n, columns.n, n_numbers + SPACING), X.dtype)
         products = simd.aligned((rows.n, columns.n, len(tiling.starts), lanes), X.dtype)
         T = simd.aligned((rows.m, tiling.n_columns * columns.m, lanes), X.dtype)
-        scratch = self.ending.scratch(at.starts.shape[1], Q)
+        scratch = self.ending.scratch(at.length, Q)
         by_lines, padded = patches.by_lines(X), at.padded(X.dtype)
         add_bands(by_lines, self.scheme, tiling, at, padded, self.panels, self.ending, V, products, T, scratch, Q)
 
@@ -125,7 +125,7 @@ def add_bands(X, scheme, tiling, at, padded, panels, ending, V, products, T, scr
     Q : ndarray of shape (n, pooled_lines, pooled_length, n_panels * n_lanes), out
     """
     (n_y, n_x, _), (m_y, width, lanes), c = V.shape, T.shape, at.n_channels
-    m_x, (n_lines, length) = width // tiling.n_columns, at.starts.shape
+    m_x, n_lines, length = width // tiling.n_columns, len(at.starts), at.length
     height = n_lines // tiling.n_outputs
     squares, sums = np.empty(at.n_pixels, X.dtype), np.empty(at.n_pixels, X.dtype)
     r, inverse = np.empty((len(X), n_lines, length), X.dtype), np.empty((len(X), n_lines, length), X.dtype)
