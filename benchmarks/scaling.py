@@ -2,9 +2,9 @@
 
     python benchmarks/scaling.py
 
-Everything but one size stays at 5 000 images of 32 x 32 x 3, 64/256 filters and 2 threads. Each point is the median of
-some runs in a process of its own; memory is what the last run takes beyond input and output (Linux only). Writes a
-JSON file and a figure.
+Everything but one size stays at 5 000 images of 32 x 32 x 3 (fewer, where they are larger or have more filters), 64/256
+filters and 2 threads. Each point is the median of some runs in a process of its own; memory is what the last run takes
+beyond input and output (Linux only). Writes a JSON file and a figure.
 """
 
 import argparse

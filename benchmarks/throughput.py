@@ -21,7 +21,7 @@ import numpy as np
 from machine import alternate, describe, median_ratio
 from sklearn.kernel_approximation import Nystroem
 from sklearn.pipeline import make_pipeline
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from sklearn_ckn import CKNFeatureMap, CKNLayer
 
@@ -192,8 +192,10 @@ def measure(name, options):
     layers, work, work_per_image = layer_contenders(feature_map, X)
     square = np.random.RandomState(0).rand(1536, 1536).astype(np.float32)
 
+    controller = ThreadpoolController()
+
     def product():
-        with threadpool_limits(1, user_api="blas"):
+        with controller.limit(limits=1, user_api="blas"):
             square @ square
 
     seconds = alternate({**contenders, **layers, "product": product}, options.rounds)

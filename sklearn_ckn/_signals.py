@@ -34,7 +34,7 @@ class Signals:
         return np.ascontiguousarray(self.array[rows], dtype=self.dtype).reshape(-1, *self.shape)
 
 
-_LAST_READY = WeakKeyDictionary()  # fitted layer -> what it was made ready from, and for; the result
+_LAST_READY = WeakKeyDictionary()  # fitted layer -> what it was made ready from, and for; the result: its filters anew
 
 
 def _ready(layer, shape, dtype):
