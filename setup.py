@@ -7,7 +7,8 @@ here = Path(__file__).parent
 version = re.search(r'__version__ = "(.*)"', (here / "sklearn_ckn/__init__.py").read_text()).group(1)
 
 # The floors are what .ci/run installs in its last step; threadpoolctl comes with scikit-learn, llvmlite with numba.
-RUN = ["numpy>=1.24", "scipy>=1.10", "numba>=0.57", "joblib>=1.3", "scikit-learn>=1.6"]
+# numba 0.57 takes the code compiled for one kernel for another's, now and then; 0.61 does not.
+RUN = ["numpy>=1.24", "scipy>=1.10", "numba>=0.61", "joblib>=1.3", "scikit-learn>=1.6"]
 PLOT = ["matplotlib>=3.7"]
 TEST = [*PLOT, "pytest>=8", "hypothesis>=6.100", "pandas>=2", "numpydoc>=1.7"]
 

@@ -84,7 +84,8 @@ class CKNLayer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         drawn patches, or as given (then normalised).
 
     n_patches : int, default=100_000
-        At most so many patches are drawn from the signals.
+        At most so many patches are drawn from the signals and held in memory together, which is much of it for patches
+        of thousands of values.
 
     max_iter : int, default=20
         At most so many iterations of k-means. For patches of 256 numbers and more, all but the last two are made in a

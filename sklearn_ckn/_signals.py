@@ -49,6 +49,8 @@ def _ready(layer, shape, dtype):
                 f"filters_ must have shape (n_filters, {', '.join(map(str, patch))}) and whitening_ (n_filters, "
                 f"n_filters); got {layer.filters_.shape} and {layer.whitening_.shape}: fit the layer again."
             )
+        if not (np.isfinite(layer.filters_).all() and np.isfinite(layer.whitening_).all()):
+            raise ValueError("filters_ and whitening_ must be finite, as after fit: fit the layer again.")
         layer.filters_.setflags(write=False)  # a change in place would not be seen: replace the array
         layer.whitening_.setflags(write=False)
         Z = layer.filters_.reshape(m, -1).astype(dtype, copy=False)

@@ -442,4 +442,7 @@ def test_a_fitted_layer_is_read_anew_when_it_changes():
         fitted.whitening_ = wrong
         with pytest.raises(ValueError, match="whitening_"):
             fitted.transform(X)
+    fitted.fit(X).filters_ = np.full_like(fitted.filters_, np.nan)
+    with pytest.raises(ValueError, match="finite"):
+        fitted.transform(X)
     np.testing.assert_array_equal(fitted.fit(X).transform(X), before)
