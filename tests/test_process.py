@@ -50,11 +50,9 @@ def test_nothing_is_compiled_with_a_warm_cache(tmp_path):
 
 def test_compiled_code_is_as_old_as_all_the_files_that_are_in_it():
     """Numba looks at the file of a function only, and a kernel is compiled into functions of other files."""
-    stamps = {
-        function._cache._cache_file._source_stamp
-        for function in (direct.add_tiles, winograd.add_bands, kmeans.find_best, patches.read)
-    }
-    assert stamps == {machine._SOURCE}
+    for function in (direct.add_tiles, winograd.add_bands, kmeans.find_best, patches.read):
+        file = function._cache._cache_file
+        assert file._source_stamp == machine._SOURCE and machine._SOURCE[:12] in file._index_name
 
 
 def test_cache_can_be_switched_off(tmp_path, checksum):

@@ -9,6 +9,7 @@ from pathlib import Path
 from threading import Lock
 
 from numba import njit
+from numba.core.caching import IndexDataCacheFile
 from threadpoolctl import ThreadpoolController  # scikit-learn requires it
 
 CACHE_SWITCH = "SKLEARN_CKN_CACHE"  # environment variable: "0" keeps compiled code in memory only
@@ -22,8 +23,10 @@ def compiled(function, *reorder):
     if os.environ.get(CACHE_SWITCH) != "0":
         try:
             dispatcher = njit(cache=True, **options)(function)
-            # Numba compares the function's own file only, but functions of other files are compiled into it
-            dispatcher._cache._cache_file._source_stamp = _SOURCE
+            cache, name = dispatcher._cache, f"{dispatcher._cache._impl.filename_base}-{_SOURCE[:12]}"
+            # Numba compares the function's own file only, but functions of other files are compiled into it; and it
+            # fails to read what another version of the package has left, so the version is in the name
+            cache._cache_file = IndexDataCacheFile(cache._cache_path, name, _SOURCE)
             return dispatcher
         except RuntimeError:  # neither the package's folder nor the user's cache folder is writable
             pass
