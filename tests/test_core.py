@@ -18,6 +18,7 @@ from sklearn_ckn._core import (
     kmeans,
     machine,
     nystroem,
+    panels,
     patches,
     pooling,
     simd,
@@ -476,8 +477,9 @@ def test_blocks_equal_encode_in_any_shape(data):
 
 
 WINOGRAD_CASES = [  # space, patch size: squares and lines, in planes and volumes, patches of several filters
-    ((4, 4), 3), ((13, 8), 3), ((5, 22), 3), ((24, 70), 3), ((9, 14), 2), ((40,), 3), ((33,), 9), ((70,), 6),
-    ((4, 5, 9), 3), ((3, 6, 8), 2), ((9, 13), (1, 3)), ((7, 14), (5, 6)), ((3, 6, 9), (2, 5, 3)),
+    ((4, 4), 3), ((13, 8), 3), ((5, 22), 3), ((24, 70), 3), ((14, 14), 3), ((12, 18), 3), ((9, 14), 2), ((16, 16), 2),
+    ((12, 5), 2), ((40,), 3), ((33,), 9), ((70,), 6), ((15,), 3), ((4, 5, 9), 3), ((3, 6, 8), 2), ((9, 13), (1, 3)),
+    ((7, 14), (5, 6)), ((12, 14), (3, 6)), ((3, 6, 9), (2, 5, 3)),
 ]  # fmt: skip
 
 
@@ -501,11 +503,27 @@ def test_winograd_equals_encode(space, size, padding, c, m, tiles, rng, monkeypa
     assert np.linalg.norm(got - expected) <= 2e-5 * np.linalg.norm(expected)
 
 
-@pytest.mark.parametrize("m, k", [(1, 1), (2, 2), (2, 3), (4, 2), (4, 3)])
+@pytest.mark.parametrize("m, k", [(1, 1), (2, 2), (2, 3), (4, 2), (4, 3), (5, 2), (5, 3), (6, 2), (6, 3)])
 def test_cook_toom_gives_the_products_along_an_axis(m, k, rng):
     A, G, B = transforms.cook_toom(m, k)
     d, g = rng.randn(m + k - 1), rng.randn(k)
     assert_allclose(A @ ((G @ g) * (B @ d)), np.correlate(d, g), rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize(
+    "positions, size, expected",
+    [((16, 16), (3, 3), "Square43"), ((14, 14), (3, 3), "Square53"), ((12, 12, 12), (3, 3, 3), "Square63"),
+     ((16, 16), (2, 2), "Square42"), ((9, 9), (2, 2), "Square52"), ((6, 12), (2, 4), "Square62"),
+     ((16,), (3,), "Line43"), ((15,), (9,), "Line53"), ((9, 18), (5, 6), "Line63"), ((1, 16), (3, 3), "Line43")],
+)  # fmt: skip
+def test_the_scheme_with_the_fewest_multiplications_is_chosen(positions, size, expected):
+    scheme, part = transforms.choose(positions, size)
+    assert type(scheme).__name__ == expected
+    axes = len(scheme.filterings)
+    tiles = [-(-n // f.m) for n, f in zip(positions[-axes:], scheme.filterings)]
+    blocks = [k // f.k for k, f in zip(size[-axes:], scheme.filterings)]
+    multiplications = math.prod(tiles) * math.prod(blocks) * scheme.rows.n * scheme.columns.n
+    assert part == pytest.approx(multiplications / math.prod(positions[-axes:]) / math.prod(size[-axes:]), rel=1e-12)
 
 
 def test_winograd_is_for_many_channels_and_single_precision_only():
@@ -574,14 +592,14 @@ def test_a_signal_has_the_same_bits_in_any_block(space, c, centering, dtype, rng
 
 
 @pytest.mark.parametrize("dtype, tolerance", [(np.float32, 1e-6), (np.float64, 1e-15)])
-@pytest.mark.parametrize("k, m", [(1, 1), (100, 7), (97, 40), (5, 64), (3, 1100)])
+@pytest.mark.parametrize("k, m", [(1, 1), (100, 7), (97, 40), (5, 64), (3, 2100)])
 def test_whitening_is_a_matrix_product(k, m, dtype, tolerance, rng):
     A = rng.randn(m, m).astype(dtype)
-    panels = simd.pack(A.T)
-    Q, maps = np.zeros((k, len(panels) * panels.shape[2]), dtype=dtype), np.zeros((k, m), dtype=dtype)
+    A_panels = panels.pack(A.T)
+    Q, maps = np.zeros((k, len(A_panels) * A_panels.shape[2]), dtype=dtype), np.zeros((k, m), dtype=dtype)
     Q[:, :m] = rng.randn(k, m)
-    T = simd.aligned((blocks.TILE + simd.ROWS - 1, panels.shape[2]), dtype)
-    blocks.add_whitened(Q, panels, T, maps)
+    T = simd.aligned((blocks.TILE + panels.ROWS - 1, A_panels.shape[2]), dtype)
+    blocks.add_whitened(Q, A_panels, T, maps)
     expected = Q[:, :m].astype(float) @ A.astype(float)
     assert np.linalg.norm(maps - expected) <= tolerance * np.linalg.norm(Q) * np.linalg.norm(A)
 

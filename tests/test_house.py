@@ -16,6 +16,7 @@ REPOSITORY = Path(__file__).parent.parent
 
 FLOORS = [  # every module imports from floors below its own only; this is the whole package
     {"_core.machine", "_core.simd"},
+    {"_core.panels"},
     {"_core.kappa", "_core.patches", "_core.pooling", "_core.nystroem", "_core.kmeans", "_core.transforms"},
     {"_core.encode", "_core.fused"},
     {"_core.direct", "_core.winograd"},

@@ -11,10 +11,10 @@ Z     ``(m, d)``                          filters, unit rows
 A     ``(m, m)``                          whitening, ``(kappa(Z Z^T) + reg I)^(-1/2)``
 ====  ==================================  ===================================================
 
-``machine`` (how code is compiled and run) and ``simd`` (vectors in compiled code) are the ground floor; ``kappa``,
-``patches``, ``pooling``, ``nystroem``, ``kmeans`` and ``transforms`` stand on it side by side; ``encode`` puts them
-together as one page of mathematics. ``fused``, ``direct``, ``winograd`` and ``blocks`` compute the same tile by tile,
-for speed.
+``machine`` (how code is compiled and run), ``simd`` (vectors in compiled code) and ``panels`` (their products) are the
+ground floor; ``kappa``, ``patches``, ``pooling``, ``nystroem``, ``kmeans`` and ``transforms`` stand on it side by side;
+``encode`` puts them together as one page of mathematics. ``fused``, ``direct``, ``winograd`` and ``blocks`` compute the
+same tile by tile, for speed.
 
 The notation of compiled code:
 

@@ -12,10 +12,11 @@ import numpy as np
 
 from . import direct, simd, winograd
 from .machine import compiled, over_blocks, slices
+from .panels import ROWS, multiply, pack
 
 BLOCK = 32  # signals at most that one thread takes through the network together
 TILE = 96  # rows that are whitened together
-DEPTH = 512  # filters of the pooled map at a time: so much of a row and of a panel stays in the first cache
+DEPTH = 2048  # filters of the pooled map at a time: so much of the rows and of a panel stays in the second cache
 
 
 class Layer(NamedTuple):
@@ -30,7 +31,7 @@ class Layer(NamedTuple):
 def make_layer(Z, A, settings, shape):  # (m, d), (m, m)
     """The layer with these filters, for maps of ``shape`` ``(*space, c)``."""
     products = winograd.make(Z, settings, shape) or direct.make(Z, settings, shape)
-    return Layer(tuple(shape), (*settings.pooled_positions(shape[:-1]), len(Z)), products, simd.pack(A.T))
+    return Layer(tuple(shape), (*settings.pooled_positions(shape[:-1]), len(Z)), products, pack(A.T))
 
 
 def encode_block(X, layer):  # (n, *space, c) -> (n, *pooled, m)
@@ -40,7 +41,7 @@ def encode_block(X, layer):  # (n, *space, c) -> (n, *pooled, m)
     Q = simd.aligned((len(X), prod(lines), length, n_panels * lanes), X.dtype, np.zeros)
     layer.products.add_to(Q, X)
     maps = np.zeros((len(X), *layer.output_shape), dtype=X.dtype)
-    T = simd.aligned((TILE + simd.ROWS - 1, lanes), X.dtype)
+    T = simd.aligned((TILE + ROWS - 1, lanes), X.dtype)
     add_whitened(Q.reshape(-1, n_panels * lanes), layer.whitening, T, maps.reshape(-1, m))
     return maps
 
@@ -49,7 +50,7 @@ def encode_block(X, layer):  # (n, *space, c) -> (n, *pooled, m)
 def add_whitened(Q, panels, T, maps):  # (k, at least m), (n_panels, m, n_lanes), scratch, out (k, m)
     """``Q A``, some rows and some filters at a time."""
     (k, m), lanes, step, memory = maps.shape, panels.shape[2], Q.shape[1], Q.ravel()
-    starts, whole = np.empty(TILE + simd.ROWS - 1, np.int64), np.zeros(1, np.int64)
+    starts, whole = np.empty(TILE + ROWS - 1, np.int64), np.zeros(1, np.int64)
     for row in range(0, k, TILE):
         n_rows = min(TILE, k - row)
         for first in range(0, m, DEPTH):
@@ -58,8 +59,7 @@ def add_whitened(Q, panels, T, maps):  # (k, at least m), (n_panels, m, n_lanes)
                 starts[i] = min(row + i, k - 1) * step + first
             for panel in range(len(panels)):
                 Z, column = panels[panel, first : first + depth], panel * lanes
-                for i in range(0, n_rows, simd.ROWS):
-                    simd.multiply(memory, starts, i, whole, depth, Z, T, i)
+                multiply(memory, starts, n_rows, whole, depth, Z, T, Z[:0])
                 if column + lanes <= m:
                     for i in range(n_rows):
                         total = simd.load(maps, (row + i, column)) + simd.load(T, (i, 0))

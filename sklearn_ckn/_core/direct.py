@@ -11,6 +11,7 @@ import numpy as np
 from . import patches, simd
 from .fused import Ending, add_pooled, ending
 from .machine import compiled
+from .panels import ROWS, multiply, pack
 
 TILE_BYTES = 2**14  # products of a tile: they stay in the first cache
 
@@ -28,7 +29,7 @@ class Direct(NamedTuple):
         """Add all patches of the maps, pooled, to Q."""
         at, (_, d, lanes) = self.at, self.panels.shape
         sizes = self.tiles[:, 1::2] - self.tiles[:, ::2]
-        n_patches = sizes.prod(axis=1).max() + simd.ROWS - 1
+        n_patches = sizes.prod(axis=1).max() + ROWS - 1
         T, scratch = simd.aligned((n_patches, lanes), X.dtype), self.ending.scratch(sizes[:, 1].max(), Q)
         starts = np.empty(n_patches, dtype=np.int64)
         arguments = (
@@ -55,7 +56,7 @@ def make(Z, settings, shape):  # (m, d), (*space, c)
     widths = (*settings.padding_widths, (0, 0))
     at = patches.layout(shape, widths, settings.patch_size, settings.patch_positions(space))
     tiles = cut_tiles(len(at.starts), at.length)
-    return Direct(at, settings.patch_centering, tiles, simd.pack(Z), ending(settings, space, Z.dtype))
+    return Direct(at, settings.patch_centering, tiles, pack(Z), ending(settings, space, Z.dtype))
 
 
 def cut_tiles(n_lines, length):  # -> (n_tiles, 4)
@@ -109,13 +110,13 @@ def add_centered_tiles(X, tiles, at, padded, panels, ending, starts, T, scratch,
 
 @compiled
 def find_starts(at, line, last_line, column, last_column, starts):
-    """The first numbers of a tile's patches; those after them, up to `simd.ROWS` - 1, repeat the last one."""
+    """The first numbers of a tile's patches; those after them, up to `ROWS` - 1, repeat the last one."""
     i = 0
     for k in range(line, last_line):
         for j in range(column, last_column):
             starts[i] = at.starts[k] + j * at.n_channels
             i += 1
-    for k in range(i, min(i + simd.ROWS - 1, len(starts))):
+    for k in range(i, min(i + ROWS - 1, len(starts))):
         starts[k] = starts[i - 1]
 
 
@@ -126,6 +127,5 @@ def add_tile(x, place, norms, panels, ending, line, column, T, scratch, Q):
     n_patches = shape[0] * shape[1]
     products = T[:n_patches].reshape(shape + (lanes,))
     for panel in range(len(panels)):
-        for i in range(0, n_patches, simd.ROWS):
-            simd.multiply(x, starts, i, runs, run, panels[panel], T, i)
+        multiply(x, starts, n_patches, runs, run, panels[panel], T, panels[panel, :0])
         add_pooled(products, norms, ending, line, column, scratch, Q, panel * lanes)

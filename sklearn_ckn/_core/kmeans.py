@@ -8,6 +8,7 @@ from scipy import linalg
 
 from . import simd
 from .machine import compiled, over_blocks, single_threaded_blas, slices
+from .panels import multiply, pack
 
 BLOCK = 8192  # rows assigned by one thread
 TILE = 96  # rows that share a panel of centres while it is in the cache
@@ -61,7 +62,7 @@ def assign(U, Z, n_threads):  # (k, d), (m, d) -> (k,), (k,)
     """The best-matching centre of every row, the first of equals, and the product with it."""
     n_panels = -(-len(Z) // simd.n_lanes(Z.dtype))
     filled = Z[np.arange(n_panels * simd.n_lanes(Z.dtype)) % len(Z)]  # its repetitions are never the first of equals
-    panels, labels, products = simd.pack(filled), np.empty(len(U), dtype=np.int64), np.empty(len(U), dtype=U.dtype)
+    panels, labels, products = pack(filled), np.empty(len(U), dtype=np.int64), np.empty(len(U), dtype=U.dtype)
 
     def assign_block(block):
         T = simd.aligned((n_panels, TILE, panels.shape[2]), U.dtype)
@@ -80,8 +81,7 @@ def find_best(U, panels, T, labels, products):  # (k * d,), (n_panels, d, n_lane
             starts[i] = min(first + i, k - 1) * d
         n_rows = min(tile, k - first)
         for panel in range(n_panels):
-            for i in range(0, n_rows, simd.ROWS):
-                simd.multiply(U, starts, i, whole, d, panels[panel], T[panel], i)
+            multiply(U, starts, n_rows, whole, d, panels[panel], T[panel], panels[panel, :0])
         for i in range(n_rows):
             best, where = simd.load(T, (0, i, 0)), simd.zeros(T)
             for panel in range(1, n_panels):

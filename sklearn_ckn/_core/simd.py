@@ -1,11 +1,8 @@
-"""Vectors in compiled code: two registers full of numbers, and the product that a processor does fastest with them.
+"""Vectors in compiled code: two registers full of numbers.
 
 A `Vector` is a value of compiled functions only. It has the arithmetic of a number, lane by lane, so that a formula
 written for arrays serves it as it stands; operands that are numbers are taken for all lanes. Its width is that of two
 of the processor's registers, as far as the compiler knows it: while one waits for a result, the other is computed.
-
-A matrix whose columns are filters is cut into *panels* of `n_lanes` columns, each contiguous. The innermost loop
-of the package is `multiply`: a few patches, read where they lie in the map, times the rows of a panel.
 """
 
 import operator
@@ -20,7 +17,6 @@ from numba.extending import intrinsic, lower_builtin, models, overload, register
 _FEATURES = cpu_target.target_context.codegen().magic_tuple()[2].split(",")
 REGISTER_BYTES = 64 if "+avx512f" in _FEATURES else 32 if "+avx" in _FEATURES else 16
 VECTOR_BYTES = 2 * REGISTER_BYTES
-ROWS = 8 if REGISTER_BYTES == 64 else 6  # patches in one `multiply`: so many sums fit in 32 and in 16 registers
 FLAGS = ("contract", "nnan", "ninf", "nsz")  # not "reassoc", which would undo the rounding in `kappa.exp2`
 INT = ir.IntType(64)
 
@@ -46,16 +42,6 @@ def lanes_of(X):
 def _compile_lanes_of(X):
     n = n_lanes(str(X.dtype))
     return lambda X: n
-
-
-def pack(Z):  # (m, d) -> (n_panels, d, n_lanes)
-    """Filters as panels, the last one filled up with zeros."""
-    lanes = n_lanes(Z.dtype)
-    panels = aligned((-(-len(Z) // lanes), Z.shape[1], lanes), Z.dtype, np.zeros)
-    for first, panel in zip(range(0, len(Z), lanes), panels):
-        filters = Z[first : first + lanes]
-        panel[:, : len(filters)] = filters.T
-    return panels
 
 
 class Vector(types.Type):
@@ -262,54 +248,3 @@ def prefetch(typing, X, index):
         return context.get_dummy_value()
 
     return types.void(X, index), generate
-
-
-@intrinsic
-def multiply(typing, x, starts, first, runs, run, Z, T, row):
-    """`ROWS` patches times a panel, with all sums in registers: ``T[row + i] = sum over j, k of x[p_ij + k] Z[j, k]``.
-
-    Parameters
-    ----------
-    x : ndarray of shape (size,), the memory of a map
-    starts, first, runs, run : run j of patch i is the ``run`` numbers from ``p_ij = starts[first + i] + runs[j]`` on
-    Z : ndarray of shape (len(runs) * run, n_lanes), a panel, contiguous
-    T, row : ndarray of shape (at least row + ROWS, n_lanes), out, contiguous
-    """
-    vector = Vector(x.dtype)
-    signature = types.void(x, starts, types.intp, runs, types.intp, Z, T, types.intp)
-
-    def generate(context, builder, signature, values):
-        x, starts, runs, Z, T = (
-            context.make_array(signature.args[i])(context, builder, values[i]) for i in (0, 1, 3, 5, 6)
-        )
-        first, run, row = (values[i] for i in (2, 4, 7))
-        zeros, width = ir.Constant(vector.llvm, [0.0] * vector.n_lanes), ir.Constant(INT, vector.n_lanes)
-
-        def constant(n):
-            return ir.Constant(INT, n)
-
-        def at(pointer, *offsets):
-            for offset in offsets:
-                pointer = builder.gep(pointer, [offset])
-            return pointer
-
-        patches = [at(x.data, builder.load(at(starts.data, first, constant(i)))) for i in range(ROWS)]
-        sums = [cgutils.alloca_once(builder, vector.llvm) for _ in patches]
-        for s in sums:
-            builder.store(zeros, s)
-        z = cgutils.alloca_once(builder, Z.data.type)
-        builder.store(Z.data, z)
-        with cgutils.for_range(builder, cgutils.unpack_tuple(builder, runs.shape, 1)[0], intp=INT) as j:
-            begin = builder.load(at(runs.data, j.index))
-            with cgutils.for_range(builder, run, intp=INT) as k:
-                z_row = load_vector(builder, builder.load(z), vector)
-                builder.store(at(builder.load(z), width), z)
-                for patch, s in zip(patches, sums):
-                    number = splat(builder, builder.load(at(patch, begin, k.index)), vector.llvm)
-                    builder.store(call(builder, "llvm.fmuladd", number, z_row, builder.load(s)), s)
-        for i, s in enumerate(sums):
-            target = at(T.data, builder.mul(builder.add(row, constant(i)), width))
-            store_vector(builder, builder.load(s), target, vector)
-        return context.get_dummy_value()
-
-    return signature, generate

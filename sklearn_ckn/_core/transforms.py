@@ -5,6 +5,8 @@ and Toom: n = m + k - 1 multiplications instead of m k. Along two axes they are 
 and Gray, 2016).
 """
 
+from collections import namedtuple
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +17,7 @@ from numba.extending import intrinsic
 
 from . import simd
 
-POINTS = (0.0, 1.0, -1.0, 2.0, -2.0)
+POINTS = (0.0, 1.0, -1.0, 2.0, -2.0, -0.5, 0.5)
 
 
 class Filtering(NamedTuple):
@@ -28,6 +30,17 @@ class Filtering(NamedTuple):
     m = property(lambda self: len(self.A))
     n = property(lambda self: len(self.B))
     k = property(lambda self: self.G.shape[1])
+
+    def n_tiles(self, length):
+        """Tiles of m products that cover so many, the last one in part."""
+        return -(-length // self.m)
+
+    def work(self, length, size):
+        """Its multiplications as a part of ``length * size``, a filter of any size being some of size k side by side.
+
+        It is infinite if that cannot be.
+        """
+        return self.n_tiles(length) * self.n / (length * self.k) if size % self.k == 0 else np.inf
 
 
 def cook_toom(m, k):
@@ -49,33 +62,34 @@ def cook_toom(m, k):
     return Filtering(powers(m).T, G, B)
 
 
-class Line3(NamedTuple):
-    """F(4, 3) along the last axis: half of the multiplications. Patches may be several filters of 3 long."""
-
-    rows, columns = cook_toom(1, 1), cook_toom(4, 3)
-    n_axes = 1
-
-
-class Square3(NamedTuple):
-    """F(4 x 4, 3 x 3) along the last two axes: a quarter of the multiplications."""
-
-    rows, columns = cook_toom(4, 3), cook_toom(4, 3)
-    n_axes = 2
+def _scheme(name, *filterings):
+    """Filterings of the last axes, as the type of a record without fields: code is compiled for a type."""
+    scheme = namedtuple(name, (), module=__name__)
+    scheme.filterings, (scheme.rows, scheme.columns) = filterings, (cook_toom(1, 1), *filterings)[-2:]
+    return scheme
 
 
-class Square2(NamedTuple):
-    """F(4 x 4, 2 x 2) along the last two axes: two fifths of the multiplications."""
+Square43, Square53, Square63 = (_scheme(f"Square{m}3", cook_toom(m, 3), cook_toom(m, 3)) for m in (4, 5, 6))
+Square42, Square52, Square62 = (_scheme(f"Square{m}2", cook_toom(m, 2), cook_toom(m, 2)) for m in (4, 5, 6))
+Line43, Line53, Line63 = (_scheme(f"Line{m}3", cook_toom(m, 3)) for m in (4, 5, 6))
 
-    rows, columns = cook_toom(4, 2), cook_toom(4, 2)
-    n_axes = 2
+SCHEMES = Square43, Square53, Square63, Square42, Square52, Square62, Line43, Line53, Line63
 
 
-def choose(patch_size):
-    """The scheme for such patches, or None."""
-    for scheme in (Square3(), Square2()):
-        if patch_size[-2:] == (scheme.rows.k, scheme.columns.k):
-            return scheme
-    return Line3() if patch_size[-1] % 3 == 0 else None
+def choose(positions, patch_size):
+    """The scheme with the fewest multiplications, of equals that with the smallest tiles, and what part they are.
+
+    Only along the last axis may a patch be several filters long.
+    """
+
+    def work(scheme):
+        if scheme.rows.k not in (1, *patch_size[-2:-1]):
+            return np.inf
+        axes = zip(scheme.filterings[::-1], positions[::-1], patch_size[::-1])
+        return prod(filtering.work(length, size) for filtering, length, size in axes)
+
+    scheme = min(SCHEMES, key=work)
+    return scheme(), work(scheme)
 
 
 # The transforms, compiled for a scheme: straight lines of additions of vectors.

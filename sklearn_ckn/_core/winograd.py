@@ -14,6 +14,7 @@ import numpy as np
 from . import patches, simd
 from .fused import Ending, add_pooled, ending
 from .machine import compiled
+from .panels import ROWS, multiply
 from .transforms import backward, choose, forward
 
 TILES = 96  # of products at a time: as many use a panel while it is in the cache
@@ -64,19 +65,17 @@ class Winograd(NamedTuple):
 def make(Z, settings, shape):  # (m, d), (*space, c)
     """This way for maps of ``shape``, or None where it is slower or not precise enough."""
     (*space, c), size, lanes = shape, settings.patch_size, simd.n_lanes(Z.dtype)
-    scheme = choose(size)
-    if scheme is None or Z.dtype != np.float32 or settings.patch_centering or c < FEWEST_CHANNELS:
+    if Z.dtype != np.float32 or settings.patch_centering or c < FEWEST_CHANNELS:
         return None
-    positions, split = settings.patch_positions(space), len(space) - scheme.n_axes
-    filterings = (scheme.rows, scheme.columns)[-scheme.n_axes :]
-    grid = [-(-n // filtering.m) for n, filtering in zip(positions[split:], filterings)]
-    n_blocks = size[-1] // scheme.columns.k
-    work = prod(grid) * n_blocks * scheme.rows.n * scheme.columns.n
-    work_of_patches = prod(positions[split:]) * prod(size[split:])
-    if work > MOST_WORK * work_of_patches or prod(positions[:split]) * grid[-1] > MOST_TILES:
+    positions = settings.patch_positions(space)
+    scheme, work = choose(positions, size)
+    split = len(space) - len(scheme.filterings)
+    grid = [filtering.n_tiles(n) for filtering, n in zip(scheme.filterings, positions[split:])]
+    if work > MOST_WORK or prod(positions[:split]) * grid[-1] > MOST_TILES:
         return None
 
-    filled = [*positions[:split], *(n * filtering.m for n, filtering in zip(grid, filterings))]
+    n_blocks = size[-1] // scheme.columns.k
+    filled = [*positions[:split], *(n * filtering.m for n, filtering in zip(grid, scheme.filterings))]
     padded = [n + k - 1 for n, k in zip(filled, size)]
     widths = [(before, full - n - before) for n, full, (before, _) in zip(space, padded, settings.padding_widths)]
     c_padded = c + -c % lanes
@@ -89,15 +88,15 @@ def make(Z, settings, shape):  # (m, d), (*space, c)
         np.add.outer(np.arange(n_bands) * n_planes, outputs) * n_blocks * n_columns, np.arange(n_columns)
     )
     runs = np.add.outer(offsets * n_blocks, np.arange(n_blocks)) * n_columns
-    starts = np.pad(places.ravel(), (0, simd.ROWS - 1), mode="edge")
+    starts = np.pad(places.ravel(), (0, ROWS - 1), mode="edge")
     tiling = Tiling(
         n_planes, len(outputs), n_blocks, n_rows, n_columns, n_bands, starts * c_padded, runs.ravel() * c_padded
     )
-    panels = pack(Z, scheme, len(offsets), n_blocks, c)
+    panels = transform(Z, scheme, len(offsets), n_blocks, c)
     return Winograd(scheme, at, tiling, panels, ending(settings, space, Z.dtype))
 
 
-def pack(Z, scheme, n_offsets, n_blocks, c):  # (m, n_offsets * k_y * n_blocks * k_x * c)
+def transform(Z, scheme, n_offsets, n_blocks, c):  # (m, n_offsets * k_y * n_blocks * k_x * c)
     """The filters, transformed, as panels."""
     lanes, rows, columns = simd.n_lanes(Z.dtype), scheme.rows, scheme.columns
     n_entries, n_runs = rows.n * columns.n, n_offsets * n_blocks
@@ -130,6 +129,7 @@ def add_bands(X, scheme, tiling, at, padded, panels, ending, V, products, T, scr
     squares, sums = np.empty(at.n_pixels, X.dtype), np.empty(at.n_pixels, X.dtype)
     r, inverse = np.empty((len(X), n_lines, length), X.dtype), np.empty((len(X), n_lines, length), X.dtype)
     planes = padded.reshape(tiling.n_planes, m_y * tiling.n_rows + n_y - m_y, -1, c)
+    entry_panels = panels.reshape(len(panels) * n_y * n_x, -1, lanes)
     entries, entry_products = V.reshape(n_y * n_x, -1), products.reshape(n_y * n_x, -1, lanes)
     for first in range(0, len(X) * tiling.n_rows, tiling.n_bands):
         n_bands = min(tiling.n_bands, len(X) * tiling.n_rows - first)
@@ -148,11 +148,9 @@ def add_bands(X, scheme, tiling, at, padded, panels, ending, V, products, T, scr
                             place += lanes
         for panel in range(len(panels)):
             for entry in range(n_y * n_x):
-                Z = panels[panel, entry]
-                for tile in range(0, n_tiles, simd.ROWS):
-                    simd.multiply(entries[entry], tiling.starts, tile, tiling.runs, c, Z, entry_products[entry], tile)
-                    for j in range(tile * len(Z) // n_tiles, (tile + simd.ROWS) * len(Z) // n_tiles):
-                        simd.prefetch(panels, (panel, entry + 1, j, 0))  # what comes next
+                i = panel * n_y * n_x + entry
+                Z, following = entry_panels[i], entry_panels[min(i + 1, len(entry_panels) - 1)]
+                multiply(entries[entry], tiling.starts, n_tiles, tiling.runs, c, Z, entry_products[entry], following)
             place = 0
             for band in range(first, first + n_bands):
                 signal, y = divmod(band, tiling.n_rows)

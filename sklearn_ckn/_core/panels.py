@@ -1,0 +1,86 @@
+"""The innermost loop of the package: patches, read where they lie in memory, times filters.
+
+A matrix whose columns are filters is cut into *panels* of `n_lanes` columns, each contiguous: a row of a panel is a
+vector of `simd`. As many sums of a few patches as there are registers for are taken side by side.
+"""
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from . import simd
+
+ROWS = 8 if simd.REGISTER_BYTES == 64 else 6  # patches side by side: their sums fit in 32 and in 16 registers
+
+
+def pack(Z):  # (m, d) -> (n_panels, d, n_lanes)
+    """Filters as panels, the last one filled up with zeros."""
+    lanes = simd.n_lanes(Z.dtype)
+    panels = simd.aligned((-(-len(Z) // lanes), Z.shape[1], lanes), Z.dtype, np.zeros)
+    for first, panel in zip(range(0, len(Z), lanes), panels):
+        filters = Z[first : first + lanes]
+        panel[:, : len(filters)] = filters.T
+    return panels
+
+
+@njit(inline="always")
+def multiply(x, starts, n, runs, run, Z, T, following):
+    """n patches times a panel: ``T[i] = sum over j, k of x[p_ij + k] Z[j, k]``.
+
+    Parameters
+    ----------
+    x : ndarray of shape (size,), the memory of a map
+    starts, runs, run : run j of patch i is the ``run`` numbers from ``p_ij = starts[i] + runs[j]`` on; up to `ROWS` - 1
+        starts after the first n are read too
+    Z : ndarray of shape (len(runs) * run, n_lanes), a panel
+    T : ndarray of shape (as many as starts, n_lanes), out
+    following : ndarray of shape (any, n_lanes), what is to be fetched from memory meanwhile
+    """
+    ahead, fetched = -(-ROWS * len(following) // n), 0
+    for i in range(0, n, ROWS):
+        multiply_rows(x, starts, runs, run, Z, T, i)
+        for j in range(fetched, min(fetched + ahead, len(following))):
+            simd.prefetch(following, (j, 0))
+        fetched += ahead
+
+
+@intrinsic
+def multiply_rows(typing, x, starts, runs, run, Z, T, first):
+    """`multiply` for the `ROWS` patches from ``first`` on, with all sums in registers."""
+    vector = simd.Vector(x.dtype)
+    signature = types.void(x, starts, runs, types.intp, Z, T, types.intp)
+
+    def generate(context, builder, signature, values):
+        x, starts, runs, Z, T = (
+            context.make_array(signature.args[i])(context, builder, values[i]) for i in (0, 1, 2, 4, 5)
+        )
+        run, first = values[3], values[6]
+        zeros, width = ir.Constant(vector.llvm, [0.0] * vector.n_lanes), ir.Constant(simd.INT, vector.n_lanes)
+
+        def at(pointer, *offsets):
+            for offset in offsets:
+                pointer = builder.gep(pointer, [offset])
+            return pointer
+
+        rows = [builder.add(first, ir.Constant(simd.INT, i)) for i in range(ROWS)]
+        patches = [at(x.data, builder.load(at(starts.data, row))) for row in rows]
+        sums = [cgutils.alloca_once(builder, vector.llvm) for _ in rows]
+        for s in sums:
+            builder.store(zeros, s)
+        z = cgutils.alloca_once(builder, Z.data.type)
+        builder.store(Z.data, z)
+        with cgutils.for_range(builder, cgutils.unpack_tuple(builder, runs.shape, 1)[0], intp=simd.INT) as j:
+            begin = builder.load(at(runs.data, j.index))
+            with cgutils.for_range(builder, run, intp=simd.INT) as k:
+                z_row = simd.load_vector(builder, builder.load(z), vector)
+                builder.store(at(builder.load(z), width), z)
+                for patch, s in zip(patches, sums):
+                    number = simd.splat(builder, builder.load(at(patch, begin, k.index)), vector.llvm)
+                    builder.store(simd.call(builder, "llvm.fmuladd", number, z_row, builder.load(s)), s)
+        for row, s in zip(rows, sums):
+            simd.store_vector(builder, builder.load(s), at(T.data, builder.mul(row, width)), vector)
+        return context.get_dummy_value()
+
+    return signature, generate
