@@ -4,7 +4,8 @@
 
 Everything but one size stays at 5 000 images of 32 x 32 x 3 (fewer, where they are larger or have more filters), 64/256
 filters and 2 threads. Each point is the median of some runs in a process of its own; memory is what the last run takes
-beyond input and output (Linux only). Writes a JSON file and a figure.
+beyond input and output (Linux only). Writes a JSON file and a figure, whose dotted lines grow as the arithmetic of the
+plain formulas does, from the largest point down.
 """
 
 import argparse
@@ -27,10 +28,18 @@ SIZES = {
 }
 LABELS = {
     "images": "images",
-    "filters": "filters of layer 1 (layer 2: four times as many)",
-    "pixels": "pixels of an image",
+    "filters": "filters of layer 1 (layer 2: 4 times as many)",
+    "pixels": "pixels along each axis",
     "n_jobs": "threads (n_jobs)",
 }
+
+
+def arithmetic(images, filters, pixels, n_jobs):
+    """Multiplications of the plain formulas, shared by the threads."""
+    half, sixth = pixels // 2, -(-(pixels // 2) // 6)
+    first = pixels**2 * 27 * filters + half**2 * filters**2
+    second = half**2 * 9 * filters * 4 * filters + sixth**2 * (4 * filters) ** 2
+    return images * (first + second) / n_jobs
 
 
 def measure(images, filters, pixels, n_jobs, n_runs):
@@ -62,16 +71,18 @@ def draw(results, path):
     figure, axes = plt.subplots(2, len(SIZES), figsize=(13, 5.5), sharex="col", layout="constrained")
     for column, name in zip(axes.T, SIZES):
         sizes, values = results[name]["sizes"], results[name]["values"]
-        for axis, row, unit in zip(column, values, ("seconds", "MB beyond input and output")):
-            axis.plot(sizes, row, "o-", color="C0")
-            axis.set_ylim(bottom=0)
-            if name == "images":
-                axis.set_ylabel(unit)
-        column[0].set_title("seconds for all" if name == "images" else "milliseconds per image", fontsize=10)
+        column[0].plot(sizes, values[0], "o", color="C0")
+        work = [arithmetic(**BASE | {name: size}) for size in sizes]
+        largest = np.argmax(work)
+        column[0].plot(sizes, np.multiply(work, values[0][largest] / work[largest]), ":", color="C0")
+        column[0].set_ylabel("seconds" if name == "images" else "milliseconds per image")
+        column[0].set_ylim(bottom=0)
+        column[1].plot(sizes, values[1], "o", color="C1")
+        column[1].set_ylim(0, 1.2 * max(max(results[n]["values"][1]) for n in SIZES))
         column[1].set_xlabel(LABELS[name])
         if name == "n_jobs":
             column[1].set_xticks(sizes)
-        column[1].set_ylim(0, 1.2 * max(max(results[n]["values"][1]) for n in SIZES))
+    axes[1, 0].set_ylabel("MB beyond input and output")
     figure.savefig(path)
 
 
@@ -90,8 +101,7 @@ def main():
             points.append((per_image * size if name == "images" else 1e3 * per_image, added))
             unit = "s" if name == "images" else "ms an image"
             print(f"{name} {size:>6}: {points[-1][0]:8.2f} {unit}, {added:5.0f} MB", flush=True)
-        shown = [size**2 for size in sizes] if name == "pixels" else sizes
-        results[name] = {"sizes": shown, "values": [list(values) for values in zip(*points)]}
+        results[name] = {"sizes": sizes, "values": [list(values) for values in zip(*points)]}
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(json.dumps(results, indent=1) + "\n")
     draw(results, options.figure)

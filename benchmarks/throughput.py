@@ -147,20 +147,22 @@ def other_contenders(X):
     except ImportError:
         pass
     channels_first = np.ascontiguousarray(np.moveaxis(X, -1, 1))
-    for name, module in (("NumPy", "kymatio.numpy"), ("torch", "kymatio.torch")):
-        try:
-            front_end = __import__(module, fromlist=["Scattering2D"])
-            scattering = front_end.Scattering2D(J=2, shape=X.shape[1:3])
-            if name == "torch":
-                import torch
+    # kymatio.numpy and .torch load its 3-D scattering too, which recent versions of SciPy do not serve
+    try:
+        from kymatio.scattering2d.frontend.numpy_frontend import ScatteringNumPy2D
 
-                contenders["kymatio, torch"] = lambda s=scattering: s(torch.tensor(channels_first))
-            else:
-                contenders["kymatio, NumPy"] = lambda s=scattering: s(channels_first)
-            contenders[f"kymatio, {name}"]()
-        except Exception as reason:  # it imports removed names of SciPy and NumPy
-            print(f"  kymatio's {name} front end left out: {reason!r}")
-            contenders.pop(f"kymatio, {name}", None)
+        scatter = ScatteringNumPy2D(J=2, shape=X.shape[1:3])
+        contenders["Scattering2D (kymatio, NumPy)"] = lambda: scatter(channels_first)
+    except ImportError as reason:
+        print(f"  kymatio's NumPy front end left out: {reason!r}")
+    try:
+        import torch
+        from kymatio.scattering2d.frontend.torch_frontend import ScatteringTorch2D
+
+        scatter_torch, signals = ScatteringTorch2D(J=2, shape=X.shape[1:3]), torch.tensor(channels_first)
+        contenders["Scattering2D (kymatio, torch)"] = lambda: scatter_torch(signals)
+    except ImportError as reason:
+        print(f"  kymatio's torch front end left out: {reason!r}")
     return contenders
 
 

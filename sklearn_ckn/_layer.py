@@ -322,7 +322,7 @@ class CKNLayer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         if len(Z) < self.n_filters:
             warnings.warn(
                 f"n_filters={self.n_filters}, but only {len(Z)} distinct patches were drawn, constant ones left out: "
-                f"the layer keeps {len(Z)} filters. Lower n_filters, or draw more than n_patches={self.n_patches}."
+                f"the layer keeps {len(Z)}. Lower n_filters, raise n_patches={self.n_patches} or add signals."
             )
         sigma = encode.typical_sigma(U, rng) if self.sigma == "auto" else float(self.sigma)
         settings = settings._replace(kernel=self._read_kernel(sigma))
