@@ -23,7 +23,7 @@ WIDTHS = ((1, 1), (1, 1))
 
 
 def sample(X, n_patches):
-    """Directions of 3x3 patches, the last fifth to be held out."""
+    """Directions of 3x3 patches, and of a fifth as many more, to be held out."""
     rng = np.random.RandomState(0)
     U = patches.sample(lambda rows: X[rows], len(X), n_patches + n_patches // 5, (3, 3), WIDTHS, False, rng)
     return U[:n_patches], U[n_patches:]
@@ -81,7 +81,7 @@ def long_patches(X):
 
 
 def inverse_square_root(n_filters):
-    """Beside the plain formula with NumPy's eigenvectors and two products, for random filters."""
+    """Beside the plain formula with SciPy's eigenvectors, at its default, for random filters; one run each."""
     Z = patches.normalize(np.random.RandomState(0).rand(n_filters, 512))[1]
     K = kappa.Exponential(0.6).kappa(np.clip(Z @ Z.T, -1, 1))
     begin = time.perf_counter()

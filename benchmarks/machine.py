@@ -1,32 +1,50 @@
 """What a benchmark says of the machine it ran on, and how it measures."""
 
 import ctypes
+import importlib.metadata
 import multiprocessing
 import os
 import platform
 import statistics
+import subprocess
 import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import llvmlite.binding
-import numba
-import numpy as np
-import scipy
-import sklearn
 
 import sklearn_ckn
 
+CONTENDERS = ("torch", "scikit-image", "kymatio")
+
 
 def describe():
-    """Processor, load and versions, for the JSON of a result."""
+    """Processor, load, versions and commit, for the JSON of a result."""
     return {
         "processor": llvmlite.binding.get_host_cpu_name(),
         "n_processors": os.cpu_count(),
         "load_average_at_start": round(os.getloadavg()[0], 2),
-        "versions": {module.__name__: module.__version__ for module in (sklearn_ckn, sklearn, np, scipy, numba)}
-        | {"python": platform.python_version()},
+        "versions": {"sklearn_ckn": sklearn_ckn.__version__, "python": platform.python_version()}
+        | dict(filter(None, map(version, ("scikit-learn", "numpy", "scipy", "numba", *CONTENDERS)))),
+        "commit": commit(),
     }
+
+
+def version(name):
+    """An installed distribution and its version, or None."""
+    try:
+        return name, importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def commit():
+    """Of the checkout that is measured, with a mark if files differ from it; None outside a repository."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
 
 
 def alternate(functions, n_rounds, at_least=0.3):

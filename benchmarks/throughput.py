@@ -130,7 +130,10 @@ def torch_contenders(feature_map, X):
 
 
 def other_contenders(X):
-    """Features that a user would pick instead, of images: for the orientation only, they are other features."""
+    """Features that a user would pick instead: for the orientation only, they are other features.
+
+    HOG runs on one thread, as it does; the others on two, if BLAS and PyTorch may.
+    """
     contenders = {}
     rows = X.reshape(len(X), -1)
     nystroem = Nystroem(n_components=256, gamma=1 / rows.shape[1], random_state=0).fit(np.tile(rows, (2, 1)))
@@ -160,7 +163,12 @@ def other_contenders(X):
         from kymatio.scattering2d.frontend.torch_frontend import ScatteringTorch2D
 
         scatter_torch, signals = ScatteringTorch2D(J=2, shape=X.shape[1:3]), torch.tensor(channels_first)
-        contenders["Scattering2D (kymatio, torch)"] = lambda: scatter_torch(signals)
+
+        def run_torch():
+            torch.set_num_threads(2)
+            return scatter_torch(signals)
+
+        contenders["Scattering2D (kymatio, torch)"] = run_torch
     except ImportError as reason:
         print(f"  kymatio's torch front end left out: {reason!r}")
     return contenders

@@ -80,8 +80,8 @@ class CKNLayer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         Constant of the polynomial kernel, not negative. 0: the pure power; ``degree - 1``: non-expansive.
 
     init : {"k-means", "random"} or array of shape (n_filters, \*patch_size, n_channels), default="k-means"
-        How the filters are found: by spherical k-means from patches that are spread (greedy k-means++), as randomly
-        drawn patches, or as given (then normalised).
+        How the filters are found: by spherical k-means from patches that are spread (greedy k-means++; drawn at random
+        where they have millions of values), as randomly drawn patches, or as given (then normalised).
 
     n_patches : int, default=100_000
         At most so many patches are drawn from the signals and held in memory together, which is much of it for patches

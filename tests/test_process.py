@@ -83,6 +83,29 @@ def test_threads_serve_a_forked_process_too():
     assert run(USE, code).strip() == "0"
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
+def test_a_process_forked_meanwhile_has_its_own_blas_threads():
+    code = """
+        import os, signal
+        from threadpoolctl import threadpool_info
+        from sklearn_ckn._core.machine import single_threaded_blas
+        def threads():
+            return [pool["num_threads"] for pool in threadpool_info()]
+        before = threads()
+        with single_threaded_blas():
+            child = os.fork()
+            if child == 0:
+                signal.alarm(60)
+                as_before = threads() == before
+                with single_threaded_blas():
+                    limited = all(pool["num_threads"] == 1 for pool in threadpool_info() if pool["user_api"] == "blas")
+                os._exit(0 if as_before and limited and threads() == before else 1)
+            print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        print(threads() == before)
+    """
+    assert run(USE, code).split() == ["0", "True"]
+
+
 TARGETS = {  # what the compiler is told of the processor: registers of 128 and of 256 bits
     16: {"NUMBA_CPU_NAME": "x86-64", "NUMBA_CPU_FEATURES": "+sse2"},
     32: {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+sse2,+sse4.1,+avx,+avx2,+fma"},

@@ -1,7 +1,7 @@
 """The dot-product kernels: ``K(z, z') = |z| |z'| kappa(<z, z'> / |z| |z'|)`` with ``kappa(1) = 1``.
 
-A kernel is a record of its parameters with two methods, ``kappa`` and its derivative ``slope``. They are written once
-and run twice: on NumPy arrays, and compiled for the vectors of `simd` inside the loops of `fused` (where `kappa` below
+A kernel is a record of its parameters with two methods, ``kappa`` and its derivative ``slope``, written for arrays.
+``kappa`` is compiled too, as it stands, for the vectors of `simd` inside the loops of `fused` (where `kappa` below
 stands for the method, chosen by the record's type). To add a kernel, write a record and add its row to `KERNELS`.
 """
 

@@ -8,14 +8,14 @@ from scipy import linalg
 
 from . import simd
 from .machine import compiled, over_blocks, single_threaded_blas, slices
-from .panels import multiply, pack
+from .panels import ROWS, count_panels, multiply, pack
 
 BLOCK = 8192  # rows assigned by one thread
 TILE = 96  # rows that share a panel of centres while it is in the cache
 SUMS_BYTES = 2**26  # of the sums that threads take side by side
 TOLERANCE = 1e-5  # stop when the objective gains relatively less
-CANDIDATES = 20  # rows for each of the first centres, and
-CANDIDATE_NUMBERS = 2**22  # numbers in them at most
+CANDIDATES = 20  # rows for each of the first centres
+CANDIDATE_NUMBERS = 2**22  # in all of them; where the centres alone have more, they are drawn at random
 TRIALS = 4  # of them for each choice
 
 FEWEST = 64  # dimensions of a subspace
@@ -60,12 +60,12 @@ def spread(U, n, rng):  # (k, d) unit rows -> (n, d)
 
 def assign(U, Z, n_threads):  # (k, d), (m, d) -> (k,), (k,)
     """The best-matching centre of every row, the first of equals, and the product with it."""
-    n_panels = -(-len(Z) // simd.n_lanes(Z.dtype))
-    filled = Z[np.arange(n_panels * simd.n_lanes(Z.dtype)) % len(Z)]  # its repetitions are never the first of equals
-    panels, labels, products = pack(filled), np.empty(len(U), dtype=np.int64), np.empty(len(U), dtype=U.dtype)
+    lanes, labels, products = simd.n_lanes(Z.dtype), np.empty(len(U), dtype=np.int64), np.empty(len(U), dtype=U.dtype)
+    filled = Z[np.arange(count_panels(len(Z), Z.dtype) * lanes) % len(Z)]  # repetitions are never the first of equals
+    panels = pack(filled)
 
     def assign_block(block):
-        T = simd.aligned((n_panels, TILE, panels.shape[2]), U.dtype)
+        T = simd.aligned((len(panels), TILE + ROWS - 1, lanes), U.dtype)
         find_best(U[block].ravel(), panels, T, labels[block], products[block])
 
     over_blocks(assign_block, slices(len(U), BLOCK), n_threads)
@@ -74,12 +74,12 @@ def assign(U, Z, n_threads):  # (k, d), (m, d) -> (k,), (k,)
 
 @compiled
 def find_best(U, panels, T, labels, products):  # (k * d,), (n_panels, d, n_lanes), scratch, out (k,), out (k,)
-    k, d, (n_panels, tile, lanes) = len(labels), panels.shape[1], T.shape
-    starts, whole, lane = np.empty(tile, np.int64), np.zeros(1, np.int64), np.arange(lanes).astype(T.dtype)
-    for first in range(0, k, tile):
-        for i in range(tile):
+    k, d, (n_panels, n_starts, lanes) = len(labels), panels.shape[1], T.shape
+    starts, whole, lane = np.empty(n_starts, np.int64), np.zeros(1, np.int64), np.arange(lanes).astype(T.dtype)
+    for first in range(0, k, TILE):
+        for i in range(n_starts):
             starts[i] = min(first + i, k - 1) * d
-        n_rows = min(tile, k - first)
+        n_rows = min(TILE, k - first)
         for panel in range(n_panels):
             multiply(U, starts, n_rows, whole, d, panels[panel], T[panel], panels[panel, :0])
         for i in range(n_rows):
@@ -169,7 +169,9 @@ def spherical_kmeans(U, n_clusters, max_iter, rng, n_threads=1):  # (k, d)
         first = first_centres(V, n_clusters, rng)
         if len(first) == n_clusters:  # else what is distinct may not be so in the subspace
             _, labels, products, n_iter = lloyd(V, first, max_iter - FULL_ITERATIONS, n_threads)
-            Z, max_iter = update(U, labels, products, first @ basis.T, n_threads), FULL_ITERATIONS
+            with single_threaded_blas():
+                first = first @ basis.T
+            Z, max_iter = update(U, labels, products, first, n_threads), FULL_ITERATIONS
     if n_iter == 0:
         Z = first_centres(U, n_clusters, rng)
     Z, _, _, n_full = lloyd(U, Z, max_iter, n_threads)
@@ -177,7 +179,7 @@ def spherical_kmeans(U, n_clusters, max_iter, rng, n_threads=1):  # (k, d)
 
 
 def first_centres(U, n, rng):  # (k, d) -> (at most n, d)
-    """Distinct rows, spread, of norm 1."""
+    """Distinct rows of norm 1, spread if they are not too many and too long."""
     n_candidates = max(n, min(CANDIDATES * n, CANDIDATE_NUMBERS // U.shape[1]))
     candidates = distinct(U, n_candidates, rng)
     norms = np.linalg.norm(candidates, axis=1, keepdims=True)

@@ -28,7 +28,7 @@ def compiled(function, *reorder):
             # fails to read what another version of the package has left, so the version is in the name
             cache._cache_file = IndexDataCacheFile(cache._cache_path, name, _SOURCE)
             return dispatcher
-        except RuntimeError:  # neither the package's folder nor the user's cache folder is writable
+        except (RuntimeError, AttributeError, TypeError):  # no folder is writable; or Numba's cache is another one
             pass
     return njit(**options)(function)
 
@@ -65,6 +65,12 @@ class _SingleThreadedBlas:
                 if self.n_users == 0:
                     self.limiter.restore_original_limits()
 
+    def forget_users(self):
+        """In a forked process nobody is left who would leave."""
+        if self.n_users:
+            self.limiter.restore_original_limits()
+        self.lock, self.n_users = Lock(), 0
+
 
 single_threaded_blas = _SingleThreadedBlas()
 
@@ -82,6 +88,7 @@ def _pool(n_threads):
 
 if hasattr(os, "register_at_fork"):  # threads do not survive in a forked process
     os.register_at_fork(after_in_child=_pool.cache_clear)
+    os.register_at_fork(after_in_child=single_threaded_blas.forget_users)
 
 
 def over_blocks(function, blocks, n_threads=1):

@@ -15,10 +15,15 @@ from . import simd
 ROWS = 8 if simd.REGISTER_BYTES == 64 else 6  # patches side by side: their sums fit in 32 and in 16 registers
 
 
+def count_panels(m, dtype):
+    """Panels for m filters."""
+    return -(-m // simd.n_lanes(dtype))
+
+
 def pack(Z):  # (m, d) -> (n_panels, d, n_lanes)
     """Filters as panels, the last one filled up with zeros."""
     lanes = simd.n_lanes(Z.dtype)
-    panels = simd.aligned((-(-len(Z) // lanes), Z.shape[1], lanes), Z.dtype, np.zeros)
+    panels = simd.aligned((count_panels(len(Z), Z.dtype), Z.shape[1], lanes), Z.dtype, np.zeros)
     for first, panel in zip(range(0, len(Z), lanes), panels):
         filters = Z[first : first + lanes]
         panel[:, : len(filters)] = filters.T

@@ -12,13 +12,14 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.core.registry import cpu_target
-from numba.extending import intrinsic, lower_builtin, models, overload, register_model, type_callable
+from numba.extending import intrinsic, lower_builtin, models, register_model, type_callable
 
 _FEATURES = cpu_target.target_context.codegen().magic_tuple()[2].split(",")
 REGISTER_BYTES = 64 if "+avx512f" in _FEATURES else 32 if "+avx" in _FEATURES else 16
 VECTOR_BYTES = 2 * REGISTER_BYTES
 FLAGS = ("contract", "nnan", "ninf", "nsz")  # not "reassoc", which would undo the rounding in `kappa.exp2`
 INT = ir.IntType(64)
+CACHE_LINE = 64  # bytes
 
 
 def n_lanes(dtype):
@@ -27,21 +28,11 @@ def n_lanes(dtype):
 
 
 def aligned(shape, dtype, allocate=np.empty):
-    """An array, not initialised by default, that begins where a cache line does."""
+    """An array, not initialised by default, that begins at a multiple of `VECTOR_BYTES`."""
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     memory = allocate(size + VECTOR_BYTES, dtype=np.uint8)
     first = -memory.ctypes.data % VECTOR_BYTES
     return memory[first : first + size].view(dtype).reshape(shape)
-
-
-def lanes_of(X):
-    """Numbers in a vector of X's, a constant to the compiler."""
-
-
-@overload(lanes_of, inline="always")
-def _compile_lanes_of(X):
-    n = n_lanes(str(X.dtype))
-    return lambda X: n
 
 
 class Vector(types.Type):
@@ -237,14 +228,16 @@ def zeros(typing, X):
 
 @intrinsic
 def prefetch(typing, X, index):
-    """Ask for the cache line of ``X[index]``; the index may lie beyond the array."""
+    """Ask for the cache lines of the vector at ``X[index]``; the index may lie beyond the array."""
 
     def generate(context, builder, signature, values):
         byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
         kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
         function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
         at = builder.bitcast(pointer(context, builder, signature.args, *values), byte)
-        builder.call(function, [at, *(ir.Constant(number, n) for n in (0, 2, 1))])  # to read, second cache, data
+        for offset in range(0, VECTOR_BYTES, CACHE_LINE):
+            line = builder.gep(at, [ir.Constant(INT, offset)])
+            builder.call(function, [line, *(ir.Constant(number, n) for n in (0, 2, 1))])  # to read, second cache, data
         return context.get_dummy_value()
 
     return types.void(X, index), generate

@@ -77,7 +77,7 @@ SCHEMES = Square43, Square53, Square63, Square42, Square52, Square62, Line43, Li
 
 
 def choose(positions, patch_size):
-    """The scheme with the fewest multiplications, of equals that with the smallest tiles, and what part they are.
+    """The scheme with the fewest multiplications, of equals the one with the smallest tiles, and what part they are.
 
     Only along the last axis may a patch be several filters long.
     """
@@ -88,7 +88,7 @@ def choose(positions, patch_size):
         axes = zip(scheme.filterings[::-1], positions[::-1], patch_size[::-1])
         return prod(filtering.work(length, size) for filtering, length, size in axes)
 
-    scheme = min(SCHEMES, key=work)
+    scheme = min(SCHEMES, key=lambda scheme: (work(scheme), scheme.rows.n * scheme.columns.n))
     return scheme(), work(scheme)
 
 

@@ -3,7 +3,8 @@
 Tiles of the map and filters are transformed; summed over channels, and over the axes along which nothing is
 transformed, the product is one matrix product for each entry of the transformed tiles; it is transformed back.
 
-The error of single precision grows by the size of the transforms' matrices, about tenfold: `transforms` is for float32.
+The error grows with the transforms' matrices, up to tenfold, and is shared by the patches of a tile: that of a faint
+patch is relative to the largest ones beside it. That is for float32; float64 never takes this way.
 """
 
 from math import prod
@@ -13,12 +14,13 @@ import numpy as np
 
 from . import patches, simd
 from .fused import Ending, add_pooled, ending
-from .machine import compiled
-from .panels import ROWS, multiply
+from .machine import compiled, single_threaded_blas
+from .panels import ROWS, count_panels, multiply
 from .transforms import backward, choose, forward
 
 TILES = 96  # of products at a time: as many use a panel while it is in the cache
 MOST_TILES = 2048  # in a band: longer ones leave the cache
+MOST_NUMBERS = 2**22  # in the transformed tiles of some bands, which every thread holds
 SPACING = 48  # numbers between the entries of all tiles, which must not lie powers of two apart
 FEWEST_CHANNELS = simd.n_lanes(np.float32)  # they fill the vectors
 MOST_WORK = 0.6  # of the patches' own multiplications; with more, the transforms cost what is saved
@@ -36,6 +38,7 @@ class Tiling(NamedTuple):
     n_rows: int
     n_columns: int
     n_bands: int
+    n_numbers: int  # of each entry in the transformed tiles of these bands
     starts: np.ndarray  # (n_bands * n_outputs * n_columns + ROWS - 1,) of tiles, as of patches in a `Layout`
     runs: np.ndarray  # (n_runs,)
 
@@ -52,9 +55,8 @@ class Winograd(NamedTuple):
     def add_to(self, Q, X):  # out (n, pooled_lines, pooled_length, n_panels * n_lanes), (n, *space, c)
         """Add all patches of the maps, pooled, to Q."""
         at, rows, columns, tiling = self.at, self.scheme.rows, self.scheme.columns, self.tiling
-        lanes, n_tiles = self.panels.shape[3], tiling.n_bands * tiling.n_columns
-        n_numbers = n_tiles * tiling.n_planes * tiling.n_blocks * at.n_channels
-        V = simd.aligned((rows.n, columns.n, n_numbers + SPACING), X.dtype)
+        lanes = self.panels.shape[3]
+        V = simd.aligned((rows.n, columns.n, tiling.n_numbers + SPACING), X.dtype)
         products = simd.aligned((rows.n, columns.n, len(tiling.starts), lanes), X.dtype)
         T = simd.aligned((rows.m, tiling.n_columns * columns.m, lanes), X.dtype)
         scratch = self.ending.scratch(at.length, Q)
@@ -71,27 +73,30 @@ def make(Z, settings, shape):  # (m, d), (*space, c)
     scheme, work = choose(positions, size)
     split = len(space) - len(scheme.filterings)
     grid = [filtering.n_tiles(n) for filtering, n in zip(scheme.filterings, positions[split:])]
-    if work > MOST_WORK or prod(positions[:split]) * grid[-1] > MOST_TILES:
+    c_padded = c + -c % lanes
+    if work * c_padded > MOST_WORK * c or prod(positions[:split]) * grid[-1] > MOST_TILES:
         return None
 
     n_blocks = size[-1] // scheme.columns.k
     filled = [*positions[:split], *(n * filtering.m for n, filtering in zip(grid, scheme.filterings))]
     padded = [n + k - 1 for n, k in zip(filled, size)]
     widths = [(before, full - n - before) for n, full, (before, _) in zip(space, padded, settings.padding_widths)]
-    c_padded = c + -c % lanes
     at = patches.layout(shape, (*widths, (0, c_padded - c)), size, positions)
 
     (n_rows, n_columns), n_planes = [1, *grid][-2:], prod(padded[:split])
     outputs, offsets = patches.box(positions[:split], padded[:split]), patches.box(size[:split], padded[:split])
-    n_bands = max(1, TILES // (len(outputs) * n_columns))
+    band = n_planes * n_blocks * n_columns * c_padded
+    n_entries = scheme.rows.n * scheme.columns.n
+    if n_entries * band > MOST_NUMBERS:
+        return None
+    n_bands = max(1, min(TILES // (len(outputs) * n_columns), MOST_NUMBERS // (n_entries * band)))
     places = np.add.outer(
         np.add.outer(np.arange(n_bands) * n_planes, outputs) * n_blocks * n_columns, np.arange(n_columns)
     )
     runs = np.add.outer(offsets * n_blocks, np.arange(n_blocks)) * n_columns
     starts = np.pad(places.ravel(), (0, ROWS - 1), mode="edge")
-    tiling = Tiling(
-        n_planes, len(outputs), n_blocks, n_rows, n_columns, n_bands, starts * c_padded, runs.ravel() * c_padded
-    )
+    counts = n_planes, len(outputs), n_blocks, n_rows, n_columns, n_bands, n_bands * band
+    tiling = Tiling(*counts, starts * c_padded, runs.ravel() * c_padded)
     panels = transform(Z, scheme, len(offsets), n_blocks, c)
     return Winograd(scheme, at, tiling, panels, ending(settings, space, Z.dtype))
 
@@ -100,12 +105,13 @@ def transform(Z, scheme, n_offsets, n_blocks, c):  # (m, n_offsets * k_y * n_blo
     """The filters, transformed, as panels."""
     lanes, rows, columns = simd.n_lanes(Z.dtype), scheme.rows, scheme.columns
     n_entries, n_runs = rows.n * columns.n, n_offsets * n_blocks
-    panels = simd.aligned((-(-len(Z) // lanes), n_entries, n_runs, c + -c % lanes, lanes), Z.dtype, np.zeros)
-    transform = np.kron(rows.G, columns.G)
+    panels = simd.aligned((count_panels(len(Z), Z.dtype), n_entries, n_runs, c + -c % lanes, lanes), Z.dtype, np.zeros)
+    G = np.kron(rows.G, columns.G)
     for first, panel in zip(range(0, len(Z), lanes), panels):
         filters = Z[first : first + lanes].reshape(-1, n_offsets, rows.k, n_blocks, columns.k, c)
         by_tap = filters.transpose(2, 4, 1, 3, 5, 0).reshape(rows.k * columns.k, -1).astype(np.float64)
-        panel[:, :, :c, : len(filters)] = (transform @ by_tap).reshape(n_entries, n_runs, c, -1)
+        with single_threaded_blas():
+            panel[:, :, :c, : len(filters)] = (G @ by_tap).reshape(n_entries, n_runs, c, -1)
     return panels.reshape(len(panels), n_entries, -1, lanes)
 
 
