@@ -76,12 +76,12 @@ def draw(results, path):
         largest = np.argmax(work)
         column[0].plot(sizes, np.multiply(work, values[0][largest] / work[largest]), ":", color="C0")
         column[0].set_ylabel("seconds" if name == "images" else "milliseconds per image")
-        column[0].set_ylim(bottom=0)
+        column[0].set(xscale="log", yscale="log")
         column[1].plot(sizes, values[1], "o", color="C1")
         column[1].set_ylim(0, 1.2 * max(max(results[n]["values"][1]) for n in SIZES))
         column[1].set_xlabel(LABELS[name])
-        if name == "n_jobs":
-            column[1].set_xticks(sizes)
+        column[1].set_xticks(sizes, sizes, rotation=45, fontsize=8)
+        column[1].minorticks_off()
     axes[1, 0].set_ylabel("MB beyond input and output")
     figure.savefig(path)
 

@@ -390,6 +390,7 @@ CASES = [
     {"size": 1, "width": 2, "stride": 3},
     *({"kernel": name} for name in kappa.KERNELS if name != "exponential"),
 ]
+COMPILED = {"exponential", "polynomial", "arccos1"}  # for the others `test_compiled_kappa...` is enough, and quick
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
@@ -410,7 +411,8 @@ def test_encode_and_blocks_against_loops(space, case, rng):
     ]  # fmt: skip
     scale = np.abs(expected).max()
     assert_allclose(encode.encode(X, Z, A, layer), expected, atol=1e-13 * scale)
-    assert_allclose(encode_block(X, Z, A, layer), expected, atol=1e-13 * scale)
+    if case.get("kernel", "exponential") in COMPILED:
+        assert_allclose(encode_block(X, Z, A, layer), expected, atol=1e-13 * scale)
     assert layer.pooled_positions(space) == expected[0].shape[:-1]
 
 

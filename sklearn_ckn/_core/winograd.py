@@ -65,50 +65,52 @@ class Winograd(NamedTuple):
 
 
 def make(Z, settings, shape):  # (m, d), (*space, c)
-    """This way for maps of ``shape``, or None where it is slower or not precise enough."""
-    (*space, c), size, lanes = shape, settings.patch_size, simd.n_lanes(Z.dtype)
+    """This way for maps of ``shape``, or None where it is slower, not precise enough or takes too much memory."""
+    (*space, c), size, positions = shape, settings.patch_size, settings.patch_positions(shape[:-1])
     if Z.dtype != np.float32 or settings.patch_centering or c < FEWEST_CHANNELS:
         return None
-    positions = settings.patch_positions(space)
     scheme, work = choose(positions, size)
-    split = len(space) - len(scheme.filterings)
-    grid = [filtering.n_tiles(n) for filtering, n in zip(scheme.filterings, positions[split:])]
-    c_padded = c + -c % lanes
-    if work * c_padded > MOST_WORK * c or prod(positions[:split]) * grid[-1] > MOST_TILES:
+    c_padded = c + -c % simd.n_lanes(Z.dtype)
+    if work * c_padded > MOST_WORK * c:
         return None
-
-    n_blocks = size[-1] // scheme.columns.k
-    filled = [*positions[:split], *(n * filtering.m for n, filtering in zip(grid, scheme.filterings))]
-    padded = [n + k - 1 for n, k in zip(filled, size)]
+    tiling, padded = cut(scheme, positions, size, c_padded)
+    if tiling is None:
+        return None
     widths = [(before, full - n - before) for n, full, (before, _) in zip(space, padded, settings.padding_widths)]
     at = patches.layout(shape, (*widths, (0, c_padded - c)), size, positions)
-
-    (n_rows, n_columns), n_planes = [1, *grid][-2:], prod(padded[:split])
-    outputs, offsets = patches.box(positions[:split], padded[:split]), patches.box(size[:split], padded[:split])
-    band = n_planes * n_blocks * n_columns * c_padded
-    n_entries = scheme.rows.n * scheme.columns.n
-    if n_entries * band > MOST_NUMBERS:
-        return None
-    n_bands = max(1, min(TILES // (len(outputs) * n_columns), MOST_NUMBERS // (n_entries * band)))
-    places = np.add.outer(
-        np.add.outer(np.arange(n_bands) * n_planes, outputs) * n_blocks * n_columns, np.arange(n_columns)
-    )
-    runs = np.add.outer(offsets * n_blocks, np.arange(n_blocks)) * n_columns
-    starts = np.pad(places.ravel(), (0, ROWS - 1), mode="edge")
-    counts = n_planes, len(outputs), n_blocks, n_rows, n_columns, n_bands, n_bands * band
-    tiling = Tiling(*counts, starts * c_padded, runs.ravel() * c_padded)
-    panels = transform(Z, scheme, len(offsets), n_blocks, c)
-    return Winograd(scheme, at, tiling, panels, ending(settings, space, Z.dtype))
+    return Winograd(scheme, at, tiling, transform(Z, scheme, tiling, c), ending(settings, space, Z.dtype))
 
 
-def transform(Z, scheme, n_offsets, n_blocks, c):  # (m, n_offsets * k_y * n_blocks * k_x * c)
+def cut(scheme, positions, size, c):
+    """The tiling for patches of so many channels, None if even one band is too large, and the padded signal's space."""
+    split = len(positions) - len(scheme.filterings)
+    grid = [filtering.n_tiles(n) for filtering, n in zip(scheme.filterings, positions[split:])]
+    filled = [*positions[:split], *(n * filtering.m for n, filtering in zip(grid, scheme.filterings))]
+    padded = [n + k - 1 for n, k in zip(filled, size)]
+
+    outer, (n_rows, n_columns), n_blocks = padded[:split], [1, *grid][-2:], size[-1] // scheme.columns.k
+    outputs, offsets = patches.box(positions[:split], outer), patches.box(size[:split], outer)
+    n_tiles, n_numbers = len(outputs) * n_columns, prod(outer) * n_blocks * n_columns * c  # of a band
+    most = MOST_NUMBERS // (scheme.rows.n * scheme.columns.n * n_numbers)
+    n_bands = min(max(1, TILES // n_tiles), MOST_TILES // n_tiles, most)
+    if n_bands == 0:
+        return None, padded
+
+    planes = np.add.outer(np.arange(n_bands) * prod(outer), outputs)
+    starts = np.add.outer(planes * n_blocks * n_columns, np.arange(n_columns)).ravel()
+    runs = np.add.outer(offsets * n_blocks, np.arange(n_blocks)).ravel() * n_columns
+    counts = prod(outer), len(outputs), n_blocks, n_rows, n_columns, n_bands, n_bands * n_numbers
+    return Tiling(*counts, np.pad(starts, (0, ROWS - 1), mode="edge") * c, runs * c), padded
+
+
+def transform(Z, scheme, tiling, c):  # (m, n_offsets * k_y * n_blocks * k_x * c)
     """The filters, transformed, as panels."""
     lanes, rows, columns = simd.n_lanes(Z.dtype), scheme.rows, scheme.columns
-    n_entries, n_runs = rows.n * columns.n, n_offsets * n_blocks
+    n_entries, n_runs, n_blocks = rows.n * columns.n, len(tiling.runs), tiling.n_blocks
     panels = simd.aligned((count_panels(len(Z), Z.dtype), n_entries, n_runs, c + -c % lanes, lanes), Z.dtype, np.zeros)
     G = np.kron(rows.G, columns.G)
     for first, panel in zip(range(0, len(Z), lanes), panels):
-        filters = Z[first : first + lanes].reshape(-1, n_offsets, rows.k, n_blocks, columns.k, c)
+        filters = Z[first : first + lanes].reshape(-1, n_runs // n_blocks, rows.k, n_blocks, columns.k, c)
         by_tap = filters.transpose(2, 4, 1, 3, 5, 0).reshape(rows.k * columns.k, -1).astype(np.float64)
         with single_threaded_blas():
             panel[:, :, :c, : len(filters)] = (G @ by_tap).reshape(n_entries, n_runs, c, -1)
