@@ -30,8 +30,9 @@ class CKNFeatureMap(TransformerMixin, BaseEstimator):
     Parameters
     ----------
     network : CKNLayer or Pipeline of CKNLayer
-        The architecture. It is cloned, never changed; only its first layer may have an `input_shape`, and the `n_jobs`
-        of its layers are not used. Steps that are None or `"passthrough"` are left out.
+        The architecture. It is cloned, never changed; only its first layer may have an `input_shape`. The `n_jobs` of
+        its layers and a Pipeline's `memory` and `verbose` are not used; steps that are None or `"passthrough"` are left
+        out.
 
     center : bool, default=False
         Subtract from each row of features its own mean.

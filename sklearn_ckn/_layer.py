@@ -85,7 +85,8 @@ class CKNLayer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
 
     n_patches : int, default=100_000
         At most so many patches are drawn from the signals and held in memory together, which is much of it for patches
-        of thousands of values.
+        of thousands of values. They take most of the time of `fit` where there are few signals: a tenth of them is
+        often enough for a search.
 
     max_iter : int, default=20
         At most so many iterations of k-means. For patches of 256 numbers and more, all but the last two are made in a

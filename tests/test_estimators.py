@@ -330,6 +330,16 @@ def test_constant_images_warn_and_work():
             assert not layer(padding="valid", patch_centering=True).fit_transform(images).any()
 
 
+@pytest.mark.parametrize("dtype, scale", [("float32", 1e-30), ("float64", 1e-300)])
+@pytest.mark.parametrize("init", ["k-means", "random"])
+def test_images_whose_squares_vanish_are_as_zero(dtype, scale, init):
+    X = (scale * np.random.RandomState(0).rand(5, 8, 8)).astype(dtype)
+    with pytest.warns(UserWarning, match="n_filters=8, but only 1 distinct patches"):
+        fitted = layer(init=init).fit(X)
+    assert_array_equal(fitted.filters_, layer(1, init=init).fit(np.zeros_like(X)).filters_)
+    assert not fitted.transform(X).any()
+
+
 def test_constant_images_of_many_colours_give_filters_of_these_colours():
     X = np.ones((100, 8, 8, 3)) * np.random.RandomState(0).rand(100, 1, 1, 3)
     filters = layer(padding="valid", init="random").fit(X).filters_

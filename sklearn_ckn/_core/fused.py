@@ -28,7 +28,7 @@ class Ending(NamedTuple):
         """What `add_pooled` overwrites, for tiles of so many columns: a row of the map, and one pooled."""
         window, lanes = len(self.weights), simd.n_lanes(Q.dtype)
         n_pooled = min(Q.shape[2], (n_columns + window) // self.stride + 1)
-        return tuple(simd.aligned((n, lanes), Q.dtype) for n in (n_columns, n_pooled))
+        return tuple(simd.aligned((n, lanes), Q.dtype) for n in (n_columns + 2 * window, n_pooled))
 
 
 def ending(layer, space, dtype):
@@ -56,16 +56,20 @@ def add_pooled(T, norms, ending, first_line, first_column, scratch, Q, first_fil
     n_lines, n_columns = r.shape
     begin = max(0, -(-(first_column - ending.first - window + 1) // ending.stride))
     end = min(Q.shape[1], (first_column + n_columns - 1 - ending.first) // ending.stride + 1)
-    first = ending.first + begin * ending.stride - first_column  # column of the tile where the first window begins
+    start = window + ending.first + begin * ending.stride - first_column  # of the first window in the row
+    for i in range(window):  # zeros before and after the tile's columns
+        simd.store(0.0, row, (i, 0))
+        simd.store(0.0, row, (window + n_columns + i, 0))
     for line in range(n_lines):
+        columns = row[window:]
         for i in range(n_columns):
             cosines = simd.load(T, (line, i, 0)) * inverse[line, i]
             cosines = simd.larger(simd.smaller(cosines, 1), -1)  # rounding carries those of faint patches far beyond
-            simd.store(r[line, i] * kappa(ending.kernel, cosines), row, (i, 0))
+            simd.store(r[line, i] * kappa(ending.kernel, cosines), columns, (i, 0))
         for o in range(end - begin):
-            total, start = simd.zeros(T), first + o * ending.stride
-            for i in range(max(0, -start), min(window, n_columns - start)):
-                total = total + ending.weights[i] * simd.load(row, (start + i, 0))
+            total, columns = simd.zeros(T), row[start + o * ending.stride :]
+            for i in range(window):
+                total = total + ending.weights[i] * simd.load(columns, (i, 0))
             simd.store(total, pooled, (o, 0))
         in_map = first_line + line
         for t in range(ending.line_pointers[in_map], ending.line_pointers[in_map + 1]):

@@ -201,8 +201,8 @@ def varies(P, c):  # (k, d) -> (k,)
 
 
 def not_zero(P, c):  # (k, d) -> (k,)
-    """Whether a patch has a direction."""
-    return P.any(axis=1)
+    """Whether a patch has a direction: its squares do not vanish."""
+    return np.linalg.norm(P, axis=-1) > 0
 
 
 def normalize(P):  # (..., d) -> (..., 1), (..., d)
