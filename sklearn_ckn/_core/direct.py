@@ -32,18 +32,8 @@ class Direct(NamedTuple):
         n_patches = sizes.prod(axis=1).max() + ROWS - 1
         T, scratch = simd.aligned((n_patches, lanes), X.dtype), self.ending.scratch(sizes[:, 1].max(), Q)
         starts = np.empty(n_patches, dtype=np.int64)
-        arguments = (
-            patches.by_lines(X),
-            self.tiles,
-            at,
-            at.padded(X.dtype),
-            self.panels,
-            self.ending,
-            starts,
-            T,
-            scratch,
-            Q,
-        )
+        by_lines, padded = patches.by_lines(X), at.padded(X.dtype)
+        arguments = by_lines, self.tiles, at, padded, self.panels, self.ending, starts, T, scratch, Q
         if self.centering:
             add_centered_tiles(*arguments, np.zeros((n_patches, d), dtype=X.dtype))
         else:

@@ -78,7 +78,7 @@ def make(Z, settings, shape):  # (m, d), (*space, c)
         return None
     widths = [(before, full - n - before) for n, full, (before, _) in zip(space, padded, settings.padding_widths)]
     at = patches.layout(shape, (*widths, (0, c_padded - c)), size, positions)
-    return Winograd(scheme, at, tiling, transform(Z, scheme, tiling, c), ending(settings, space, Z.dtype))
+    return Winograd(scheme, at, tiling, transform(Z, scheme, tiling, c_padded), ending(settings, space, Z.dtype))
 
 
 def cut(scheme, positions, size, c):
@@ -103,16 +103,16 @@ def cut(scheme, positions, size, c):
     return Tiling(*counts, np.pad(starts, (0, ROWS - 1), mode="edge") * c, runs * c), padded
 
 
-def transform(Z, scheme, tiling, c):  # (m, n_offsets * k_y * n_blocks * k_x * c)
-    """The filters, transformed, as panels."""
+def transform(Z, scheme, tiling, c_padded):  # (m, n_offsets * k_y * n_blocks * k_x * c)
+    """The filters, transformed, as panels, with zeros for the channels that fill the vectors."""
     lanes, rows, columns = simd.n_lanes(Z.dtype), scheme.rows, scheme.columns
     n_entries, n_runs, n_blocks = rows.n * columns.n, len(tiling.runs), tiling.n_blocks
-    panels = simd.aligned((count_panels(len(Z), Z.dtype), n_entries, n_runs, c + -c % lanes, lanes), Z.dtype, np.zeros)
-    G = np.kron(rows.G, columns.G)
-    for first, panel in zip(range(0, len(Z), lanes), panels):
-        filters = Z[first : first + lanes].reshape(-1, n_runs // n_blocks, rows.k, n_blocks, columns.k, c)
-        by_tap = filters.transpose(2, 4, 1, 3, 5, 0).reshape(rows.k * columns.k, -1).astype(np.float64)
-        with single_threaded_blas():
+    panels = simd.aligned((count_panels(len(Z), Z.dtype), n_entries, n_runs, c_padded, lanes), Z.dtype, np.zeros)
+    G, c = np.kron(rows.G, columns.G), Z.shape[1] // (rows.k * columns.k * n_runs)
+    with single_threaded_blas():
+        for first, panel in zip(range(0, len(Z), lanes), panels):
+            filters = Z[first : first + lanes].reshape(-1, n_runs // n_blocks, rows.k, n_blocks, columns.k, c)
+            by_tap = filters.transpose(2, 4, 1, 3, 5, 0).reshape(rows.k * columns.k, -1).astype(np.float64)
             panel[:, :, :c, : len(filters)] = (G @ by_tap).reshape(n_entries, n_runs, c, -1)
     return panels.reshape(len(panels), n_entries, -1, lanes)
 
