@@ -3,6 +3,7 @@
 from ._feature_map import CKNFeatureMap
 from ._flatten import Flatten
 from ._layer import CKNLayer
+from ._linear import LinearClassifier, LinearRegressor
 
 __version__ = "0.1.0"
-__all__ = ["CKNFeatureMap", "CKNLayer", "Flatten"]
+__all__ = ["CKNFeatureMap", "CKNLayer", "Flatten", "LinearClassifier", "LinearRegressor"]

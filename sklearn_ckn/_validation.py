@@ -4,7 +4,7 @@ from math import prod
 from numbers import Integral
 
 import numpy as np
-from sklearn.utils.validation import check_array, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_array, check_X_y, validate_data
 
 from ._signals import Signals, computing_dtype
 
@@ -72,14 +72,54 @@ def _check_values(estimator, X):
         raise ValueError(f"X has dtype {array.dtype}: signals must be real numbers.")
     if array.size == 0:
         raise ValueError(f"X has shape {array.shape}: its signals are without values; every axis must have some.")
+    _check_size("X", array)
+    return array
+
+
+def _check_size(name, array):
+    """Squares of the values of ``array`` can be added up."""
     dtype = computing_dtype(array.dtype)
     largest, limit = max(float(array.max()), -float(array.min())), np.sqrt(np.finfo(dtype).max) / MARGIN
     if largest > limit:
         raise ValueError(
-            f"X has values up to {largest:.2g}, but computing in {dtype} they must not exceed {limit:.2g} in size, as "
-            f"their squares are added up: divide X by a constant."
+            f"{name} has values up to {largest:.2g}, but computing in {dtype} they must not exceed {limit:.2g} in "
+            f"size, as their squares are added up: divide {name} by a constant."
         )
-    return array
+
+
+def as_features(estimator, X, y, **checks):
+    """Check ``X``, a table of finite real numbers whose squares are finite too, and ``y``."""
+    X, y = check_X_y(X, y, estimator=estimator, **checks)
+    _check_size("X", X)
+    return X, y
+
+
+def record_columns(estimator, X):
+    """Set ``n_features_in_``, and ``feature_names_in_`` or remove it."""
+    validate_data(estimator, X, reset=True, skip_check_array=True)
+
+
+def as_fitted_features(estimator, X):
+    """Check ``X`` at prediction: columns and their names as in ``fit``."""
+    return validate_data(estimator, X, reset=False)
+
+
+def check_weights(sample_weight, X):
+    """One finite number >= 0 per row, not all of them 0."""
+    weights = _check_sample_weight(sample_weight, X, dtype=computing_dtype(X.dtype))
+    if weights.min() < 0 or not weights.any():
+        raise ValueError(
+            f"sample_weight must be >= 0 and not 0 everywhere; got values from {weights.min()} to {weights.max()}."
+        )
+    return weights
+
+
+def check_path(C):
+    """One positive number, or several in a list, as an array."""
+    path = np.atleast_1d(np.asarray(C, dtype=float))
+    if path.ndim > 1 or path.size == 0 or not (np.isfinite(path) & (path > 0)).all():
+        raise ValueError(f"C must be a positive finite number or a list of them; got {C!r}.")
+    return path
 
 
 def _read_axes(estimator, array, ndim, input_shape):

@@ -16,14 +16,14 @@ REPOSITORY = Path(__file__).parent.parent
 
 FLOORS = [  # every module imports from floors below its own only; this is the whole package
     {"_core.machine", "_core.simd"},
-    {"_core.panels"},
-    {"_core.kappa", "_core.patches", "_core.pooling", "_core.nystroem", "_core.kmeans", "_core.transforms"},
-    {"_core.encode", "_core.fused"},
+    {"_core.panels", "_core.products", "_core.lbfgs", "_core.losses"},
+    {"_core.covariance", "_core.kappa", "_core.patches", "_core.pooling", "_core.nystroem", "_core.kmeans", "_core.transforms"},
+    {"_core.encode", "_core.fused", "_core.solver"},
     {"_core.direct", "_core.winograd"},
     {"_core.blocks"},
     {"_signals"},
     {"_validation"},
-    {"_flatten", "_layer"},
+    {"_flatten", "_layer", "_linear"},
     {"_feature_map"},
 ]
 LIBRARIES_OF_CORE = {"numpy", "scipy", "numba", "llvmlite", "threadpoolctl"}
@@ -61,11 +61,10 @@ def test_imports_run_downward():
 
 
 def public_names():
+    methods = "fit transform get_feature_names_out set_output decision_function predict predict_proba predict_log_proba"
     for name in sklearn_ckn.__all__:
         yield name
-        for method in ("fit", "transform", "get_feature_names_out"):
-            yield f"{name}.{method}"
-    yield "CKNLayer.set_output"
+        yield from (f"{name}.{method}" for method in methods.split() if method in vars(getattr(sklearn_ckn, name)))
 
 
 @pytest.mark.parametrize("name", public_names())

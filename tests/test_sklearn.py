@@ -11,7 +11,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sklearn_ckn import CKNFeatureMap, CKNLayer, Flatten
+from sklearn_ckn import CKNFeatureMap, CKNLayer, Flatten, LinearClassifier, LinearRegressor
 
 
 def layer(n_filters=4, **parameters):
@@ -30,7 +30,18 @@ def layer(n_filters=4, **parameters):
         Flatten(center=True, scale=True),
         CKNFeatureMap(layer(ndim=1)),
         CKNFeatureMap(make_pipeline(layer(input_shape=(1, -1)), layer()), center=True, scale=True),
+        LinearClassifier(),
+        LinearClassifier("logistic"),
+        LinearClassifier("squared_error", fit_intercept=False),
+        LinearClassifier(C=[0.1, 1], random_state=0),
+        LinearRegressor(),
+        LinearRegressor(C=[0.1, 1], random_state=0),
     ],
+    expected_failed_checks=lambda estimator: (
+        {"check_sample_weight_equivalence_on_dense_data": "which samples are held out depends on how many there are"}
+        if isinstance(getattr(estimator, "C", None), list)
+        else {}
+    ),
 )
 def test_scikit_learn_checks(estimator, check):
     check(estimator)

@@ -154,17 +154,25 @@ def sqrt(typing, a):
     return a(a), lambda context, builder, signature, values: call(builder, "llvm.sqrt", *values)
 
 
-@intrinsic
-def largest(typing, a):
-    """The largest number in a vector."""
+def _reduction(name, flags, *start):
+    """A number from all lanes of a vector."""
 
-    def generate(context, builder, signature, values):
-        llvm = values[0].type
-        name = f"llvm.vector.reduce.fmax.v{llvm.count}f{a.dtype.bitwidth}"
-        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(llvm.element, [llvm]), name)
-        return builder.call(function, values, fastmath=FLAGS)
+    @intrinsic
+    def function(typing, a):
+        def generate(context, builder, signature, values):
+            llvm = values[0].type
+            operands = [*(ir.Constant(llvm.element, number) for number in start), values[0]]
+            kind = ir.FunctionType(llvm.element, [operand.type for operand in operands])
+            full_name = f"llvm.vector.reduce.{name}.v{llvm.count}f{a.dtype.bitwidth}"
+            return builder.call(cgutils.get_or_insert_function(builder.module, kind, full_name), operands, fastmath=flags)
 
-    return a.dtype(a), generate
+        return a.dtype(a), generate
+
+    return function
+
+
+largest = _reduction("fmax", FLAGS)
+total = _reduction("fadd", (*FLAGS, "reassoc"), 0.0)  # the lanes may be added in any order
 
 
 def call(builder, name, *vectors):
@@ -224,6 +232,13 @@ def zeros(typing, X):
     """The vector of zeros for numbers like X's."""
     vector = Vector(X.dtype)
     return vector(X), lambda context, builder, signature, values: ir.Constant(vector.llvm, [0.0] * vector.n_lanes)
+
+
+@intrinsic
+def lanes_of(typing, X):
+    """`n_lanes` of X's numbers, in compiled code."""
+    n = Vector(X.dtype).n_lanes
+    return types.intp(X), lambda context, builder, signature, values: ir.Constant(INT, n)
 
 
 @intrinsic

@@ -1,0 +1,109 @@
+"""Many rows times few vectors: ``X W^T``, and its adjoint ``G^T X``.
+
+A matrix product as libraries have it first copies X into another order, which takes longer than the few products it is
+for. Here X is read where it lies, and as many sums are taken side by side as there are registers for.
+"""
+
+import numpy as np
+
+from . import simd
+from .machine import compiled, slices
+
+ROWS, SHORT_ROWS, PAIR = 6, 3, 2  # of X side by side in the adjoint, and in the product; vectors side by side in both
+COLUMNS = 1024  # of X at a time: of `ROWS` rows they fit in the first cache
+BLOCK_NUMBERS, BLOCK_ROWS = 2**19, 192  # of X to be read at a time, the more of both: they fit in a cache
+FEW = 32  # vectors; for more of them a library's product is as good
+
+
+def row_blocks(shape):  # (n, d)
+    """Slices of rows to be read at a time."""
+    return slices(shape[0], max(BLOCK_ROWS, BLOCK_NUMBERS // shape[1]))
+
+
+def read(X, rows, dtype):
+    """These rows, contiguous; never to be written to."""
+    return np.ascontiguousarray(X[rows], dtype=dtype)
+
+
+def _up(n, step):
+    return -(-n // step) * step
+
+
+def _in_tiles(X, width):
+    """Rows as whole tiles of `ROWS` that may be read up to ``width`` numbers each, beyond their end.
+
+    Those whose end is too close to the array's stand in a copy, filled up with zeros.
+    """
+    n, d = X.shape
+    n_whole = max(0, n - -(-(width - d) // d)) // ROWS * ROWS
+    rest = np.zeros((_up(n - n_whole, ROWS), width), X.dtype)
+    rest[: n - n_whole, :d] = X[n_whole:]
+    return (slice(0, n_whole), X[:n_whole]), (slice(n_whole, None), rest)
+
+
+def _filled(A, n_rows, n_columns):
+    """A copy of A with zeros up to this shape."""
+    filled = np.zeros((n_rows, n_columns), A.dtype)
+    filled[: A.shape[0], : A.shape[1]] = A
+    return filled
+
+
+def multiply(X, W):  # (n, d) contiguous, (k, d) -> (n, k)
+    """``X W^T``."""
+    if len(W) > FEW:
+        return X @ W.T
+    (n, d), k = X.shape, len(W)
+    width = _up(d, simd.n_lanes(X.dtype))
+    W, S = _filled(W, _up(k, PAIR), width), np.zeros((_up(n, ROWS), _up(k, PAIR)), X.dtype)
+    for rows, x in _in_tiles(X, width):
+        add_products(x, W, S[rows])
+    return S[:n, :k]
+
+
+def multiply_adjoint(X, G):  # (n, d) contiguous, (n, k) -> (k, d)
+    """``G^T X``."""
+    if G.shape[1] > FEW:
+        return G.T @ X
+    (n, d), k = X.shape, G.shape[1]
+    width = _up(d, simd.n_lanes(X.dtype))
+    G, D = _filled(G, _up(n, ROWS), _up(k, PAIR)), np.zeros((_up(k, PAIR), width), X.dtype)
+    for rows, x in _in_tiles(X, width):
+        add_adjoint(x, G[rows], D)
+    return D[:k, :d]
+
+
+@compiled
+def add_products(X, W, S):  # (n, d), (k, width), out (n, k): n and k whole tiles
+    """Add ``X W^T`` to S."""
+    (n, k), width, lanes = S.shape, W.shape[1], simd.lanes_of(X)
+    for first in range(0, width, COLUMNS):
+        last = min(first + COLUMNS, width)
+        for i in range(0, n, SHORT_ROWS):
+            for c in range(0, k, PAIR):
+                a0 = a1 = a2 = b0 = b1 = b2 = simd.zeros(X)
+                for j in range(first, last, lanes):
+                    a, b = simd.load(W, (c, j)), simd.load(W, (c + 1, j))
+                    x0, x1, x2 = simd.load(X, (i, j)), simd.load(X, (i + 1, j)), simd.load(X, (i + 2, j))
+                    a0, a1, a2 = a0 + a * x0, a1 + a * x1, a2 + a * x2
+                    b0, b1, b2 = b0 + b * x0, b1 + b * x1, b2 + b * x2
+                for row, (a, b) in enumerate(((a0, b0), (a1, b1), (a2, b2))):
+                    S[i + row, c] += simd.total(a)
+                    S[i + row, c + 1] += simd.total(b)
+
+
+@compiled
+def add_adjoint(X, G, D):  # (n, d), (n, k), out (k, width): n and k whole tiles
+    """Add ``G^T X`` to D."""
+    (n, k), width, lanes = G.shape, D.shape[1], simd.lanes_of(X)
+    for first in range(0, width, COLUMNS):
+        last = min(first + COLUMNS, width)
+        for i in range(0, n, ROWS):
+            for c in range(0, k, PAIR):
+                g, h = G[i : i + ROWS, c], G[i : i + ROWS, c + 1]
+                for j in range(first, last, lanes):
+                    a, b = simd.load(D, (c, j)), simd.load(D, (c + 1, j))
+                    for row in range(ROWS):
+                        x = simd.load(X, (i + row, j))
+                        a, b = a + g[row] * x, b + h[row] * x
+                    simd.store(a, D, (c, j))
+                    simd.store(b, D, (c + 1, j))

@@ -1,0 +1,216 @@
+"""The linear model's optimum: ``min over W, b of 1/2 |W|^2 + C sum_i s_i loss(W x_i + b, y_i)``.
+
+The objective is divided by ``C sum s``: the penalty is then ``ridge / 2 |W|^2`` with ``ridge = 1 / (C sum s)``, and the
+loss a mean. It is minimised by L-BFGS in the coordinates V of `covariance`, where its Hessian is close to the identity.
+Every step reads X once, block by block, for the scores and the gradient.
+
+=====  ============  ======================================================
+X      ``(n, d)``    features, of any array that can be read by rows
+Y      ``(n, k)``    targets of `losses`, which can be read by rows too
+s      ``(n,)``      weights of the samples
+W, b   ``(k, d)``    weights, and ``(k,)`` intercepts
+=====  ============  ======================================================
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .covariance import Coordinates, Span, mean_of_rows
+from .lbfgs import minimise
+from .losses import LOSSES, Loss
+from .machine import over_blocks, slices
+from .products import multiply, multiply_adjoint, read, row_blocks
+
+N_PARTS = 16  # of the rows, with sums of their own: as many for any number of threads
+WIDE = 2**11  # columns of X, from which on half as many rows or fewer span features in their stead
+SMALL = 2**23  # numbers in the squares of rows of W that have coordinates of their own at the same time
+FIRST_ROUND, ROUND = 50, 20  # passes before any have, and before they are made anew
+STAGE_TOL = 1e-2  # for optima on the way
+
+
+class Signs:
+    """Targets of classes: +1 at the class of a sample, -1 at the others; one column for two classes."""
+
+    def __init__(self, labels, classes):  # (n,), (k,)
+        self.labels, self.classes, self.shape = labels, classes, (len(labels), len(classes))
+
+    @classmethod
+    def of_all(cls, labels, n_classes):
+        """For labels 0, ..., n_classes - 1."""
+        return cls(labels, np.arange(n_classes) if n_classes > 2 else np.array([1]))
+
+    def columns(self, chosen):
+        return Signs(self.labels, self.classes[chosen])
+
+    def __getitem__(self, rows):
+        return np.where(self.labels[rows, None] == self.classes, np.int8(1), np.int8(-1))
+
+
+def scores(X, W, b, n_threads=1, chosen=None):  # -> (n, k)
+    """``W x + b`` for every row, or for those chosen by their indices, in the dtype of W."""
+    n = len(X if chosen is None else chosen)
+    S = np.empty((n, len(W)), W.dtype)
+
+    def fill(rows):
+        S[rows] = multiply(read(X, rows if chosen is None else chosen[rows], W.dtype), W) + b
+
+    over_blocks(fill, row_blocks((n, X.shape[1])), n_threads)
+    return S
+
+
+class Solution(NamedTuple):
+    """An optimum, of the features that a `LinearModel` works with."""
+
+    W: np.ndarray
+    b: np.ndarray
+    n_passes: int = 0
+    converged: bool = False
+
+
+class Objective(NamedTuple):
+    """``ridge / 2 |W|^2 + sum_i share_i loss(W x_i + b, y_i)``, the shares having the sum 1."""
+
+    X: np.ndarray
+    Y: np.ndarray
+    loss: Loss
+    share: np.ndarray  # (n, 1)
+    ridge: float
+    n_threads: int
+
+    def descend(self, start, coordinates, tol, max_passes):  # -> Solution
+        """Minimise from another solution on."""
+        k = self.Y.shape[1]
+        coordinates.choose(self.ridge)
+
+        def model(z):  # (g, m) -> (k, d), (k,)
+            W, b = coordinates.model(z.reshape(k, -1))
+            return self._centre(W), self._centre(b)
+
+        def function(z):  # (g, m) -> (g,), (g, m)
+            W, b = model(z)
+            losses, D, e = self._mean_loss(W, b)
+            penalties = self.ridge / 2 * np.einsum("kd,kd->k", W, W)
+            gradients = coordinates.gradients(self._centre(D + self.ridge * W), self._centre(e))
+            return losses + penalties.reshape(len(losses), -1).sum(axis=1), gradients.reshape(z.shape)
+
+        z = coordinates.coordinates(start.W, start.b).reshape(k if self.loss.separable else 1, -1)
+        found = minimise(function, z, tol, max_passes - start.n_passes, np.finfo(self.share.dtype).eps)
+        return Solution(*model(found.z), start.n_passes + found.n_calls, found.converged)
+
+    def _centre(self, A):  # (k, ...)
+        """What is common to all of several coupled scores has no loss, and is no part of the optimum."""
+        return A if self.loss.separable or len(A) == 1 else A - A.mean(axis=0)
+
+    def _mean_loss(self, W, b):  # -> (g,), (k, d), (k,)
+        """The losses' part, and its gradients with respect to W and b."""
+        (n, d), dtype = self.X.shape, self.share.dtype
+        W, b = W.astype(dtype), b.astype(dtype)
+
+        def add(part):
+            values, D, e = 0, np.zeros(W.shape), np.zeros(len(W))
+            for block in row_blocks((part.stop - part.start, d)):
+                rows = slice(part.start + block.start, part.start + block.stop)
+                x = read(self.X, rows, dtype)
+                losses, G = self.loss.function(multiply(x, W) + b, self.Y[rows])
+                G *= self.share[rows]
+                values += (losses * self.share[rows]).sum(axis=0, dtype=float)
+                D += multiply_adjoint(x, G)
+                e += G.sum(axis=0, dtype=float)
+            return values, D, e
+
+        return tuple(sum(sums) for sums in zip(*over_blocks(add, slices(n, -(-n // N_PARTS)), self.n_threads)))
+
+    def second(self, solution):  # -> (n, k)
+        """Second derivatives of the losses' part with respect to the scores."""
+        dtype = self.share.dtype
+        S = scores(self.X, solution.W.astype(dtype), solution.b.astype(dtype), self.n_threads)
+        return self.loss.second(S, self.Y[:]).astype(dtype) * self.share
+
+
+class LinearModel:
+    """A linear model of X and Y, to be solved for several C and weights of the samples.
+
+    The coordinates are first those of usual second derivatives, the same for all rows of W. Where these are far from
+    the true ones (the samples can be separated, and the penalty is weak), the optimum is reached from those of stronger
+    penalties, in the end by Newton's method: rows of W have coordinates of their own, which are made anew every few
+    passes.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+    Y : ndarray of shape (n, k), or `Signs`
+    weights : ndarray of shape (n,), with which the coordinates are found; everything is computed in their dtype
+    loss : name in `LOSSES`
+    fit_intercept : bool
+    n_threads : int
+    """
+
+    def __init__(self, X, Y, weights, loss, fit_intercept, n_threads):
+        self.X, self.Y, self.dtype, self.span = X, Y, weights.dtype, None
+        self.loss, self.fit_intercept, self.n_threads = LOSSES[loss], fit_intercept, n_threads
+        share = self._share(weights)
+        if X.shape[1] > WIDE and 2 * len(X) <= X.shape[1]:
+            mean = mean_of_rows(X, share)[0] if fit_intercept else np.zeros(X.shape[1])
+            self.span = Span(X, mean, self.dtype, n_threads)
+            self.X = self.span.features
+        d = self.X.shape[1]
+        self.groups = slices(Y.shape[1], max(1, SMALL // d**2))
+        self.small, self.common = len(self.groups) == 1, self._coordinates(self.loss.usual * share)
+
+    def _share(self, weights):
+        return (weights / weights.sum(dtype=float)).astype(self.dtype)[:, None]
+
+    def _coordinates(self, H):
+        return Coordinates(self.X, H, self.fit_intercept, self.n_threads)
+
+    def coefficients(self, solution):  # -> (k, d), (k,)
+        """Weights and intercepts for the rows of X."""
+        W, b, *_ = solution
+        if self.span is not None:
+            W = self.span.vectors(W)
+            b = b - W @ self.span.mean
+        return W.astype(self.dtype), b.astype(self.dtype)
+
+    def scores(self, solution, chosen):  # -> (len(chosen), k)
+        W, b, *_ = solution
+        return scores(self.X, W.astype(self.dtype), b.astype(self.dtype), self.n_threads, chosen)
+
+    def solve(self, C, weights, start, tol, max_passes):  # -> Solution
+        """The optimum for this C and these weights; from that for a smaller C on, or from None."""
+        ridge = 1 / (C * weights.sum(dtype=float))
+        objective = Objective(self.X, self.Y, self.loss, self._share(weights), ridge, self.n_threads)
+        zero = Solution(np.zeros((self.Y.shape[1], self.X.shape[1])), np.zeros(self.Y.shape[1]))
+        start = (start or zero)._replace(n_passes=0)
+        newton = self.loss.second is not None and (self.small or self.loss.separable)
+        if self.common is not None:
+            solution = objective.descend(start, self.common, tol, min(max_passes, FIRST_ROUND) if newton else max_passes)
+            if not newton or (solution.converged and not self.small):
+                return solution
+            if solution.converged:
+                start = solution
+            elif start.W is zero.W:
+                start = start._replace(n_passes=solution.n_passes)
+                for stage in range(int(np.log10(max(1, self.common.trace() / ridge))), 0, -1):
+                    easier = objective._replace(ridge=ridge * 10.0**stage)
+                    if self.small:
+                        start = self._newton(easier, start, STAGE_TOL, max_passes)
+                    else:
+                        start = easier.descend(start, self.common, STAGE_TOL, max_passes)
+            start = start._replace(n_passes=max(start.n_passes, solution.n_passes))
+        return self._newton(objective, start, tol, max_passes)
+
+    def _newton(self, objective, start, tol, max_passes):  # -> Solution
+        """Minimise for some columns of Y after the others, with the second derivatives of every row."""
+        if not self.small:
+            self.common = None  # there is memory for one square, and whoever needed this will do so again
+        parts = []
+        for columns in self.groups:
+            part = objective if self.small else objective._replace(Y=self.Y.columns(columns))
+            solution = start._replace(W=start.W[columns], b=start.b[columns], converged=False)
+            while not solution.converged and solution.n_passes < max_passes:
+                coordinates = self._coordinates(part.second(solution))
+                solution = part.descend(solution, coordinates, tol, min(max_passes, solution.n_passes + ROUND))
+            parts.append(solution)
+        W, b, n_passes, converged = zip(*parts)
+        return Solution(np.vstack(W), np.hstack(b), max(n_passes), all(converged))

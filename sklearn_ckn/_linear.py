@@ -1,0 +1,525 @@
+"""Linear models of features: the last step of a network."""
+
+from numbers import Integral, Real
+from warnings import warn
+
+import numpy as np
+from joblib import effective_n_jobs
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, _fit_context
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import accuracy_score, r2_score
+from sklearn.model_selection import train_test_split
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted
+
+from . import _validation
+from ._core.losses import LOSSES, log_probabilities
+from ._core.solver import LinearModel, Signs, scores
+from ._signals import computing_dtype
+
+
+ROUNDING = 1e-13  # of a mean, relative: a target that deviates from its mean by less is constant
+PATH_TOL = 1e-4  # to choose C: scores differ less than those of other held-out parts
+
+
+class _Linear(BaseEstimator):
+    """What the classifier and the regressor share."""
+
+    _parameter_constraints = {
+        "C": [Interval(Real, 0, None, closed="neither"), "array-like"],
+        "fit_intercept": ["boolean"],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "random_state": ["random_state"],
+        "n_jobs": [Integral, None],
+    }
+
+    def _solve(self, X, Y, weights, loss, score, labels=None):
+        """Solve for one C, or for a path of them and for the best.
+
+        Parameters
+        ----------
+        X, Y, weights, loss : as for `LinearModel`
+        score : callable, indices of rows and their scores ``(n_rows, k)`` -> float
+        labels : ndarray of shape (n,), classes whose shares are kept when rows are held out
+
+        Returns
+        -------
+        coef, intercept : ndarrays of shape (k, d) and (k,)
+        fitted : dict, the attributes that tell of the search
+        """
+        path, best, validation_scores = _validation.check_path(self.C), None, None
+        if np.ndim(self.C):
+            held_out = self._hold_out(weights, labels)
+        model = LinearModel(X, Y, weights, loss, self.fit_intercept, effective_n_jobs(self.n_jobs))
+        C = path[0]
+        if np.ndim(self.C):
+            part, solutions, validation_scores = weights.copy(), {}, np.empty(len(path))
+            part[held_out] = 0
+            for i in np.argsort(path, kind="stable"):
+                best = solutions[i] = model.solve(path[i], part, best, max(self.tol, PATH_TOL), self.max_iter)
+                validation_scores[i] = score(held_out, model.scores(best, held_out))
+            i = max(solutions, key=validation_scores.__getitem__)  # the first of equals: they are sorted
+            C, best = path[i], solutions[i]
+        solution = model.solve(C, weights, best, self.tol, self.max_iter)
+        if not solution.converged:
+            warn(
+                f"{type(self).__name__} has not reached tol={self.tol} after max_iter={self.max_iter} passes over X "
+                f"with C={C:.3g}: raise max_iter, choose a smaller C, or bring the features to similar scales.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+        fitted = {"C_": float(C), "validation_scores_": validation_scores, "n_iter_": solution.n_passes}
+        return *model.coefficients(solution), fitted
+
+    def _hold_out(self, weights, labels):
+        """Indices of `validation_fraction` of the rows that count."""
+        rows = np.flatnonzero(weights)
+        strata = None if labels is None else labels[rows]
+        try:
+            _, held_out = train_test_split(
+                rows, test_size=self.validation_fraction, stratify=strata, random_state=self.random_state
+            )
+            if len(held_out) < 2:
+                raise ValueError("One sample gives no score.")
+        except ValueError as error:
+            raise ValueError(
+                f"C is a list, and validation_fraction={self.validation_fraction} of {len(rows)} samples cannot be held "
+                f"out to choose from it: {error} Change validation_fraction, or give one C."
+            ) from error
+        return held_out
+
+    def _scores(self, X):
+        """``W x + b`` for every row, in the longer of the dtypes of X and of the coefficients."""
+        check_is_fitted(self)
+        X = _validation.as_fitted_features(self, X)
+        dtype = np.result_type(computing_dtype(X.dtype), self.coef_)
+        W, b = np.atleast_2d(self.coef_).astype(dtype), np.atleast_1d(self.intercept_).astype(dtype)
+        return scores(X, W, b, effective_n_jobs(self.n_jobs))
+
+
+class LinearClassifier(ClassifierMixin, _Linear):
+    """A linear classifier for many dense features: the optimum, in seconds.
+
+    It minimises ``1/2 |W|^2 + C sum_i s_i loss(W x_i + b, y_i)`` over the weights W and the intercepts b, s being the
+    weights of the samples. The losses of a sample of class y with scores ``t = W x + b``:
+
+    ==================  =================================================================================
+    `loss`
+    ==================  =================================================================================
+    "squared_hinge"     ``sum_c max(0, 1 - y_c t_c)^2``, ``y_c`` being 1 for c = y and -1 for the others
+    "logistic"          ``log(sum_c exp(t_c)) - t_y``, the multinomial loss
+    "squared_error"     ``sum_c (y_c - t_c)^2``
+    ==================  =================================================================================
+
+    Two classes have a single score, that of the second one; for the logistic loss the first one's is 0.
+
+    Parameters
+    ----------
+    loss : {"squared_hinge", "logistic", "squared_error"}, default="squared_hinge"
+        As above. The squared hinge loss is that of :class:`~sklearn.svm.LinearSVC`, the logistic that of
+        :class:`~sklearn.linear_model.LogisticRegression`, with the same C; the squared error that of
+        :class:`~sklearn.linear_model.RidgeClassifier` with ``alpha = 1 / (2 C)``.
+
+    C : float or list of float, default=1.0
+        Weight of the losses against the penalty, > 0. Of a list, the value is chosen whose classifier has the highest
+        accuracy on a held-out part of the samples, the smallest of equals; then all samples are used.
+
+    fit_intercept : bool, default=True
+        Whether there is b, which is not penalised.
+
+    class_weight : dict, "balanced" or None, default=None
+        Factors of the weights of the samples, by their classes. "balanced": classes have the same sum of weights.
+
+    tol : float, default=1e-6
+        Stop when the objective can fall by this part of itself, as far as its quadratic model tells; the true part was
+        up to ten times larger in hard cases.
+
+    max_iter : int, default=1000
+        Passes over `X` at most, for each C.
+
+    validation_fraction : float, default=0.1
+        Part of the samples held out to choose C, of every class the same; used if C is a list.
+
+    random_state : int, RandomState instance or None, default=None
+        Draws the held-out part.
+
+    n_jobs : int or None, default=None
+        Threads over blocks of rows. None: 1, unless in a :obj:`joblib.parallel_config` context. -1: all processors.
+        Every value gives the same result to the last bit.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels.
+
+    coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
+        The weights W, one row for two classes.
+
+    intercept_ : ndarray of shape (1,) or (n_classes,)
+        The intercepts b.
+
+    C_ : float
+        The value of C used.
+
+    validation_scores_ : ndarray of shape (len(C),) or None
+        Accuracy on the held-out part for every C of a list.
+
+    n_iter_ : int
+        Passes over `X` of the last minimisation.
+
+    n_features_in_ : int
+        Columns of `X`.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, where `X` had any.
+
+    Raises
+    ------
+    ValueError
+        `X` is not 2-D, empty, not finite or so large that its squares are not; `y` has one class or is not one of
+        labels; weights are negative or all 0; C has values that are not positive; a class has too few samples for a
+        part to be held out.
+
+    Warns
+    -----
+    ConvergenceWarning
+        `max_iter` was reached before `tol`.
+
+    See Also
+    --------
+    LinearRegressor : The same for real targets.
+    CKNFeatureMap : The features.
+
+    Notes
+    -----
+    The objective is minimised by L-BFGS [1]_ in coordinates in which the features are nearly uncorrelated and of the
+    same variance: those of the Cholesky factor of their regularised covariance. One pass over `X` gives all scores and
+    the gradient, and some tens of passes are enough. `X` is read by blocks and never copied, so that a
+    :obj:`numpy.memmap` may be larger than memory; beyond it, ``n_features ** 2`` numbers are needed. float32 and
+    float64 are computed in themselves, everything else in float32. With half as many samples as features or fewer
+    (and more than 2048 features) the samples' inner products take the place of the covariance.
+
+    References
+    ----------
+    .. [1] J. Nocedal, S. J. Wright, "Numerical Optimization", 2nd edition, Springer, 2006, section 7.2.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn_ckn import LinearClassifier
+    >>> X, y = load_digits(return_X_y=True)
+    >>> classifier = LinearClassifier(C=[1e-6, 1e-5, 1e-4, 1e-3], random_state=0).fit(X[:1000], y[:1000])
+    >>> classifier.C_
+    0.0001
+    >>> bool(classifier.score(X[1000:], y[1000:]) > 0.9)
+    True
+    """
+
+    _parameter_constraints = {
+        **_Linear._parameter_constraints,
+        "loss": [StrOptions(set(LOSSES))],
+        "class_weight": [dict, StrOptions({"balanced"}), None],
+    }
+
+    def __init__(
+        self,
+        loss="squared_hinge",
+        *,
+        C=1.0,
+        fit_intercept=True,
+        class_weight=None,
+        tol=1e-6,
+        max_iter=1000,
+        validation_fraction=0.1,
+        random_state=None,
+        n_jobs=None,
+    ):
+        self.loss = loss
+        self.C = C
+        self.fit_intercept = fit_intercept
+        self.class_weight = class_weight
+        self.tol = tol
+        self.max_iter = max_iter
+        self.validation_fraction = validation_fraction
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None):
+        """Find the optimum.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Features; a C-contiguous array of float32 or float64 is read where it lies.
+        y : array-like of shape (n_samples,)
+            Labels.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights >= 0 of the samples; None: 1.
+
+        Returns
+        -------
+        self : LinearClassifier
+            The fitted classifier.
+        """
+        table = X
+        X, y = _validation.as_features(self, table, y)
+        check_classification_targets(y)
+        classes, labels = np.unique(y, return_inverse=True)
+        if len(classes) < 2:
+            raise ValueError(f"y must have two classes at least; got one class, {classes[0]!r}.")
+        weights = _validation.check_weights(sample_weight, X)
+        weights = weights * self._class_weights(classes, labels, weights).astype(weights.dtype)[labels]
+
+        def accuracy(rows, S):
+            return accuracy_score(labels[rows], _decide(S), sample_weight=weights[rows])
+
+        coef, intercept, fitted = self._solve(X, Signs.of_all(labels, len(classes)), weights, self.loss, accuracy, labels)
+        _validation.record_columns(self, table)
+        self.classes_, self.coef_, self.intercept_ = classes, coef, intercept
+        vars(self).update(fitted)
+        return self
+
+    def _class_weights(self, classes, labels, weights):
+        """Factors of the classes."""
+        if self.class_weight != "balanced":
+            return compute_class_weight(self.class_weight, classes=classes, y=classes[labels])
+        sums = np.bincount(labels, weights)
+        return sums.sum() / (len(classes) * np.where(sums > 0, sums, 1))
+
+    def decision_function(self, X):
+        """Compute the scores of the classes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Features.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,) or (n_samples, n_classes)
+            ``W x + b``; for two classes the score of the second one, which is positive where that is predicted.
+        """
+        S = self._scores(X)
+        return S[:, 0] if S.shape[1] == 1 else S
+
+    def predict(self, X):
+        """Predict the class with the highest score.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Features.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,)
+            Labels from `classes_`.
+        """
+        S = self._scores(X)
+        return self.classes_[_decide(S)]
+
+    @available_if(lambda self: self.loss == "logistic")
+    def predict_log_proba(self, X):
+        """Compute the logarithms of `predict_proba`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Features.
+
+        Returns
+        -------
+        logarithms : ndarray of shape (n_samples, n_classes)
+            In the order of `classes_`.
+        """
+        return log_probabilities(self._scores(X))
+
+    @available_if(lambda self: self.loss == "logistic")
+    def predict_proba(self, X):
+        """Compute the probabilities of the classes, with the logistic loss only.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Features.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n_classes)
+            In the order of `classes_`.
+        """
+        return np.exp(self.predict_log_proba(X))
+
+
+def _decide(S):  # (n, k) -> (n,)
+    """Indices of the classes predicted."""
+    return (S[:, 0] > 0).astype(int) if S.shape[1] == 1 else S.argmax(axis=1)
+
+
+class LinearRegressor(RegressorMixin, _Linear):
+    """Linear least squares with a penalty, for many dense features and one or several targets.
+
+    It minimises ``1/2 |W|^2 + C sum_i s_i |W x_i + b - y_i|^2`` over the weights W and the intercepts b, s being the
+    weights of the samples: ridge regression with ``alpha = 1 / (2 C)``.
+
+    Parameters
+    ----------
+    C : float or list of float, default=1.0
+        Weight of the losses against the penalty, > 0. Of a list, the value is chosen whose regressor has the highest
+        coefficient of determination (:math:`R^2`) on a held-out part of the samples, the smallest of equals; then all
+        samples are used.
+
+    fit_intercept : bool, default=True
+        Whether there is b, which is not penalised.
+
+    tol : float, default=1e-6
+        Stop when the objective can fall by this part of itself, as far as its quadratic model tells.
+
+    max_iter : int, default=1000
+        Passes over `X` at most, for each C.
+
+    validation_fraction : float, default=0.1
+        Part of the samples held out to choose C; used if C is a list.
+
+    random_state : int, RandomState instance or None, default=None
+        Draws the held-out part.
+
+    n_jobs : int or None, default=None
+        Threads over blocks of rows. None: 1, unless in a :obj:`joblib.parallel_config` context. -1: all processors.
+        Every value gives the same result to the last bit.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (n_features,) or (n_targets, n_features)
+        The weights W; one row for a 1-D `y`.
+
+    intercept_ : float or ndarray of shape (n_targets,)
+        The intercepts b.
+
+    C_ : float
+        The value of C used.
+
+    validation_scores_ : ndarray of shape (len(C),) or None
+        Coefficient of determination on the held-out part for every C of a list.
+
+    n_iter_ : int
+        Passes over `X` of the last minimisation.
+
+    n_features_in_ : int
+        Columns of `X`.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, where `X` had any.
+
+    Raises
+    ------
+    ValueError
+        `X` is not 2-D, empty, not finite or so large that its squares are not; `y` is not finite; weights are negative
+        or all 0; C has values that are not positive; there are too few samples for a part to be held out.
+
+    Warns
+    -----
+    ConvergenceWarning
+        `max_iter` was reached before `tol`.
+
+    See Also
+    --------
+    LinearClassifier : The same for classes, and how it is done.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn_ckn import LinearRegressor
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> regressor = LinearRegressor(C=[0.1, 1, 10, 100], random_state=0).fit(X[:300], y[:300])
+    >>> bool(regressor.score(X[300:], y[300:]) > 0.5)
+    True
+    """
+
+    def __init__(
+        self,
+        C=1.0,
+        *,
+        fit_intercept=True,
+        tol=1e-6,
+        max_iter=1000,
+        validation_fraction=0.1,
+        random_state=None,
+        n_jobs=None,
+    ):
+        self.C = C
+        self.fit_intercept = fit_intercept
+        self.tol = tol
+        self.max_iter = max_iter
+        self.validation_fraction = validation_fraction
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None):
+        """Find the optimum.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Features; a C-contiguous array of float32 or float64 is read where it lies.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            Targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights >= 0 of the samples; None: 1.
+
+        Returns
+        -------
+        self : LinearRegressor
+            The fitted regressor.
+        """
+        table = X
+        X, y = _validation.as_features(self, table, y, multi_output=True, y_numeric=True)
+        weights = _validation.check_weights(sample_weight, X)
+        targets = y.reshape(len(y), -1).astype(float)
+        share = weights.astype(float) / weights.sum(dtype=float)
+        centre = share @ targets if self.fit_intercept else np.zeros(targets.shape[1])
+        deviations = targets - centre
+        size = np.sqrt(share @ deviations**2)
+        deviations[:, size <= ROUNDING * np.abs(centre)] = 0
+        size[size == 0] = 1
+        Y = (deviations / size).astype(weights.dtype)  # of size 1: nothing is lost in single precision
+
+        def determination(rows, S):
+            return r2_score(targets[rows], S * size + centre, sample_weight=weights[rows])
+
+        coef, intercept, fitted = self._solve(X, Y, weights, "squared_error", determination)
+        coef, intercept = coef * size[:, None], intercept * size + centre
+        if y.ndim == 1:
+            coef, intercept = coef[0], intercept[0]
+        _validation.record_columns(self, table)
+        self.coef_, self.intercept_ = coef.astype(weights.dtype), intercept.astype(weights.dtype)
+        vars(self).update(fitted)
+        return self
+
+    def predict(self, X):
+        """Predict the targets.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Features.
+
+        Returns
+        -------
+        targets : ndarray of shape (n_samples,) or (n_samples, n_targets)
+            ``W x + b``.
+        """
+        S = self._scores(X)
+        return S[:, 0] if self.coef_.ndim == 1 else S
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
