@@ -32,10 +32,10 @@ def layer(n_filters=4, **parameters):
         CKNFeatureMap(make_pipeline(layer(input_shape=(1, -1)), layer()), center=True, scale=True),
         LinearClassifier(),
         LinearClassifier("logistic"),
-        LinearClassifier("squared_error", fit_intercept=False),
-        LinearClassifier(C=[0.1, 1], random_state=0),
+        LinearClassifier("squared_error"),
+        LinearClassifier(C=[0.1, 1], validation_fraction=0.3, random_state=0),
         LinearRegressor(),
-        LinearRegressor(C=[0.1, 1], random_state=0),
+        LinearRegressor(C=[0.1, 1], validation_fraction=0.3, random_state=0),
     ],
     expected_failed_checks=lambda estimator: (
         {"check_sample_weight_equivalence_on_dense_data": "which samples are held out depends on how many there are"}
