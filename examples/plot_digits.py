@@ -12,13 +12,13 @@ import time
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_digits
-from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from sklearn_ckn import CKNLayer, Flatten
+from sklearn_ckn import CKNLayer, Flatten, LinearClassifier
 
 digits = load_digits()
 images = digits.images.astype(np.float32)  # (1797, 8, 8): one channel
@@ -32,7 +32,7 @@ model = make_pipeline(
     CKNLayer(n_filters=32, patch_centering=True, n_patches=5_000, random_state=0),
     CKNLayer(n_filters=64, patch_size=2, n_patches=5_000, random_state=0),
     Flatten(center=True, scale=True),
-    RidgeClassifier(alpha=0.01),
+    LinearClassifier(C=10),
 )
 grid = {"cknlayer-1__patch_size": [3, 4, 5], "cknlayer-1__pooling_width": [1, 2, 3]}
 search = GridSearchCV(model, grid, cv=StratifiedKFold(3, shuffle=True, random_state=0))

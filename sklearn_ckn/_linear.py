@@ -20,7 +20,6 @@ from ._core.losses import LOSSES, log_probabilities
 from ._core.solver import LinearModel, Signs, scores
 from ._signals import computing_dtype
 
-
 ROUNDING = 1e-13  # of a mean, relative: a target that deviates from its mean by less is constant
 PATH_TOL = 1e-4  # to choose C: scores differ less than those of other held-out parts
 
@@ -88,8 +87,8 @@ class _Linear(BaseEstimator):
                 raise ValueError("One sample gives no score.")
         except ValueError as error:
             raise ValueError(
-                f"C is a list, and validation_fraction={self.validation_fraction} of {len(rows)} samples cannot be held "
-                f"out to choose from it: {error} Change validation_fraction, or give one C."
+                f"C is a list, and validation_fraction={self.validation_fraction} of {len(rows)} samples cannot be "
+                f"held out to choose from it: {error} Change validation_fraction, or give one C."
             ) from error
         return held_out
 
@@ -279,7 +278,8 @@ class LinearClassifier(ClassifierMixin, _Linear):
         def accuracy(rows, S):
             return accuracy_score(labels[rows], _decide(S), sample_weight=weights[rows])
 
-        coef, intercept, fitted = self._solve(X, Signs.of_all(labels, len(classes)), weights, self.loss, accuracy, labels)
+        Y = Signs.of_all(labels, len(classes))
+        coef, intercept, fitted = self._solve(X, Y, weights, self.loss, accuracy, labels)
         _validation.record_columns(self, table)
         self.classes_, self.coef_, self.intercept_ = classes, coef, intercept
         vars(self).update(fitted)

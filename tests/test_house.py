@@ -17,9 +17,9 @@ REPOSITORY = Path(__file__).parent.parent
 FLOORS = [  # every module imports from floors below its own only; this is the whole package
     {"_core.machine", "_core.simd"},
     {"_core.panels", "_core.products", "_core.lbfgs", "_core.losses"},
-    {"_core.covariance", "_core.kappa", "_core.patches", "_core.pooling", "_core.nystroem", "_core.kmeans", "_core.transforms"},
-    {"_core.encode", "_core.fused", "_core.solver"},
-    {"_core.direct", "_core.winograd"},
+    {"_core.kappa", "_core.patches", "_core.pooling", "_core.nystroem", "_core.kmeans", "_core.transforms"},
+    {"_core.encode", "_core.fused", "_core.covariance"},
+    {"_core.direct", "_core.winograd", "_core.solver"},
     {"_core.blocks"},
     {"_signals"},
     {"_validation"},

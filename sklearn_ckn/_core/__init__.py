@@ -16,6 +16,9 @@ ground floor; ``kappa``, ``patches``, ``pooling``, ``nystroem``, ``kmeans`` and 
 ``encode`` puts them together as one page of mathematics. ``fused``, ``direct``, ``winograd`` and ``blocks`` compute the
 same tile by tile, for speed.
 
+The linear model at the end has rooms of its own: ``losses``, ``lbfgs`` (a minimiser) and ``products`` (many rows times
+few vectors); on them ``covariance``, and on that ``solver``, whose notation it is.
+
 The notation of compiled code:
 
 ======  ================================  ============================================================

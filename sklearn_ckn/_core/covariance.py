@@ -10,7 +10,7 @@ from scipy.linalg import get_blas_funcs, get_lapack_funcs
 from .machine import over_blocks, single_threaded_blas, slices
 from .products import multiply_adjoint, read, row_blocks
 
-NUMBERS = 2**24  # of X, read at a time
+NUMBERS = 2**22  # of X, read at a time
 TILE = 512  # columns on the side of what one thread computes at a time
 ROWS_PER_COLUMN, FEWEST_ROWS = 16, 2**13  # of more rows than both, the covariance is estimated from some
 MOST_COLUMNS = 2**14  # with a covariance in common
@@ -51,14 +51,14 @@ def inner_products(X, mean, n_threads):  # (n, d), (d,) -> (n, n)
 
 
 def _tiles(d):
-    """Of a square array, those on the diagonal and above it."""
-    return [(I, J) for J in slices(d, TILE) for I in slices(J.stop, TILE)]
+    """Rows and columns of those of a square array on its diagonal and above."""
+    return [(rows, columns) for columns in slices(d, TILE) for rows in slices(columns.stop, TILE)]
 
 
 def _add_gram(B, square, n_threads):  # (any, d), out (d, d)
     def add(tile):
-        I, J = tile
-        square[tile] += B[:, I].T @ B[:, J]
+        rows, columns = tile
+        square[tile] += B[:, rows].T @ B[:, columns]
 
     over_blocks(add, _tiles(len(square)), n_threads)
 
@@ -78,9 +78,10 @@ class Factor:
         self.scale = 1 / np.sqrt(self.diagonal + ridge)
         scale, jitter, failed = self.scale.astype(dtype), JITTER * np.finfo(dtype).eps, 1
         while failed:
-            for I, J in _tiles(len(square)):
-                below = scale[J, None] * square[I, J].T * scale[I]
-                square[J, I] = below if I != J else np.triu(square[I, I], 1) + np.tril(below, -1)
+            for rows, columns in _tiles(len(square)):
+                tile = square[rows, columns]
+                below = scale[columns, None] * tile.T * scale[rows]
+                square[columns, rows] = below if rows != columns else np.triu(tile, 1) + np.tril(below, -1)
             np.fill_diagonal(square, 1 + jitter)
             with single_threaded_blas():
                 _, failed = get_lapack_funcs("potrf", dtype=dtype)(square.T, clean=False, overwrite_a=True)

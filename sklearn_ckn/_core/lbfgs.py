@@ -15,6 +15,7 @@ class Minimum(NamedTuple):
     """What `minimise` has found."""
 
     z: np.ndarray
+    value: float  # the sum of the values
     n_calls: int
     converged: bool
 
@@ -39,9 +40,9 @@ def minimise(function, z, tol, max_calls, resolution):
     while True:
         slopes = dot(gradients, directions)
         if max(-slopes.sum() / 2, gained) <= tol * values.sum() and not searching:
-            return Minimum(z, n_calls, True)
+            return Minimum(z, values.sum(), n_calls, True)
         if n_calls >= max_calls or n_idle >= IDLE:
-            return Minimum(z, n_calls, n_idle >= IDLE)
+            return Minimum(z, values.sum(), n_calls, n_idle >= IDLE)
         trial = z + lengths[:, None] * directions
         trial_values, trial_gradients = function(trial)
         n_calls += 1

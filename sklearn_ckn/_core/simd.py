@@ -164,7 +164,8 @@ def _reduction(name, flags, *start):
             operands = [*(ir.Constant(llvm.element, number) for number in start), values[0]]
             kind = ir.FunctionType(llvm.element, [operand.type for operand in operands])
             full_name = f"llvm.vector.reduce.{name}.v{llvm.count}f{a.dtype.bitwidth}"
-            return builder.call(cgutils.get_or_insert_function(builder.module, kind, full_name), operands, fastmath=flags)
+            reduce = cgutils.get_or_insert_function(builder.module, kind, full_name)
+            return builder.call(reduce, operands, fastmath=flags)
 
         return a.dtype(a), generate
 

@@ -66,6 +66,7 @@ class Solution(NamedTuple):
     b: np.ndarray
     n_passes: int = 0
     converged: bool = False
+    value: float = np.inf  # of the objective
 
 
 class Objective(NamedTuple):
@@ -96,7 +97,7 @@ class Objective(NamedTuple):
 
         z = coordinates.coordinates(start.W, start.b).reshape(k if self.loss.separable else 1, -1)
         found = minimise(function, z, tol, max_passes - start.n_passes, np.finfo(self.share.dtype).eps)
-        return Solution(*model(found.z), start.n_passes + found.n_calls, found.converged)
+        return Solution(*model(found.z), start.n_passes + found.n_calls, found.converged, found.value)
 
     def _centre(self, A):  # (k, ...)
         """What is common to all of several coupled scores has no loss, and is no part of the optimum."""
@@ -180,25 +181,37 @@ class LinearModel:
         """The optimum for this C and these weights; from that for a smaller C on, or from None."""
         ridge = 1 / (C * weights.sum(dtype=float))
         objective = Objective(self.X, self.Y, self.loss, self._share(weights), ridge, self.n_threads)
-        zero = Solution(np.zeros((self.Y.shape[1], self.X.shape[1])), np.zeros(self.Y.shape[1]))
-        start = (start or zero)._replace(n_passes=0)
+        start = None if start is None else start._replace(n_passes=0, value=np.inf)
+        if self.common is None:
+            return self._newton(objective, start, tol, max_passes)
         newton = self.loss.second is not None and (self.small or self.loss.separable)
-        if self.common is not None:
-            solution = objective.descend(start, self.common, tol, min(max_passes, FIRST_ROUND) if newton else max_passes)
-            if not newton or (solution.converged and not self.small):
-                return solution
-            if solution.converged:
-                start = solution
-            elif start.W is zero.W:
-                start = start._replace(n_passes=solution.n_passes)
-                for stage in range(int(np.log10(max(1, self.common.trace() / ridge))), 0, -1):
-                    easier = objective._replace(ridge=ridge * 10.0**stage)
-                    if self.small:
-                        start = self._newton(easier, start, STAGE_TOL, max_passes)
-                    else:
-                        start = easier.descend(start, self.common, STAGE_TOL, max_passes)
-            start = start._replace(n_passes=max(start.n_passes, solution.n_passes))
-        return self._newton(objective, start, tol, max_passes)
+        n_passes = min(max_passes, FIRST_ROUND) if newton else max_passes
+        first = objective.descend(start or self._zero(), self.common, tol, n_passes)
+        if not newton or first.n_passes == max_passes or (first.converged and not self.small):
+            return first
+        if first.converged:  # as far as the usual second derivatives tell
+            start = first
+        elif start is None:
+            start = self._approach(objective, first.n_passes, max_passes)
+        else:
+            start = start._replace(n_passes=first.n_passes)
+        return min(first, self._newton(objective, start, tol, max_passes), key=lambda solution: solution.value)
+
+    def _zero(self):
+        return Solution(np.zeros((self.Y.shape[1], self.X.shape[1])), np.zeros(self.Y.shape[1]))
+
+    def _approach(self, objective, n_passes, max_passes):  # -> Solution
+        """Near the optimum, by those of stronger penalties, the strongest first."""
+        solution = self._zero()._replace(n_passes=n_passes)
+        for stage in range(int(np.log10(max(1, self.common.trace() / objective.ridge))), 0, -1):
+            if solution.n_passes >= max_passes:
+                break
+            easier = objective._replace(ridge=objective.ridge * 10.0**stage)
+            if self.small:
+                solution = self._newton(easier, solution, STAGE_TOL, max_passes)
+            else:
+                solution = easier.descend(solution, self.common, STAGE_TOL, max_passes)
+        return solution
 
     def _newton(self, objective, start, tol, max_passes):  # -> Solution
         """Minimise for some columns of Y after the others, with the second derivatives of every row."""
@@ -212,5 +225,5 @@ class LinearModel:
                 coordinates = self._coordinates(part.second(solution))
                 solution = part.descend(solution, coordinates, tol, min(max_passes, solution.n_passes + ROUND))
             parts.append(solution)
-        W, b, n_passes, converged = zip(*parts)
-        return Solution(np.vstack(W), np.hstack(b), max(n_passes), all(converged))
+        W, b, n_passes, converged, values = zip(*parts)
+        return Solution(np.vstack(W), np.hstack(b), max(n_passes), all(converged), sum(values))
