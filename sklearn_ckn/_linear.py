@@ -20,7 +20,6 @@ from ._core.losses import LOSSES, log_probabilities
 from ._core.solver import LinearModel, Signs, scores
 from ._signals import computing_dtype
 
-ROUNDING = 1e-13  # of a mean, relative: a target that deviates from its mean by less is constant
 PATH_TOL = 1e-4  # to choose C: scores differ less than those of other held-out parts
 
 
@@ -51,24 +50,25 @@ class _Linear(BaseEstimator):
         coef, intercept : ndarrays of shape (k, d) and (k,)
         fitted : dict, the attributes that tell of the search
         """
-        path, best, validation_scores = _validation.check_path(self.C), None, None
-        if np.ndim(self.C):
-            held_out = self._hold_out(weights, labels)
+        path = _validation.check_path(self.C, weights)
+        held_out = self._hold_out(weights, labels) if np.ndim(self.C) else None
         model = LinearModel(X, Y, weights, loss, self.fit_intercept, effective_n_jobs(self.n_jobs))
-        C = path[0]
-        if np.ndim(self.C):
-            part, solutions, validation_scores = weights.copy(), {}, np.empty(len(path))
+        solutions, C, best, validation_scores = {}, path[0], None, None
+        if held_out is not None:
+            part = weights.copy()
             part[held_out] = 0
-            for i in np.argsort(path, kind="stable"):
-                best = solutions[i] = model.solve(path[i], part, best, max(self.tol, PATH_TOL), self.max_iter)
-                validation_scores[i] = score(held_out, model.scores(best, held_out))
-            i = max(solutions, key=validation_scores.__getitem__)  # the first of equals: they are sorted
-            C, best = path[i], solutions[i]
+            for C in np.sort(path):
+                best = solutions[C] = model.solve(C, part, best, max(self.tol, PATH_TOL), self.max_iter)
+            scores_of = {C: score(held_out, model.scores(solutions[C], held_out)) for C in solutions}
+            C = max(scores_of, key=scores_of.get)  # the first of equals: they are sorted
+            best, validation_scores = solutions[C], np.array([scores_of[C] for C in path])
         solution = model.solve(C, weights, best, self.tol, self.max_iter)
-        if not solution.converged:
+        failed = {C for C, on_the_way in solutions.items() if not on_the_way.converged}
+        if failed or not solution.converged:
             warn(
                 f"{type(self).__name__} has not reached tol={self.tol} after max_iter={self.max_iter} passes over X "
-                f"with C={C:.3g}: raise max_iter, choose a smaller C, or bring the features to similar scales.",
+                f"with C={', '.join(f'{value:.3g}' for value in sorted(failed or {C}))}: raise max_iter, choose a "
+                f"smaller C, or bring the features to means near 0 and similar scales.",
                 ConvergenceWarning,
                 stacklevel=4,
             )
@@ -126,7 +126,8 @@ class LinearClassifier(ClassifierMixin, _Linear):
 
     C : float or list of float, default=1.0
         Weight of the losses against the penalty, > 0. Of a list, the value is chosen whose classifier has the highest
-        accuracy on a held-out part of the samples, the smallest of equals; then all samples are used.
+        accuracy on a held-out part of the samples, the smallest of equals; then all samples are used. To choose, a
+        tolerance of 1e-4 is enough.
 
     fit_intercept : bool, default=True
         Whether there is b, which is not penalised.
@@ -139,7 +140,7 @@ class LinearClassifier(ClassifierMixin, _Linear):
         up to ten times larger in hard cases.
 
     max_iter : int, default=1000
-        Passes over `X` at most, for each C.
+        Evaluations of the objective at most, for each C and class.
 
     validation_fraction : float, default=0.1
         Part of the samples held out to choose C, of every class the same; used if C is a list.
@@ -169,7 +170,7 @@ class LinearClassifier(ClassifierMixin, _Linear):
         Accuracy on the held-out part for every C of a list.
 
     n_iter_ : int
-        Passes over `X` of the last minimisation.
+        Evaluations of the objective in the last minimisation, each a pass over `X`.
 
     n_features_in_ : int
         Columns of `X`.
@@ -198,10 +199,15 @@ class LinearClassifier(ClassifierMixin, _Linear):
     -----
     The objective is minimised by L-BFGS [1]_ in coordinates in which the features are nearly uncorrelated and of the
     same variance: those of the Cholesky factor of their regularised covariance. One pass over `X` gives all scores and
-    the gradient, and some tens of passes are enough. `X` is read by blocks and never copied, so that a
-    :obj:`numpy.memmap` may be larger than memory; beyond it, ``n_features ** 2`` numbers are needed. float32 and
-    float64 are computed in themselves, everything else in float32. With half as many samples as features or fewer
-    (and more than 2048 features) the samples' inner products take the place of the covariance.
+    the gradient; 20 to 40 of them are usual. Where the classes can be separated and C is large, it takes more: the
+    optimum is then approached from smaller C, by Newton's method, where there are many features for one class after the
+    other.
+
+    `X` is read by blocks and never copied, so that a :obj:`numpy.memmap` may be larger than memory; beyond it,
+    ``n_features ** 2`` numbers are needed, and some per sample and class. With half as many samples as features or
+    fewer (and more than 2048 features) these are replaced by as many as there are samples, in double precision.
+    float32 and float64 are computed in themselves, everything else in float32, in which features should have means not
+    much larger than their deviations.
 
     References
     ----------
@@ -272,8 +278,8 @@ class LinearClassifier(ClassifierMixin, _Linear):
         classes, labels = np.unique(y, return_inverse=True)
         if len(classes) < 2:
             raise ValueError(f"y must have two classes at least; got one class, {classes[0]!r}.")
-        weights = _validation.check_weights(sample_weight, X)
-        weights = weights * self._class_weights(classes, labels, weights).astype(weights.dtype)[labels]
+        factors = self._class_weights(classes, labels, _validation.check_weights(sample_weight, X))
+        weights = _validation.check_weights(sample_weight, X, factors[labels], " times class_weight")
 
         def accuracy(rows, S):
             return accuracy_score(labels[rows], _decide(S), sample_weight=weights[rows])
@@ -373,16 +379,17 @@ class LinearRegressor(RegressorMixin, _Linear):
     C : float or list of float, default=1.0
         Weight of the losses against the penalty, > 0. Of a list, the value is chosen whose regressor has the highest
         coefficient of determination (:math:`R^2`) on a held-out part of the samples, the smallest of equals; then all
-        samples are used.
+        samples are used. To choose, a tolerance of 1e-4 is enough.
 
     fit_intercept : bool, default=True
         Whether there is b, which is not penalised.
 
     tol : float, default=1e-6
-        Stop when the objective can fall by this part of itself, as far as its quadratic model tells.
+        Stop when the objective, with every target divided by its largest deviation from the mean, can fall by this part
+        of itself, as far as its quadratic model tells.
 
     max_iter : int, default=1000
-        Passes over `X` at most, for each C.
+        Evaluations of the objective at most, for each C.
 
     validation_fraction : float, default=0.1
         Part of the samples held out to choose C; used if C is a list.
@@ -409,7 +416,7 @@ class LinearRegressor(RegressorMixin, _Linear):
         Coefficient of determination on the held-out part for every C of a list.
 
     n_iter_ : int
-        Passes over `X` of the last minimisation.
+        Evaluations of the objective in the last minimisation, each a pass over `X`.
 
     n_features_in_ : int
         Columns of `X`.
@@ -482,14 +489,16 @@ class LinearRegressor(RegressorMixin, _Linear):
         table = X
         X, y = _validation.as_features(self, table, y, multi_output=True, y_numeric=True)
         weights = _validation.check_weights(sample_weight, X)
-        targets = y.reshape(len(y), -1).astype(float)
-        share = weights.astype(float) / weights.sum(dtype=float)
-        centre = share @ targets if self.fit_intercept else np.zeros(targets.shape[1])
-        deviations = targets - centre
-        size = np.sqrt(share @ deviations**2)
-        deviations[:, size <= ROUNDING * np.abs(centre)] = 0
+        targets = _validation.as_targets(y, weights.dtype)
+        centre = np.zeros(targets.shape[1])
+        if self.fit_intercept:
+            centre = np.average(targets, axis=0, weights=weights)
+            constant = (targets == targets[0]).all(axis=0)
+            centre[constant] = targets[0, constant]
+        Y = targets - centre
+        size = np.abs(Y).max(axis=0)
         size[size == 0] = 1
-        Y = (deviations / size).astype(weights.dtype)  # of size 1: nothing is lost in single precision
+        Y = (Y / size).astype(weights.dtype)  # up to 1: nothing is lost in single precision
 
         def determination(rows, S):
             return r2_score(targets[rows], S * size + centre, sample_weight=weights[rows])

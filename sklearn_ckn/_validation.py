@@ -4,6 +4,7 @@ from math import prod
 from numbers import Integral
 
 import numpy as np
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import _check_sample_weight, check_array, check_X_y, validate_data
 
 from ._signals import Signals, computing_dtype
@@ -89,6 +90,7 @@ def _check_size(name, array):
 
 def as_features(estimator, X, y, **checks):
     """Check ``X``, a table of finite real numbers whose squares are finite too, and ``y``."""
+    record_columns(BaseEstimator(), X)  # names of several types are refused now, not after the work
     X, y = check_X_y(X, y, estimator=estimator, **checks)
     _check_size("X", X)
     return X, y
@@ -104,22 +106,46 @@ def as_fitted_features(estimator, X):
     return validate_data(estimator, X, reset=False)
 
 
-def check_weights(sample_weight, X):
-    """One finite number >= 0 per row, not all of them 0."""
+def check_weights(sample_weight, X, factors=1, factors_name=""):
+    """One finite number >= 0 per row, not all of them 0, times ``factors`` of which the same is asked."""
     weights = _check_sample_weight(sample_weight, X, dtype=computing_dtype(X.dtype))
-    if weights.min() < 0 or not weights.any():
+    with np.errstate(over="ignore", invalid="ignore"):
+        weights = weights * np.asarray(factors, dtype=weights.dtype)
+        total = weights.sum()
+    if not (np.isfinite(total) and total > 0 and weights.min() >= 0):
         raise ValueError(
-            f"sample_weight must be >= 0 and not 0 everywhere; got values from {weights.min()} to {weights.max()}."
+            f"sample_weight{factors_name} must be >= 0 and not 0 everywhere, with a finite sum; got values from "
+            f"{weights.min()} to {weights.max()}."
         )
     return weights
 
 
-def check_path(C):
-    """One positive number, or several in a list, as an array."""
-    path = np.atleast_1d(np.asarray(C, dtype=float))
+def check_path(C, weights):
+    """One positive number, or several in a list, as an array; their product with the sum of weights is one, too."""
+    try:
+        path = np.atleast_1d(np.asarray(C, dtype=float))
+    except (TypeError, ValueError):
+        path = np.empty(0)
     if path.ndim > 1 or path.size == 0 or not (np.isfinite(path) & (path > 0)).all():
         raise ValueError(f"C must be a positive finite number or a list of them; got {C!r}.")
+    total = weights.sum(dtype=float)
+    for value in path:
+        if not np.finfo(np.float32).tiny <= value * total <= np.finfo(np.float32).max:
+            raise ValueError(
+                f"C times the sum of weights must lie between 1e-37 and 1e38; got C={value:g} and {total:g}."
+            )
     return path
+
+
+def as_targets(y, dtype):
+    """Real numbers that ``dtype`` can hold, in double precision, as ``(n, n_targets)``."""
+    targets, limit = y.reshape(len(y), -1).astype(float), np.finfo(dtype).max / MARGIN
+    if np.abs(targets).max() > limit:
+        raise ValueError(
+            f"y has values up to {np.abs(targets).max():.2g}, but computing in {dtype} they must not exceed {limit:.2g} "
+            f"in size: divide y by a constant."
+        )
+    return targets
 
 
 def _read_axes(estimator, array, ndim, input_shape):

@@ -111,7 +111,7 @@ def test_coordinates(rng, monkeypatch, dtype, intercept, k_of_H):
         assert_allclose(z[c] @ z[c], energy, rtol=20 * tolerance)
 
 
-def test_groups_of_columns(rng, monkeypatch):
+def test_groups_of_features(rng, monkeypatch):
     monkeypatch.setattr(covariance, "MOST_COLUMNS", 3)
     X, y = rng.randn(60, 8), rng.randint(3, size=60)
     found = LinearClassifier(tol=1e-10).fit(X, y)
@@ -131,17 +131,38 @@ def test_covariance_of_some_rows_is_close(rng, monkeypatch):
 @every_dtype
 def test_span(rng, dtype):
     """The features have the rows' inner products; equal rows and a constant column do no harm."""
-    X = rng.randn(12, 40).astype(dtype)
-    X[5], X[:, 7] = X[4], 3
-    span = covariance.Span(X, X.mean(axis=0, dtype=float), np.dtype(dtype), 1)
-    centred = X - X.mean(axis=0, dtype=float)
-    atol = {"float32": 1e-4, "float64": 1e-12}[dtype]
-    assert_allclose(span.features @ span.features.T, centred @ centred.T, atol=atol)
-    V = rng.randn(2, 12)
-    V = V @ span.features / 10  # of the span
+    X = 1e3 * rng.randn(12, 40).astype(dtype)
+    X[5], X[8], X[:, 7] = X[4], X[4], 3
+    mean, tolerance = X.mean(axis=0, dtype=float), {"float32": 1e-6, "float64": 1e-11}[dtype]
+    span, centred = covariance.Span(X, mean, np.dtype(dtype), 1), X - mean
+    assert span.features.shape == (12, 9) and span.features.dtype == dtype
+    products = centred @ centred.T
+    assert np.abs(span.features @ span.features.T - products).max() <= tolerance * products.max()
+    V = rng.randn(2, 9)
     W = span.vectors(V)
-    assert_allclose(centred @ W.T, span.features @ V.T, atol=1e-4)
-    assert_allclose((W**2).sum(), (V**2).sum(), rtol=1e-4)
+    assert_allclose((W**2).sum(), (V**2).sum(), rtol=1e-10)
+    assert_allclose(centred @ W.T, span.features @ V.T, atol=tolerance * np.abs(centred @ W.T).max())
+    nothing = covariance.Span(np.ones((3, 8)), np.ones(8), np.dtype(dtype), 1)
+    assert not nothing.features.any() and np.isfinite(nothing.vectors(np.zeros((1, 1)))).all()
+
+
+@pytest.mark.parametrize("mean", [0, 100, 1e5])
+def test_rounding_ends_the_descent(rng, mean):
+    """Where the rows' mean is so large that rounding is all that is left, it is not searched for more."""
+    X, y = problem("plain", rng)
+    for loss in LOSSES:
+        assert LinearClassifier(loss).fit(X + mean, y).n_iter_ < 50
+        assert LinearClassifier(loss).fit((X + min(mean, 1e3)).astype(np.float32), y).n_iter_ < 120
+
+
+@every_loss
+def test_rows_in_a_periodic_order(rng, monkeypatch, loss):
+    """Those from which the covariance is estimated have no period."""
+    monkeypatch.setattr(covariance, "FEWEST_ROWS", 400)
+    y = np.arange(4000) % 10
+    X = np.zeros((4000, 20))
+    X[np.arange(4000), y], X[np.arange(4000), y + 10] = rng.randn(2, 4000) + 1
+    assert LinearClassifier(loss).fit(X, y).n_iter_ < 60
 
 
 def test_lbfgs_solves_every_problem_on_its_own(rng):
@@ -260,19 +281,24 @@ def test_columns_one_after_the_other(rng, monkeypatch):
     expected = LinearClassifier(C=1e3, tol=1e-12).fit(X, y)
     monkeypatch.setattr(solver, "SMALL", 1)
     monkeypatch.setattr(solver, "FIRST_ROUND", 3)
+    columns = []
+    choose = solver.Signs.columns
+    monkeypatch.setattr(solver.Signs, "columns", lambda Y, chosen: columns.append(chosen) or choose(Y, chosen))
     found = LinearClassifier(C=1e3, tol=1e-12).fit(X, y)
     assert_allclose(found.coef_, expected.coef_, rtol=1e-5)
+    assert columns == [slice(0, 1), slice(1, 2), slice(2, 3)]
     path = LinearClassifier(C=[1, 1e3], tol=1e-12, random_state=0).fit(X, y)
     monkeypatch.undo()
     assert_allclose(path.coef_, LinearClassifier(C=path.C_, tol=1e-12).fit(X, y).coef_, rtol=1e-4, atol=1e-6)
 
 
 @every_loss
-def test_without_intercept(rng, loss):
-    X, y = problem("two classes", rng)
+@pytest.mark.parametrize("kind", ["two classes", "plain", "span"])
+def test_without_intercept(rng, loss, kind):
+    X, y = problem(kind, rng)
     found = LinearClassifier(loss, fit_intercept=False, tol=1e-12).fit(X, y)
     expected = scikit_learns(loss, 1.0).set_params(fit_intercept=False).fit(X, y)
-    assert found.intercept_ == 0
+    assert not found.intercept_.any()
     assert_allclose(found.coef_, np.atleast_2d(expected.coef_), rtol=1e-4, atol=1e-6)
 
 
@@ -313,8 +339,13 @@ def test_regression_is_ridge(rng, dtype, shape, n_targets):
 
 def test_constant_target(rng):
     found = LinearRegressor().fit(rng.randn(10, 3), np.full(10, 7.0))
-    assert not found.coef_.any()
-    assert_allclose(found.intercept_, 7)
+    assert not found.coef_.any() and found.intercept_ == 7
+
+
+@pytest.mark.parametrize("scale, shift", [(1e-200, 0), (1e200, 0), (100, 1e15)])
+def test_targets_of_any_size(rng, scale, shift):
+    X = rng.randn(50, 3)
+    assert_allclose(LinearRegressor(C=1e6).fit(X, scale * X[:, 0] + shift).coef_ / scale, [1, 0, 0], atol=0.01)
 
 
 # The estimator
@@ -394,14 +425,26 @@ def test_pickle_labels_and_grid_search(rng):
     assert search.best_score_ > 0.5
 
 
-def test_not_converged(rng):
-    X, y = problem("plain", rng)
-    with pytest.warns(ConvergenceWarning, match=r"LinearClassifier has not reached tol=1e-06 after max_iter=2 passes"):
-        found = LinearClassifier(max_iter=2).fit(X, y)
-    assert found.n_iter_ == 2 and found.score(X, y) > 0.5
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert LinearClassifier().fit(X, y).n_iter_ < 30
+@pytest.mark.parametrize("kind, C", [("plain", 1), ("wide", 1e5)])
+def test_not_converged(rng, kind, C):
+    """The best that was found is kept."""
+    X, y = problem(kind, rng)
+    values = []
+    for max_iter in (2, 10, 50, 52, 70):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            found = LinearClassifier(C=C, max_iter=max_iter, tol=0).fit(X, y)
+        converged = not caught
+        assert converged or f"has not reached tol=0 after max_iter={max_iter} passes over X" in str(caught[0].message)
+        assert found.n_iter_ == max_iter or converged
+        values.append(objective(X, y, found.coef_, found.intercept_, C, "squared_hinge"))
+    assert (np.diff(values) <= 1e-9 * values[0]).all() and values[-1] < 0.99 * values[0]
+
+
+def test_path_not_converged(rng):
+    X, y = problem("wide", rng)
+    with pytest.warns(ConvergenceWarning, match=r"max_iter=3 passes over X with C=1, 1e\+03: raise max_iter"):
+        LinearClassifier(C=[1e3, 1], max_iter=3, random_state=0).fit(X, y)
 
 
 BAD = [
@@ -410,6 +453,11 @@ BAD = [
     ({"C": []}, {}, r"C must be a positive finite number or a list of them; got \[\]"),
     ({"C": [[1.0]]}, {}, r"C must be a positive finite number or a list"),
     ({"C": [1, np.nan]}, {}, r"C must be a positive finite number or a list"),
+    ({"C": [1, "a"]}, {}, r"C must be a positive finite number or a list of them; got \[1, 'a'\]"),
+    ({"C": 1e-320}, {}, r"C times the sum of weights must lie between 1e-37 and 1e38; got C=9.99"),
+    ({"class_weight": {0: -1.0}}, {}, r"sample_weight times class_weight must be >= 0 .* got values from -1.0 to 1.0"),
+    ({"class_weight": {0: np.nan}}, {}, r"sample_weight times class_weight must be >= 0"),
+    ({"class_weight": dict.fromkeys(range(3), 0)}, {}, r"sample_weight times class_weight must be >= 0"),
     ({"C": [1, 2], "validation_fraction": 0.01}, {}, r"validation_fraction=0.01 of 30 samples cannot be held out"),
     ({"loss": "hinge"}, {}, r"'loss' parameter .* must be"),
     ({"tol": -1}, {}, r"'tol' parameter .* must be"),
@@ -422,8 +470,10 @@ BAD = [
     ({}, {"y": np.linspace(0, 1, 30)}, "Unknown label type"),
     ({}, {"y": np.full(30, np.nan)}, "y contains NaN"),
     ({}, {"sample_weight": np.zeros(30)}, "[Ss]ample.weight"),
-    ({}, {"sample_weight": -np.ones(30)}, r"sample_weight must be >= 0 and not 0 everywhere; got values from -1.0"),
+    ({}, {"sample_weight": -np.ones(30)}, r"sample_weight must be >= 0 and not 0 everywhere.*got values from -1.0"),
     ({}, {"sample_weight": np.ones(29)}, "sample_weight.shape"),
+    ({}, {"sample_weight": np.full(30, 1e308)}, r"sample_weight must be >= 0 and not 0 everywhere, with a finite sum"),
+    ({}, {"sample_weight": np.full(30, np.nan)}, r"sample_weight contains NaN"),
 ]
 
 
@@ -439,6 +489,11 @@ def test_bad_input(rng, parameters, data, message):
         with pytest.raises(ValueError, match=message):
             regressor.fit(**data)
         assert set(vars(regressor)) == set(vars(LinearRegressor()))
+
+
+def test_target_too_large(rng):
+    with pytest.raises(ValueError, match=r"y has values up to 1e\+40, but computing in float32 they must not exceed"):
+        LinearRegressor().fit(rng.randn(5, 2).astype(np.float32), np.full(5, 1e40))
 
 
 def test_weights_leave_too_little(rng):

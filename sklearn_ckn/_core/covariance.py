@@ -5,14 +5,15 @@ A square array holds a symmetric matrix above its diagonal and, from the diagona
 """
 
 import numpy as np
-from scipy.linalg import get_blas_funcs, get_lapack_funcs
+from scipy.linalg import get_blas_funcs, get_lapack_funcs, solve_triangular
+from scipy.linalg.lapack import dpstrf
 
 from .machine import over_blocks, single_threaded_blas, slices
 from .products import multiply_adjoint, read, row_blocks
 
-NUMBERS = 2**22  # of X, read at a time
+NUMBERS = 2**23  # of X, read at a time
 TILE = 512  # columns on the side of what one thread computes at a time
-ROWS_PER_COLUMN, FEWEST_ROWS = 16, 2**13  # of more rows than both, the covariance is estimated from some
+ROWS_PER_COLUMN, FEWEST_ROWS = 16, 2**13  # of more rows than both, as many are drawn for the covariance
 MOST_COLUMNS = 2**14  # with a covariance in common
 SMALLEST_SUM = 1e-6  # of second derivatives
 JITTER = 10  # added to a diagonal of ones, in units of the rounding error; ten times as much if that is too little
@@ -20,16 +21,21 @@ JITTER = 10  # added to a diagonal of ones, in units of the rounding error; ten 
 
 def covariance(X, mean, weights, n_threads):  # (n, d), (d,), (n,) -> (d, d)
     """``sum_i weights_i (x_i - mean) (x_i - mean)^T``, above the diagonal and on it, in the weights' dtype."""
-    d, dtype, counted = X.shape[1], weights.dtype, np.flatnonzero(weights)
-    if len(counted) > max(ROWS_PER_COLUMN * d, FEWEST_ROWS):
-        counted = counted[:: len(counted) // max(ROWS_PER_COLUMN * d, FEWEST_ROWS)]
-        weights = weights * (weights.sum() / weights[counted].sum())
+    d, dtype, rows = X.shape[1], weights.dtype, np.flatnonzero(weights)
+    enough = max(ROWS_PER_COLUMN * d, FEWEST_ROWS)
+    if len(rows) > enough:
+        rows = np.sort(np.random.RandomState(0).choice(rows, enough, replace=False))
+        weights = weights * (weights.sum() / weights[rows].sum())
     square, mean, roots = np.zeros((d, d), dtype), mean.astype(dtype), np.sqrt(weights)[:, None]
-    for block in slices(len(counted), max(TILE, NUMBERS // d)):
-        rows = counted[block]
-        centred = read(X, rows, dtype) - mean
-        centred *= roots[rows]
+
+    def add(some):
+        centred = read(X, some, dtype)  # a copy, as indices choose it
+        centred -= mean
+        centred *= roots[some]
         _add_gram(centred, square, n_threads)
+
+    for block in slices(len(rows), max(TILE, NUMBERS // d)):
+        add(rows[block])
     return square
 
 
@@ -172,19 +178,27 @@ class Coordinates:
 class Span:
     """Features of n rows in the place of many more columns: ``x_i - mean = f_i Q``, the rows of Q orthonormal.
 
-    A linear model of the features f is one of x, with the same penalty: ``w = v Q``.
+    A linear model of the features f is one of x, with the same penalty: ``w = v Q``. They are the rows of the
+    Cholesky factor, with pivots, of the rows' inner products; r of these rows, the pivots, span all of them.
     """
 
     def __init__(self, X, mean, dtype, n_threads):  # (n, d), (d,)
-        self.X, self.mean = X, mean
-        self.factor = Factor(inner_products(X, mean, n_threads))
-        rounding = len(X) * np.finfo(float).eps * self.factor.diagonal.max()
-        self.factor.choose(max(rounding, np.finfo(float).tiny))
-        self.features = (np.tril(self.factor.square) / self.factor.scale[:, None]).astype(dtype)  # (n, n)
+        self.X, self.mean, products = X, mean, inner_products(X, mean, n_threads)
+        rounding = len(X) * np.finfo(float).eps * products.diagonal().max()
+        with single_threaded_blas():
+            factor, pivots, rank, _ = dpstrf(products.T, tol=rounding, lower=True, overwrite_a=True)
+        rank = max(1, rank)
+        self.pivots, factor = pivots[:rank] - 1, np.tril(factor)[:, :rank]
+        self.L, self.features = (
+            factor[:rank] if factor[0, 0] else np.eye(1),
+            np.empty(factor.shape, dtype),
+        )  # (r, r), (n, r)
+        self.features[pivots - 1] = factor
 
-    def vectors(self, V):  # (k, n) -> (k, d)
-        A = self.factor.vectors(V)
-        W = np.zeros((len(A), self.X.shape[1]))
+    def vectors(self, V):  # (k, r) -> (k, d)
+        A = np.zeros((len(V), len(self.X)))
+        A[:, self.pivots] = solve_triangular(self.L, V.T, trans=1, lower=True, check_finite=False).T
+        W = np.zeros((len(V), self.X.shape[1]))
         for rows in row_blocks(self.X.shape):
             W += multiply_adjoint(read(self.X, rows, W.dtype), A[:, rows].T)
         return W - np.outer(A.sum(axis=1), self.mean)

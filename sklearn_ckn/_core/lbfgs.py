@@ -42,15 +42,15 @@ def minimise(function, z, tol, max_calls, resolution):
         if max(-slopes.sum() / 2, gained) <= tol * values.sum() and not searching:
             return Minimum(z, values.sum(), n_calls, True)
         if n_calls >= max_calls or n_idle >= IDLE:
-            return Minimum(z, values.sum(), n_calls, n_idle >= IDLE)
+            return Minimum(z, values.sum(), n_calls, n_idle >= IDLE and bool(np.isfinite(values).all()))
         trial = z + lengths[:, None] * directions
         trial_values, trial_gradients = function(trial)
         n_calls += 1
         promised = lengths * slopes
         good = trial_values <= values + DECREASE * promised + resolution * values  # not so where it is NaN
         gained = values[good].sum() - trial_values[good].sum()
-        searching = (~good & (lengths > SHORTEST)).any()
-        n_idle = 0 if searching or gained > resolution * values.sum() else n_idle + 1
+        searching = (~good & (lengths > SHORTEST) & (-slopes > resolution * values)).any()
+        n_idle = 0 if gained > resolution * values.sum() else n_idle + (not searching)
         # a problem whose step was bad has a pair of zeros, which changes nothing below
         steps = [*steps[1 - MEMORY :], np.where(good[:, None], trial - z, 0)]
         changes = [*changes[1 - MEMORY :], np.where(good[:, None], trial_gradients - gradients, 0)]

@@ -11,13 +11,13 @@ from .machine import compiled, slices
 
 ROWS, SHORT_ROWS, PAIR = 6, 3, 2  # of X side by side in the adjoint, and in the product; vectors side by side in both
 COLUMNS = 1024  # of X at a time: of `ROWS` rows they fit in the first cache
-BLOCK_NUMBERS, BLOCK_ROWS = 2**19, 192  # of X to be read at a time, the more of both: they fit in a cache
+BLOCK_NUMBERS, BLOCK_ROWS = 2**19, (192, 4096)  # of X to be read at a time: as many as fit in a cache, within limits
 FEW = 32  # vectors; for more of them a library's product is as good
 
 
 def row_blocks(shape):  # (n, d)
     """Slices of rows to be read at a time."""
-    return slices(shape[0], max(BLOCK_ROWS, BLOCK_NUMBERS // shape[1]))
+    return slices(shape[0], int(np.clip(BLOCK_NUMBERS // shape[1], *BLOCK_ROWS)))
 
 
 def read(X, rows, dtype):

@@ -60,13 +60,16 @@ def scores(X, W, b, n_threads=1, chosen=None):  # -> (n, k)
 
 
 class Solution(NamedTuple):
-    """An optimum, of the features that a `LinearModel` works with."""
+    """Where a minimisation has ended, for the features that a `LinearModel` works with."""
 
     W: np.ndarray
     b: np.ndarray
     n_passes: int = 0
     converged: bool = False
     value: float = np.inf  # of the objective
+
+    def cast(self, dtype):  # -> (k, d), (k,)
+        return self.W.astype(dtype), self.b.astype(dtype)
 
 
 class Objective(NamedTuple):
@@ -90,7 +93,7 @@ class Objective(NamedTuple):
 
         def function(z):  # (g, m) -> (g,), (g, m)
             W, b = model(z)
-            losses, D, e = self._mean_loss(W, b)
+            losses, D, e = self._mean_loss(*Solution(W, b).cast(self.share.dtype))
             penalties = self.ridge / 2 * np.einsum("kd,kd->k", W, W)
             gradients = coordinates.gradients(self._centre(D + self.ridge * W), self._centre(e))
             return losses + penalties.reshape(len(losses), -1).sum(axis=1), gradients.reshape(z.shape)
@@ -105,28 +108,30 @@ class Objective(NamedTuple):
 
     def _mean_loss(self, W, b):  # -> (g,), (k, d), (k,)
         """The losses' part, and its gradients with respect to W and b."""
-        (n, d), dtype = self.X.shape, self.share.dtype
-        W, b = W.astype(dtype), b.astype(dtype)
+        n, d = self.X.shape
 
         def add(part):
             values, D, e = 0, np.zeros(W.shape), np.zeros(len(W))
             for block in row_blocks((part.stop - part.start, d)):
                 rows = slice(part.start + block.start, part.start + block.stop)
-                x = read(self.X, rows, dtype)
-                losses, G = self.loss.function(multiply(x, W) + b, self.Y[rows])
-                G *= self.share[rows]
-                values += (losses * self.share[rows]).sum(axis=0, dtype=float)
-                D += multiply_adjoint(x, G)
-                e += G.sum(axis=0, dtype=float)
+                x = read(self.X, rows, W.dtype)
+                with np.errstate(over="ignore", invalid="ignore"):  # a step that leads there is taken back
+                    losses, G = self.loss.function(multiply(x, W) + b, self.Y[rows])
+                    G *= self.share[rows]
+                    values += (losses * self.share[rows]).sum(axis=0, dtype=float)
+                    D += multiply_adjoint(x, G)
+                    e += G.sum(axis=0, dtype=float)
             return values, D, e
 
         return tuple(sum(sums) for sums in zip(*over_blocks(add, slices(n, -(-n // N_PARTS)), self.n_threads)))
 
     def second(self, solution):  # -> (n, k)
         """Second derivatives of the losses' part with respect to the scores."""
-        dtype = self.share.dtype
-        S = scores(self.X, solution.W.astype(dtype), solution.b.astype(dtype), self.n_threads)
-        return self.loss.second(S, self.Y[:]).astype(dtype) * self.share
+        W, b = solution.cast(self.share.dtype)
+        H = scores(self.X, W, b, self.n_threads)
+        for rows in row_blocks(self.X.shape):
+            H[rows] = self.loss.second(H[rows], self.Y[rows]) * self.share[rows]
+        return H
 
 
 class LinearModel:
@@ -167,15 +172,13 @@ class LinearModel:
 
     def coefficients(self, solution):  # -> (k, d), (k,)
         """Weights and intercepts for the rows of X."""
-        W, b, *_ = solution
         if self.span is not None:
-            W = self.span.vectors(W)
-            b = b - W @ self.span.mean
-        return W.astype(self.dtype), b.astype(self.dtype)
+            W = self.span.vectors(solution.W)
+            solution = Solution(W, solution.b - W @ self.span.mean)
+        return solution.cast(self.dtype)
 
     def scores(self, solution, chosen):  # -> (len(chosen), k)
-        W, b, *_ = solution
-        return scores(self.X, W.astype(self.dtype), b.astype(self.dtype), self.n_threads, chosen)
+        return scores(self.X, *solution.cast(self.dtype), self.n_threads, chosen)
 
     def solve(self, C, weights, start, tol, max_passes):  # -> Solution
         """The optimum for this C and these weights; from that for a smaller C on, or from None."""
@@ -193,9 +196,12 @@ class LinearModel:
             start = first
         elif start is None:
             start = self._approach(objective, first.n_passes, max_passes)
-        else:
+        else:  # not from the first's end: Newton's method is at its best from stronger penalties
             start = start._replace(n_passes=first.n_passes)
-        return min(first, self._newton(objective, start, tol, max_passes), key=lambda solution: solution.value)
+        found = self._newton(objective, start, tol, max_passes)
+        if found.converged or found.value <= first.value:
+            return found
+        return first._replace(n_passes=found.n_passes)
 
     def _zero(self):
         return Solution(np.zeros((self.Y.shape[1], self.X.shape[1])), np.zeros(self.Y.shape[1]))
@@ -216,12 +222,13 @@ class LinearModel:
     def _newton(self, objective, start, tol, max_passes):  # -> Solution
         """Minimise for some columns of Y after the others, with the second derivatives of every row."""
         if not self.small:
-            self.common = None  # there is memory for one square, and whoever needed this will do so again
+            self.common = None  # as whoever needs other ones will do so for the next C, too
         parts = []
         for columns in self.groups:
             part = objective if self.small else objective._replace(Y=self.Y.columns(columns))
             solution = start._replace(W=start.W[columns], b=start.b[columns], converged=False)
             while not solution.converged and solution.n_passes < max_passes:
+                coordinates = None  # there is memory for one
                 coordinates = self._coordinates(part.second(solution))
                 solution = part.descend(solution, coordinates, tol, min(max_passes, solution.n_passes + ROUND))
             parts.append(solution)
