@@ -140,10 +140,11 @@ def check_path(C, weights):
 def as_targets(y, dtype):
     """Real numbers that ``dtype`` can hold, in double precision, as ``(n, n_targets)``."""
     targets, limit = y.reshape(len(y), -1).astype(float), np.finfo(dtype).max / MARGIN
-    if np.abs(targets).max() > limit:
+    largest = np.abs(targets).max()
+    if largest > limit:
         raise ValueError(
-            f"y has values up to {np.abs(targets).max():.2g}, but computing in {dtype} they must not exceed {limit:.2g} "
-            f"in size: divide y by a constant."
+            f"y has values up to {largest:.2g}, but computing in {dtype} they must not exceed {limit:.2g} in size: "
+            f"divide y by a constant."
         )
     return targets
 

@@ -189,10 +189,8 @@ class Span:
             factor, pivots, rank, _ = dpstrf(products.T, tol=rounding, lower=True, overwrite_a=True)
         rank = max(1, rank)
         self.pivots, factor = pivots[:rank] - 1, np.tril(factor)[:, :rank]
-        self.L, self.features = (
-            factor[:rank] if factor[0, 0] else np.eye(1),
-            np.empty(factor.shape, dtype),
-        )  # (r, r), (n, r)
+        self.L = factor[:rank] if factor[0, 0] else np.eye(1)  # (r, r)
+        self.features = np.empty(factor.shape, dtype)  # (n, r)
         self.features[pivots - 1] = factor
 
     def vectors(self, V):  # (k, r) -> (k, d)
