@@ -280,6 +280,7 @@ def test_columns_one_after_the_other(rng, monkeypatch):
     X, y = problem("plain", rng)
     expected = LinearClassifier(C=1e3, tol=1e-12).fit(X, y)
     monkeypatch.setattr(solver, "SMALL", 1)
+    monkeypatch.setattr(solver, "SQUARES_BYTES", 1)
     monkeypatch.setattr(solver, "FIRST_ROUND", 3)
     columns = []
     choose = solver.Signs.columns

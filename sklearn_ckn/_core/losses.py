@@ -20,6 +20,10 @@ def squared_hinge(S, Y):
     return slack * slack, -2 * Y * slack
 
 
+def squared_hinge_second(S, Y):
+    return 2.0 * (Y * S < 1)
+
+
 def logistic(S, Y):
     """Minus the logarithm of the probability of the class."""
     L, of_class = log_probabilities(S), Y > 0
@@ -29,6 +33,11 @@ def logistic(S, Y):
     gradients = np.exp(L)
     gradients[of_class] -= 1
     return values, gradients[:, -S.shape[1] :]
+
+
+def logistic_second(S, Y):
+    P = np.exp(log_probabilities(S))[:, -S.shape[1] :]
+    return P * (1 - P)
 
 
 def log_probabilities(S):  # (n, k) -> (n, max(k, 2))
@@ -43,15 +52,6 @@ def squared_error(S, Y):
     """``(s - y)^2``."""
     error = S - Y
     return error * error, 2 * error
-
-
-def squared_hinge_second(S, Y):
-    return 2.0 * (Y * S < 1)
-
-
-def logistic_second(S, Y):
-    P = np.exp(log_probabilities(S))[:, -S.shape[1] :]
-    return P * (1 - P)
 
 
 class Loss(NamedTuple):

@@ -24,7 +24,8 @@ from .products import multiply, multiply_adjoint, read, row_blocks
 
 N_PARTS = 16  # of the rows, with sums of their own: as many for any number of threads
 WIDE = 2**11  # columns of X, from which on half as many rows or fewer span features in their stead
-SMALL = 2**23  # numbers in the squares of rows of W that have coordinates of their own at the same time
+SMALL = 2**23  # numbers in a square for every row of W, up to which coordinates of their own are cheap
+SQUARES_BYTES = 2**27  # of those of the rows of W that are solved for at the same time
 FIRST_ROUND, ROUND = 50, 20  # passes before any have, and before they are made anew
 STAGE_TOL = 1e-2  # for optima on the way
 
@@ -160,9 +161,10 @@ class LinearModel:
             mean = mean_of_rows(X, share)[0] if fit_intercept else np.zeros(X.shape[1])
             self.span = Span(X, mean, self.dtype, n_threads)
             self.X = self.span.features
-        d = self.X.shape[1]
-        self.groups = slices(Y.shape[1], max(1, SMALL // d**2))
-        self.small, self.common = len(self.groups) == 1, self._coordinates(self.loss.usual * share)
+        k, n_numbers = Y.shape[1], self.X.shape[1] ** 2
+        self.small = k * n_numbers <= SMALL
+        self.groups = slices(k, k if self.small else max(1, SQUARES_BYTES // (n_numbers * self.dtype.itemsize)))
+        self.common = self._coordinates(self.loss.usual * share)
 
     def _share(self, weights):
         return (weights / weights.sum(dtype=float)).astype(self.dtype)[:, None]
@@ -225,7 +227,7 @@ class LinearModel:
             self.common = None  # as whoever needs other ones will do so for the next C, too
         parts = []
         for columns in self.groups:
-            part = objective if self.small else objective._replace(Y=self.Y.columns(columns))
+            part = objective if len(self.groups) == 1 else objective._replace(Y=self.Y.columns(columns))
             solution = start._replace(W=start.W[columns], b=start.b[columns], converged=False)
             while not solution.converged and solution.n_passes < max_passes:
                 coordinates = None  # there is memory for one
