@@ -1,6 +1,7 @@
 """Linear models: the optimum against scikit-learn's, the pieces against plain formulas."""
 
 import pickle
+import tracemalloc
 import warnings
 
 import numpy as np
@@ -226,25 +227,24 @@ def objective(X, y, coef, intercept, C, loss):
     return (coef.astype(float) ** 2).sum() / 2 + C * LOSSES[loss].function(S, Y)[0].sum()
 
 
-def scikit_learns(loss, C, kind="plain"):
-    """The same optimum; LinearSVC's intercept is penalised, by as little as it bears."""
+def scikit_learns(loss, C):
+    """The same optimum; LinearSVC's intercept is penalised, by very little."""
     if loss == "squared_hinge":
-        scaling = 300 if kind == "wide" else 1000
-        return LinearSVC(C=C, tol=1e-10, dual=False, intercept_scaling=scaling, max_iter=10**6)
+        return LinearSVC(C=C, tol=1e-10, dual=False, intercept_scaling=1e3, max_iter=10**6)
     if loss == "logistic":
         return LogisticRegression(C=C, tol=1e-11, solver="newton-cg", max_iter=10**5)
     return RidgeClassifier(alpha=1 / (2 * C), solver="cholesky")
 
 
 KINDS = ["plain", "wide", "collinear", "constant", "one feature", "two classes", "hundred", "unscaled", "span"]
-CASES = [(kind, C) for kind in KINDS for C in (1e-3, 1, 100) if C < 100 or kind not in ("hundred", "span")]
+CASES = [(kind, C) for kind in KINDS for C in (1e-3, 1, 100) if C < 100 or kind not in ("wide", "hundred", "span")]
 
 
 @every_loss
-@pytest.mark.parametrize("kind, C", CASES)  # without those for which scikit-learn takes many seconds
+@pytest.mark.parametrize("kind, C", CASES)  # without those where scikit-learn takes long and remains inexact
 def test_optimum_is_scikit_learns(rng, loss, kind, C):
     X, y = problem(kind, rng)
-    expected = scikit_learns(loss, C, kind).fit(X, y)
+    expected = scikit_learns(loss, C).fit(X, y)
     expected.coef_ = np.atleast_2d(expected.coef_)
     best = objective(X, y, expected.coef_, expected.intercept_, C, loss)
     found = LinearClassifier(loss, C=C, tol=1e-12).fit(X, y)
@@ -414,6 +414,17 @@ def test_any_array_gives_the_same(rng, tmp_path):
         assert_array_equal(other, before)
     assert expected.coef_.dtype == np.float32
     assert expected.decision_function(numbers.astype(float)).dtype == np.float64
+
+
+@pytest.mark.parametrize("model", [LinearClassifier(C=[0.1, 1.0]), LinearClassifier("logistic"), LinearRegressor()])
+def test_features_are_not_copied(rng, model):
+    X = rng.rand(60_000, 300).astype(np.float32)
+    y = rng.randint(3, size=len(X))
+    tracemalloc.start()
+    model.fit(X, y).predict(X)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < X.nbytes / 2
 
 
 def test_pickle_labels_and_grid_search(rng):
