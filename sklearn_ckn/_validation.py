@@ -73,26 +73,35 @@ def _check_values(estimator, X):
         raise ValueError(f"X has dtype {array.dtype}: signals must be real numbers.")
     if array.size == 0:
         raise ValueError(f"X has shape {array.shape}: its signals are without values; every axis must have some.")
-    _check_size("X", array)
+    _check_size(array, computing_dtype(array.dtype))
     return array
 
 
-def _check_size(name, array):
-    """Squares of the values of ``array`` can be added up."""
-    dtype = computing_dtype(array.dtype)
+def _check_size(array, dtype):
+    """Squares of the values of X can be added up."""
     largest, limit = max(float(array.max()), -float(array.min())), np.sqrt(np.finfo(dtype).max) / MARGIN
     if largest > limit:
         raise ValueError(
-            f"{name} has values up to {largest:.2g}, but computing in {dtype} they must not exceed {limit:.2g} in "
-            f"size, as their squares are added up: divide {name} by a constant."
+            f"X has values up to {largest:.2g}, but computing in {dtype} they must not exceed {limit:.2g} in size, as "
+            f"their squares are added up: divide X by a constant."
         )
+
+
+def features_dtype(dtype):
+    """float32 where it holds the numbers of this dtype, else float64."""
+    return computing_dtype(np.result_type(dtype, np.float32))
 
 
 def as_features(estimator, X, y, **checks):
     """Check ``X``, a table of finite real numbers whose squares are finite too, and ``y``."""
+    if len(getattr(X, "shape", ())) > 2:
+        raise ValueError(
+            f"X has shape {X.shape}, but {type(estimator).__name__} expects (n_samples, n_features): Flatten() makes "
+            f"features of maps."
+        )
     record_columns(BaseEstimator(), X)  # names of several types are refused now, not after the work
     X, y = check_X_y(X, y, estimator=estimator, **checks)
-    _check_size("X", X)
+    _check_size(X, features_dtype(X.dtype))
     return X, y
 
 
@@ -108,7 +117,7 @@ def as_fitted_features(estimator, X):
 
 def check_weights(sample_weight, X, factors=1, factors_name=""):
     """One finite number >= 0 per row, not all of them 0, times ``factors`` of which the same is asked."""
-    weights = _check_sample_weight(sample_weight, X, dtype=computing_dtype(X.dtype))
+    weights = _check_sample_weight(sample_weight, X, dtype=features_dtype(X.dtype))
     with np.errstate(over="ignore", invalid="ignore"):
         weights = weights * np.asarray(factors, dtype=weights.dtype)
         total = weights.sum()

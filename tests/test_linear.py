@@ -360,7 +360,9 @@ def test_probabilities(rng, k):
     assert_allclose(found.predict_proba(X), expected.predict_proba(X), atol=1e-6)
     assert_allclose(found.predict_log_proba(X), expected.predict_log_proba(X), atol=1e-5)
     assert_allclose(found.decision_function(X), expected.decision_function(X), atol=1e-5)
-    assert not hasattr(LinearClassifier("squared_hinge"), "predict_proba")
+    with pytest.raises(AttributeError) as error:
+        getattr(LinearClassifier("squared_hinge"), "predict_proba")  # noqa: B009
+    assert str(error.value.__cause__) == "Probabilities need loss='logistic'; got loss='squared_hinge'."
 
 
 def test_path(rng):
@@ -406,7 +408,7 @@ def test_any_array_gives_the_same(rng, tmp_path):
     wider = np.zeros((300, 60), np.float32)
     wider[:, ::2] = numbers
     expected = LinearClassifier(C=1e-4).fit(numbers, y)
-    for other in (X, on_disk, np.asfortranarray(numbers), wider[:, ::2], X.astype(np.int64), X.astype(np.float16)):
+    for other in (X, on_disk, np.asfortranarray(numbers), wider[:, ::2], X.astype(np.int16), X.astype(np.float16)):
         before = np.array(other)
         found = LinearClassifier(C=1e-4).fit(other, y)
         assert_array_equal(found.coef_, expected.coef_)
@@ -414,6 +416,15 @@ def test_any_array_gives_the_same(rng, tmp_path):
         assert_array_equal(other, before)
     assert expected.coef_.dtype == np.float32
     assert expected.decision_function(numbers.astype(float)).dtype == np.float64
+
+
+def test_large_integers(rng):
+    """float32 does not hold them."""
+    X = 1_700_000_000 + rng.randint(60, size=(500, 1))
+    y = X[:, 0] - 1_700_000_000
+    found = LinearRegressor().fit(X, y)
+    assert found.coef_.dtype == np.float64 and found.score(X, y) > 0.999
+    assert LinearClassifier().fit(X, y > 30).score(X, y > 30) > 0.95
 
 
 @pytest.mark.parametrize("model", [LinearClassifier(C=[0.1, 1.0]), LinearClassifier("logistic"), LinearRegressor()])
@@ -476,9 +487,9 @@ BAD = [
     ({"class_weight": "even"}, {}, r"'class_weight' parameter .* must be"),
     ({}, {"X": np.full((30, 4), np.nan)}, "X contains NaN"),
     ({}, {"X": np.full((30, 4), 1e200)}, r"X has values up to 1e\+200, but computing in float64"),
-    ({}, {"X": np.ones((30, 4, 2))}, "dim 3"),
+    ({}, {"X": np.ones((30, 4, 2))}, r"X has shape \(30, 4, 2\), but Linear.* expects .*: Flatten\(\) makes features"),
     ({}, {"X": np.ones((29, 4))}, "inconsistent numbers of samples"),
-    ({}, {"y": np.zeros(30)}, "y must have two classes at least; got one class"),
+    ({}, {"y": np.zeros(30)}, r"y must have two classes at least; got one class, 0.0\."),
     ({}, {"y": np.linspace(0, 1, 30)}, "Unknown label type"),
     ({}, {"y": np.full(30, np.nan)}, "y contains NaN"),
     ({}, {"sample_weight": np.zeros(30)}, "[Ss]ample.weight"),
