@@ -361,7 +361,7 @@ def test_probabilities(rng, k):
     assert_allclose(found.predict_log_proba(X), expected.predict_log_proba(X), atol=1e-5)
     assert_allclose(found.decision_function(X), expected.decision_function(X), atol=1e-5)
     with pytest.raises(AttributeError) as error:
-        getattr(LinearClassifier("squared_hinge"), "predict_proba")  # noqa: B009
+        LinearClassifier("squared_hinge").predict_proba(X)
     assert str(error.value.__cause__) == "Probabilities need loss='logistic'; got loss='squared_hinge'."
 
 

@@ -39,8 +39,8 @@ def covariance(X, mean, weights, n_threads):  # (n, d), (d,), (n,) -> (d, d)
     return square
 
 
-def mean_of_rows(X, H, n_threads=1):  # (n, d), (n, q) -> (q, d)
-    """``H^T X``: means, where the columns of H have the sum 1."""
+def sums_of_rows(X, H, n_threads=1):  # (n, d), (n, q) -> (q, d)
+    """``H^T X``, computed in the dtype of H and added up in double precision."""
 
     def add(rows):
         return multiply_adjoint(read(X, rows, H.dtype), H[rows]).astype(float)
@@ -131,7 +131,7 @@ class Coordinates:
         sums = np.maximum(H.sum(axis=0, dtype=float), SMALLEST_SUM)[:, None]
         self.roots, self.means = np.sqrt(sums), np.zeros((len(sums), X.shape[1]))
         if fit_intercept:
-            self.means = mean_of_rows(X, H, n_threads) / sums
+            self.means = sums_of_rows(X, H, n_threads) / sums
         self.factors = [
             [Factor(covariance(X[:, group], mean[group], h, n_threads)) for group in self.groups]
             for mean, h in zip(self.means, H.T)
@@ -196,7 +196,4 @@ class Span:
     def vectors(self, V):  # (k, r) -> (k, d)
         A = np.zeros((len(V), len(self.X)))
         A[:, self.pivots] = solve_triangular(self.L, V.T, trans=1, lower=True, check_finite=False).T
-        W = np.zeros((len(V), self.X.shape[1]))
-        for rows in row_blocks(self.X.shape):
-            W += multiply_adjoint(read(self.X, rows, W.dtype), A[:, rows].T)
-        return W - np.outer(A.sum(axis=1), self.mean)
+        return sums_of_rows(self.X, A.T) - np.outer(A.sum(axis=1), self.mean)

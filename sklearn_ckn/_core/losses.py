@@ -21,6 +21,7 @@ def squared_hinge(S, Y):
 
 
 def squared_hinge_second(S, Y):
+    """2 where there is slack."""
     return 2.0 * (Y * S < 1)
 
 
@@ -36,6 +37,7 @@ def logistic(S, Y):
 
 
 def logistic_second(S, Y):
+    """The variance of being of the class."""
     P = np.exp(log_probabilities(S))[:, -S.shape[1] :]
     return P * (1 - P)
 

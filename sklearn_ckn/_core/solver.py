@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .covariance import Coordinates, Span, mean_of_rows
+from .covariance import Coordinates, Span, sums_of_rows
 from .lbfgs import minimise
 from .losses import LOSSES, Loss
 from .machine import over_blocks, slices
@@ -158,7 +158,7 @@ class LinearModel:
         self.loss, self.fit_intercept, self.n_threads = LOSSES[loss], fit_intercept, n_threads
         share = self._share(weights)
         if X.shape[1] > WIDE and 2 * len(X) <= X.shape[1]:
-            mean = mean_of_rows(X, share)[0] if fit_intercept else np.zeros(X.shape[1])
+            mean = sums_of_rows(X, share)[0] if fit_intercept else np.zeros(X.shape[1])
             self.span = Span(X, mean, self.dtype, n_threads)
             self.X = self.span.features
         k, n_numbers = Y.shape[1], self.X.shape[1] ** 2
