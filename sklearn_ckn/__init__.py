@@ -2,8 +2,9 @@
 
 from ._feature_map import CKNFeatureMap
 from ._flatten import Flatten
+from ._kernel import CKNKernel
 from ._layer import CKNLayer
 from ._linear import LinearClassifier, LinearRegressor
 
 __version__ = "0.1.0"
-__all__ = ["CKNFeatureMap", "CKNLayer", "Flatten", "LinearClassifier", "LinearRegressor"]
+__all__ = ["CKNFeatureMap", "CKNKernel", "CKNLayer", "Flatten", "LinearClassifier", "LinearRegressor"]

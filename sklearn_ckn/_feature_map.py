@@ -1,14 +1,12 @@
 """A whole network as one transformer, streamed: signals -> features."""
 
-from contextlib import contextmanager
 from math import prod
 from numbers import Integral
 
 import numpy as np
 from joblib import effective_n_jobs
-from sklearn import get_config
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context, clone
-from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
@@ -16,6 +14,7 @@ from . import _validation
 from ._core import encode
 from ._flatten import feature_names
 from ._layer import CKNLayer
+from ._network import check_architecture, in_step, layers_of, steps_of
 from ._signals import EncodedSignals
 
 
@@ -115,14 +114,14 @@ class CKNFeatureMap(TransformerMixin, BaseEstimator):
         self : CKNFeatureMap
             The fitted feature map.
         """
-        steps = [(name, clone(layer)) for name, layer in _layers_of(self.network)]
+        steps = [(name, clone(layer)) for name, layer in layers_of(self.network)]
         layers = [layer for _, layer in steps]
-        _check_architecture(steps)
+        check_architecture(steps)
         signals = _validation.as_signals(self, X, layers[0].ndim, layers[0].input_shape)
         n_threads = effective_n_jobs(self.n_jobs)
         maps = signals
         for k, (name, layer) in enumerate(steps):
-            with _in_step(name):
+            with in_step(name):
                 vars(layer).update(layer._learn(maps, n_threads))
             maps = EncodedSignals(signals, layers[: k + 1], n_threads)
         _validation.record_feature_names(self, X)
@@ -170,50 +169,8 @@ class CKNFeatureMap(TransformerMixin, BaseEstimator):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        steps = _steps_of(self.network)
+        steps = steps_of(self.network)
         if steps and isinstance(steps[0][1], CKNLayer):
             tags.input_tags = get_tags(steps[0][1]).input_tags
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
-
-
-def _steps_of(network):
-    """The named steps of a network that are not passed through."""
-    if isinstance(network, CKNLayer):
-        network = make_pipeline(network)
-    steps = network.steps if isinstance(network, Pipeline) else [("network", network)]
-    return [(name, step) for name, step in steps if step is not None and step != "passthrough"]
-
-
-def _layers_of(network):
-    """The same, all of them layers."""
-    steps = _steps_of(network)
-    for name, step in steps:
-        if not isinstance(step, CKNLayer):
-            raise TypeError(f"network must be a CKNLayer or a Pipeline of CKNLayers; its step {name!r} is {step!r}.")
-    return steps
-
-
-@contextmanager
-def _in_step(name):
-    """An error tells in which step of the network it arose."""
-    try:
-        yield
-    except ValueError as error:
-        error.add_note(f"This is step {name!r} of network.")
-        raise
-
-
-def _check_architecture(steps):
-    """A network has layers, of one kind of space, and only the first reads the signals themselves."""
-    layers = [layer for _, layer in steps]
-    if not layers:
-        raise ValueError("network must have at least one CKNLayer; all of its steps are None or 'passthrough'.")
-    if len({layer.ndim for layer in layers}) > 1:
-        raise ValueError(f"The layers of network must share ndim; got {[layer.ndim for layer in layers]}.")
-    if any(layer.input_shape is not None for layer in layers[1:]):
-        raise ValueError("Only the first layer of network reads X: the others must have input_shape=None.")
-    if not get_config()["skip_parameter_validation"]:
-        for name, layer in steps:
-            with _in_step(name):
-                layer._validate_params()

@@ -65,7 +65,7 @@ class CKNLayer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         - `"polynomial"`: ``((coef0 + u) / (coef0 + 1))^degree``;
         - `"inverse_polynomial"`: ``1 / (2 - u)``;
         - `"arccos1"`: ``(sin t + (pi - t) cos t) / pi``, ``t = arccos(u)``, infinitely many ReLU;
-        - `"arccos0"`: ``1 - t / pi``, infinitely many steps; for the exact kernel only, `fit` refuses it;
+        - `"arccos0"`: ``1 - t / pi``, infinitely many steps; for `CKNKernel` only, `fit` refuses it;
         - `"vovk"`: ``(1 + u + u^2) / 3``;
         - `"linear"`: ``u``.
 
@@ -148,6 +148,7 @@ class CKNLayer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
     See Also
     --------
     CKNFeatureMap : A whole network, without its intermediate maps in memory.
+    CKNKernel : The kernel that a network of layers approximates.
     Flatten : Maps as rows of features.
 
     References
@@ -309,6 +310,11 @@ class CKNLayer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
 
     def _learn(self, signals, n_threads):
         """The attributes to be set by `fit`, by name; the estimator is not changed."""
+        if self.kernel == "arccos0":
+            raise ValueError(
+                "kernel='arccos0' has an infinite slope at 1 and no usable finite approximation: it is for the exact "
+                "kernel, CKNKernel, only. Use kernel='arccos1', or 'exponential' with a small sigma."
+            )
         settings, (*space, n_channels) = self._read_settings(), signals.shape
         _validation.check_space(settings, space)
         rng, n_iter = check_random_state(self.random_state), 0
@@ -344,11 +350,6 @@ class CKNLayer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         pooling_width = _validation.per_axis("pooling_width", self.pooling_width, self.ndim)
         if self.patch_centering and prod(patch_size) == 1:
             raise ValueError("patch_centering=True needs a patch_size of several positions; got 1: all patches were 0.")
-        if self.kernel == "arccos0":
-            raise ValueError(
-                "kernel='arccos0' has an infinite slope at 1 and no usable finite approximation: it is for the exact "
-                "kernel only. Use kernel='arccos1', or 'exponential' with a small sigma."
-            )
         return encode.LayerSettings(
             patch_size=patch_size,
             padding_widths=patches.padding_widths(patch_size, self.padding),

@@ -13,12 +13,12 @@ AXES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
 MARGIN = 1000  # between the largest value and the square root of the largest number: squares of a million are added
 
 
-def as_signals(estimator, X, ndim, input_shape=None):
+def as_signals(estimator, X, ndim, input_shape=None, name="X"):
     """Check ``X`` and find the axes of its signals."""
-    signals = _read_axes(estimator, _check_values(estimator, X), ndim, input_shape)
+    signals = _read_axes(estimator, _check_values(estimator, X, name), ndim, input_shape, name)
     declared = signals.shape if input_shape is None else check_input_shape(input_shape, ndim)
     if any(size not in (-1, found) for size, found in zip(declared, signals.shape)):
-        raise ValueError(f"input_shape={input_shape!r} does not fit X, whose signals have shape {signals.shape}.")
+        raise ValueError(f"input_shape={input_shape!r} does not fit {name}, whose signals have shape {signals.shape}.")
     return signals
 
 
@@ -66,24 +66,24 @@ def _check_columns(estimator, X, is_table):
     validate_data(estimator, X, reset=False, skip_check_array=True, ensure_2d=is_table)
 
 
-def _check_values(estimator, X):
+def _check_values(estimator, X, name="X"):
     """An array of finite real numbers whose squares are finite too, not empty, of two axes at least."""
-    array = check_array(X, allow_nd=True, input_name="X", estimator=estimator)
+    array = check_array(X, allow_nd=True, input_name=name, estimator=estimator)
     if array.dtype.kind not in "fiub":
-        raise ValueError(f"X has dtype {array.dtype}: signals must be real numbers.")
+        raise ValueError(f"{name} has dtype {array.dtype}: signals must be real numbers.")
     if array.size == 0:
-        raise ValueError(f"X has shape {array.shape}: its signals are without values; every axis must have some.")
-    _check_size(array, computing_dtype(array.dtype))
+        raise ValueError(f"{name} has shape {array.shape}: its signals are without values; every axis must have some.")
+    _check_size(array, computing_dtype(array.dtype), name)
     return array
 
 
-def _check_size(array, dtype):
-    """Squares of the values of X can be added up."""
+def _check_size(array, dtype, name="X"):
+    """Squares of the values can be added up."""
     largest, limit = max(float(array.max()), -float(array.min())), np.sqrt(np.finfo(dtype).max) / MARGIN
     if largest > limit:
         raise ValueError(
-            f"X has values up to {largest:.2g}, but computing in {dtype} they must not exceed {limit:.2g} in size, as "
-            f"their squares are added up: divide X by a constant."
+            f"{name} has values up to {largest:.2g}, but computing in {dtype} they must not exceed {limit:.2g} in "
+            f"size, as their squares are added up: divide {name} by a constant."
         )
 
 
@@ -158,18 +158,18 @@ def as_targets(y, dtype):
     return targets
 
 
-def _read_axes(estimator, array, ndim, input_shape):
+def _read_axes(estimator, array, ndim, input_shape, name="X"):
     """The signals of ``array``, which come with channels, with one channel, or flattened."""
     if array.ndim == 2 and input_shape is not None:
-        return Signals(array, _unflatten(input_shape, ndim, array.shape[1]))
+        return Signals(array, _unflatten(input_shape, ndim, array.shape[1], name))
     if array.ndim == ndim + 2:
         return Signals(array, array.shape[1:])
     if array.ndim == ndim + 1:
         return Signals(array, (*array.shape[1:], 1))
     space = ", ".join(AXES[ndim])
-    flat = f"; X is 2-D: if its rows are flattened signals, set input_shape=({space}) or ({space}, n_channels)"
+    flat = f"; {name} is 2-D: if its rows are flattened signals, set input_shape=({space}) or ({space}, n_channels)"
     raise ValueError(
-        f"X has shape {array.shape}, but with ndim={ndim} {type(estimator).__name__} expects "
+        f"{name} has shape {array.shape}, but with ndim={ndim} {type(estimator).__name__} expects "
         f"(n_samples, {space}, n_channels), or (n_samples, {space}) for one channel"
         + (flat if array.ndim == 2 else f"; set ndim to the number of space axes of your signals, {sorted(AXES)}")
         + "."
@@ -188,14 +188,14 @@ def check_input_shape(input_shape, ndim):
     return sizes if len(sizes) == ndim + 1 else (*sizes, 1)
 
 
-def _unflatten(input_shape, ndim, n_features):
+def _unflatten(input_shape, ndim, n_features, name):
     """``input_shape`` with its channels, and its -1 replaced by the size that ``n_features`` leaves."""
     sizes = check_input_shape(input_shape, ndim)
     known = prod(size for size in sizes if size != -1)
     if n_features % known or (-1 not in sizes and n_features != known):
         raise ValueError(
-            f"input_shape={input_shape!r} does not fit X: a signal of that shape has "
-            f"{known}{' times some' if -1 in sizes else ''} values, but X has {n_features} columns."
+            f"input_shape={input_shape!r} does not fit {name}: a signal of that shape has "
+            f"{known}{' times some' if -1 in sizes else ''} values, but {name} has {n_features} columns."
         )
     return tuple(n_features // known if size == -1 else int(size) for size in sizes)
 
@@ -208,6 +208,29 @@ def per_axis(name, value, ndim):
             f"{name} must be an int >= 1 or, with ndim={ndim}, {ndim} of them, one per axis; got {value!r}."
         )
     return tuple(int(size) for size in sizes)
+
+
+def check_bounds(name, bounds):
+    """``"fixed"``, or two numbers, 0 < low <= high."""
+    if isinstance(bounds, str) and bounds == "fixed":
+        return bounds
+    try:
+        low, high = (float(bound) for bound in bounds)
+    except (TypeError, ValueError):
+        low, high = np.nan, np.nan
+    if not 0 < low <= high < np.inf:
+        raise ValueError(f"{name} must be 'fixed' or two finite numbers, 0 < low <= high; got {bounds!r}.")
+    return low, high
+
+
+def check_out(out, shape, dtype):
+    """The array that the caller gave for a result of this shape and dtype, or a new one."""
+    if out is None:
+        return np.empty(shape, dtype=dtype)
+    if not isinstance(out, np.ndarray) or out.shape != shape or out.dtype != dtype or not out.flags.writeable:
+        found = f"{out.dtype} {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
+        raise ValueError(f"out must be a writeable array, {dtype} {shape}, as X (and Y) have it; got {found}.")
+    return out
 
 
 def check_space(layer, space):

@@ -78,19 +78,56 @@ def layer(x, Z, A, size, kernel, parameters, width, stride, padding="same", pool
     return pool(F, pooling, width, stride) @ A
 
 
-def one_layer_kernel(x, y, size, kernel, parameters, width, stride, padding="same", pooling="gaussian"):
-    """The exact kernel of one layer: pooled products of the kernel between all pairs of patches."""
-    P, Q = patches(x, size, padding), patches(y, size, padding)
-    positions, last = P.shape[:-1], Q.shape[:-1]
-    pooled = [pooled_length(pooling, *sizes) for sizes in zip(positions, width, stride)]
-    total = 0.0
-    for u, v in product(np.ndindex(*positions), np.ndindex(*last)):
-        weight = 0.0
-        for i in np.ndindex(*pooled):
-            at = [a * s for a, s in zip(i, stride)]
-            weight += math.prod(pooling_weight(pooling, a, b, w) for a, b, w in zip(at, u, width)) * math.prod(
-                pooling_weight(pooling, a, b, w) for a, b, w in zip(at, v, width)
-            )
-        if weight:
-            total += weight * dot_product_kernel(P[u], Q[v], kernel, parameters)
-    return total
+def patch_products(K, size, padding, centering):
+    """(*space, *space) -> (*positions, *positions): inner products of patches from those of positions."""
+    ndim = len(size)
+    before = [(k - 1) // 2 if padding == "same" else 0 for k in size]
+    positions = [n if padding == "same" else n - k + 1 for n, k in zip(K.shape, size)]
+    box = list(np.ndindex(*size))
+
+    def value(u, v, other, w):
+        at = [a + b - first for a, b, first in zip((*u, *other), (*v, *w), before * 2)]
+        return K[tuple(at)] if all(0 <= a < n for a, n in zip(at, K.shape)) else 0.0
+
+    out = np.zeros((*positions, *positions))
+    for index in np.ndindex(*out.shape):
+        u, other = index[:ndim], index[ndim:]
+        out[index] = sum(value(u, v, other, v) for v in box)
+        if centering:
+            out[index] -= sum(value(u, v, other, w) for v in box for w in box) / len(box)
+    return out
+
+
+def exact_kernel(x, y, layers):
+    """The exact kernel of two signals (*space, c); ``layers`` are dicts of a layer's settings."""
+    products = [np.tensordot(a, b, (-1, -1)) for a, b in ((x, y), (x, x), (y, y))]
+    for layer in layers:
+        sizes = layer["size"], layer.get("padding", "same"), layer.get("centering", False)
+        P, xx, yy = (patch_products(K, *sizes) for K in products)
+        ndim = len(layer["size"])
+        products = []
+        for K, first, second in ((P, xx, yy), (xx, xx, xx), (yy, yy, yy)):
+            F = np.zeros(K.shape)
+            for index in np.ndindex(*K.shape):
+                u, v = index[:ndim], index[ndim:]
+                squares = max(first[u + u], 0) * max(second[v + v], 0)
+                if squares > 0:  # the root of a product: of a square it is exact
+                    cosine = min(max(K[index] / math.sqrt(squares), -1.0), 1.0)
+                    F[index] = math.sqrt(squares) * KAPPA[layer["kernel"]](cosine, layer["parameters"])
+            W = pooling_matrix(K.shape[:ndim], layer.get("pooling", "gaussian"), layer["width"], layer["stride"])
+            pooled = [
+                pooled_length(layer.get("pooling", "gaussian"), *n)
+                for n in zip(K.shape, layer["width"], layer["stride"])
+            ]
+            products.append((W @ F.reshape(len(W.T), -1) @ W.T).reshape(*pooled, *pooled))
+    return np.trace(products[0].reshape(len(W), len(W)))
+
+
+def pooling_matrix(positions, kind, width, stride):
+    """(n_pooled, n_positions), one weight at a time."""
+    pooled = [pooled_length(kind, *sizes) for sizes in zip(positions, width, stride)]
+    weights = [
+        math.prod(pooling_weight(kind, a * s, b, w) for a, b, w, s in zip(i, u, width, stride))
+        for i, u in product(np.ndindex(*pooled), np.ndindex(*positions))
+    ]
+    return np.array(weights).reshape(math.prod(pooled), math.prod(positions))

@@ -650,14 +650,15 @@ def test_whitening_is_a_matrix_product(k, m, dtype, tolerance, rng):
 @pytest.mark.parametrize("space", [(6,), (4, 3), (3, 2, 2)], ids=str)
 @pytest.mark.parametrize("kind, stride", [("gaussian", 2), ("average", 1)])
 def test_all_patches_as_filters_give_the_exact_kernel(space, kernel, kind, stride, rng):
-    """The one-layer form of the master identity: the Gram matrix of the maps is the pooled kernel of the patches."""
+    """The master identity against the definition in loops; in several layers it is in test_kernel."""
     layer = layer_settings(len(space), kernel, size=2, stride=stride, kind=kind)._replace(reg=1e-13)
     X = rng.randn(2, *space, 2)
     P = patches.extract(X, layer.patch_size, layer.padding_widths)
     Z = patches.normalize(P.reshape(-1, P.shape[-1]))[1]
     maps = encode_block(X, Z, encode.whitening(Z, layer), layer).reshape(2, -1)
-    sizes = (layer.patch_size, kernel, PARAMETERS, layer.pooling_width, layer.subsampling, "same", kind)
-    exact = [[naive.one_layer_kernel(x, y, *sizes) for y in X] for x in X]
+    sizes = {"size": layer.patch_size, "width": layer.pooling_width, "stride": layer.subsampling}
+    settings = {"kernel": kernel, "parameters": PARAMETERS, "pooling": kind, **sizes}
+    exact = [[naive.exact_kernel(x, y, [settings]) for y in X] for x in X]
     assert_allclose(maps @ maps.T, exact, rtol=1e-8)
 
 

@@ -10,6 +10,7 @@ import pytest
 from numpydoc.validate import validate
 
 import sklearn_ckn
+from sklearn_ckn import inspection
 
 PACKAGE = Path(sklearn_ckn.__file__).parent
 REPOSITORY = Path(__file__).parent.parent
@@ -18,13 +19,16 @@ FLOORS = [  # every module imports from floors below its own only; this is the w
     {"_core.machine", "_core.simd"},
     {"_core.panels", "_core.products", "_core.lbfgs", "_core.losses"},
     {"_core.kappa", "_core.patches", "_core.pooling", "_core.nystroem", "_core.kmeans", "_core.transforms"},
-    {"_core.encode", "_core.fused", "_core.covariance"},
-    {"_core.direct", "_core.winograd", "_core.solver"},
-    {"_core.blocks"},
+    {"_core.encode", "_core.fused", "_core.covariance", "_core.relations"},
+    {"_core.direct", "_core.winograd", "_core.solver", "_core.pairs"},
+    {"_core.blocks", "_core.gram"},
     {"_signals"},
     {"_validation"},
     {"_flatten", "_layer", "_linear"},
-    {"_feature_map"},
+    {"_network"},
+    {"_feature_map", "_kernel"},
+    {"inspection._norms", "inspection._stability", "inspection._approximation"},
+    {"inspection._displays"},
 ]
 LIBRARIES_OF_CORE = {"numpy", "scipy", "numba", "llvmlite", "threadpoolctl"}
 
@@ -62,14 +66,18 @@ def test_imports_run_downward():
 
 def public_names():
     methods = "fit transform get_feature_names_out set_output decision_function predict predict_proba predict_log_proba"
-    for name in sklearn_ckn.__all__:
-        yield name
-        yield from (f"{name}.{method}" for method in methods.split() if method in vars(getattr(sklearn_ckn, name)))
+    methods = f"{methods} __call__ diag is_stationary from_estimator plot".split()
+    for module, prefix in ((sklearn_ckn, ""), (inspection, "inspection.")):
+        for name in module.__all__:
+            yield prefix + name
+            yield from (f"{prefix}{name}.{method}" for method in methods if method in vars(getattr(module, name)))
 
 
 @pytest.mark.parametrize("name", public_names())
 def test_docstrings_follow_numpydoc(name):
-    optional = {"ES01"} | ({"EX01", "SA01", "RT02"} if "." in name else set())  # RT02: returns are named, as in sklearn
+    optional = {"ES01"} | (
+        {"EX01", "SA01", "RT02"} if name.removeprefix("inspection.").count(".") else set()
+    )  # RT02: returns are named, as in sklearn
     errors = [text for code, text in validate(f"sklearn_ckn.{name}")["errors"] if code not in optional]
     assert not errors
 

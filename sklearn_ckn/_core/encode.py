@@ -1,9 +1,11 @@
 """The layer as a page of mathematics: ``x_k = A_k M_k P_k x_{k-1}``.
 
-`encode` reads the five steps (patches, normalise, kappa, pool, whiten) as a transform. It is the definition; `blocks`
-computes the same, faster. Pooling comes before whitening: both are linear, they commute, and the product is smaller.
+`encode` reads the five steps (patches, normalise, kappa, pool, whiten) as a transform, `encode_kernel` the first four
+as the kernel between two signals that the transform approximates. They are the definition; `blocks` and `pairs` compute
+the same, faster. Pooling comes before whitening: both are linear, they commute, and the product is smaller.
 """
 
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
@@ -49,12 +51,50 @@ def encode(X, Z, A, layer):  # (n, *space, c), (m, d), (m, m) -> (n, *pooled, m)
     return Q @ A
 
 
+def encode_kernel(k_xy, k_xx, k_yy, layer, space):  # (*space, *space) -> (*pooled, *pooled)
+    """The exact kernel of one layer: ``k(u, v) = <x_k(u), y_k(v)>`` for two maps, from that of the layer before.
+
+    The three inner products of all positions, those of x and y, of x and x, of y and y, go through the layer together;
+    the last two give the norms. Below the first layer stand the products of pixels, above the last the trace is the
+    kernel of the signals.
+    """
+    geometry, operators = (layer.patch_size, layer.padding_widths), layer.pooling_operators(space)
+    P_xy, P_xx, P_yy = (patches.products(K, *geometry, layer.patch_centering) for K in (k_xy, k_xx, k_yy))
+    r_x, r_y = (norms(P, K, layer) for P, K in ((P_xx, k_xx), (P_yy, k_yy)))  # (*positions,) each
+
+    def kernel_and_pool(P, r, s):
+        r = np.multiply.outer(r, s)
+        T = np.clip(P / np.where(r > 0, r, 1), -1, 1)
+        F = r * layer.kernel.kappa(T)
+        return pooling.pool(pooling.pool(F, operators, first_axis=0), operators, first_axis=len(space))
+
+    return kernel_and_pool(P_xy, r_x, r_y), kernel_and_pool(P_xx, r_x, r_x), kernel_and_pool(P_yy, r_y, r_y)
+
+
+def norms(P, K, layer):  # (*positions, *positions), (*space, *space) -> (*positions,)
+    """Norms of a signal's patches from their products; what rounding leaves of a constant one after centring is 0."""
+
+    def squares(products):
+        positions = products.shape[: products.ndim // 2]
+        return np.diag(products.reshape(prod(positions), -1)).reshape(positions)
+
+    smallest = 0
+    if layer.patch_centering:
+        before = squares(patches.products(K, layer.patch_size, layer.padding_widths))
+        smallest = patches.ROUNDING_OF_A_LAYER * np.finfo(P.dtype).eps * before
+    return np.sqrt(np.where(squares(P) > smallest, squares(P), 0))
+
+
 def whitening(Z, layer):  # (m, d) -> (m, m)
     """``A = (kappa(Z Z^T) + reg I)^(-1/2)``, in double precision."""
+    return inverse_sqrt(filter_products(Z, layer), layer.reg)
+
+
+def filter_products(Z, layer):  # (m, d) -> (m, m)
+    """``kappa(Z Z^T)``, in double precision."""
     Z = Z.astype(np.float64)
     with single_threaded_blas():  # the last bits depend on its threads
-        K = layer.kernel.kappa(np.clip(Z @ Z.T, -1, 1))
-    return inverse_sqrt(K, layer.reg)
+        return layer.kernel.kappa(np.clip(Z @ Z.T, -1, 1))
 
 
 def flatten(X, center, scale):  # (n, *space, c) -> (n, prod(space) * c)

@@ -1,8 +1,9 @@
 """The dot-product kernels: ``K(z, z') = |z| |z'| kappa(<z, z'> / |z| |z'|)`` with ``kappa(1) = 1``.
 
 A kernel is a record of its parameters with two methods, ``kappa`` and its derivative ``slope``, written for arrays.
-``kappa`` is compiled too, as it stands, for the vectors of `simd` inside the loops of `fused` (where `kappa` below
-stands for the method, chosen by the record's type). To add a kernel, write a record and add its row to `KERNELS`.
+Both are compiled too, as they stand, for the vectors of `simd` inside the loops of `fused` and `pairs` (where the
+functions `kappa` and `slope` below stand for the methods, chosen by the record's type). To add a kernel, write a record
+and add its row to `KERNELS`.
 """
 
 from math import log, pi
@@ -15,6 +16,7 @@ from numba.extending import overload
 from . import simd
 
 LOG_2 = log(2)
+COINCIDENT = 2e-15  # cosines so close to 1 are 1 but for rounding
 
 
 def _interpolate(function, degree, low, high):
@@ -57,8 +59,8 @@ def _compile_exp2(x):
 
 
 def arccos(u):
-    """The angle whose cosine is u."""
-    return np.arccos(u)
+    """The angle whose cosine is u; what rounding has carried beyond 1 is 1."""
+    return np.arccos(np.clip(u, -1, 1))
 
 
 @overload(arccos, inline="always")
@@ -115,6 +117,9 @@ class Exponential(NamedTuple):
     def slope(self, u):
         return kappa(self, u) / self.sigma**2
 
+    def slope_of_log_sigma(self, u):
+        return 2 * (1 - u) * slope(self, u)
+
 
 class Polynomial(NamedTuple):
     """``((coef0 + u) / (coef0 + 1))^degree``."""
@@ -142,11 +147,11 @@ class InversePolynomial(NamedTuple):
 class ArcCosine0(NamedTuple):
     """``1 - t / pi`` with ``t = arccos(u)``: step activations, infinitely many (Cho and Saul, 2009)."""
 
-    def kappa(self, u):
-        return 1 - arccos(u) / pi
+    def kappa(self, u):  # of an infinite slope at 1: rounding of a cosine of 1 would be seen
+        return 1 - arccos(u * (1 + COINCIDENT)) / pi
 
-    def slope(self, u):  # infinite at 1
-        return 1 / (pi * np.sqrt(1 - u * u))
+    def slope(self, u):
+        return 1 / (pi * sqrt(1 - u * u))
 
 
 class ArcCosine1(NamedTuple):
@@ -201,6 +206,26 @@ def kappa(self, u):
     return self.kappa(u)
 
 
+def slope(self, u):
+    """The method ``slope``, the same way."""
+    return self.slope(u)
+
+
+def slope_of_log_sigma(self, u):
+    """The derivative of ``kappa`` by ``log(sigma)``, the same way; 0 for a kernel without."""
+    return self.slope_of_log_sigma(u) if hasattr(self, "slope_of_log_sigma") else 0 * u
+
+
 @overload(kappa, inline="always")
 def _compile_kappa(self, u):
     return self.instance_class.kappa
+
+
+@overload(slope, inline="always")
+def _compile_slope(self, u):
+    return self.instance_class.slope
+
+
+@overload(slope_of_log_sigma, inline="always")
+def _compile_slope_of_log_sigma(self, u):
+    return getattr(self.instance_class, "slope_of_log_sigma", lambda self, u: 0 * u)

@@ -17,9 +17,9 @@ CACHE_SWITCH = "SKLEARN_CKN_CACHE"  # environment variable: "0" keeps compiled c
 _SOURCE = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()
 
 
-def compiled(function, *reorder):
+def compiled(function, *reorder, **more):
     """Compile ``function`` at its first call, without the GIL, and keep the machine code on disk if a folder allows."""
-    options = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nnan", "ninf", "nsz", *reorder}}
+    options = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nnan", "ninf", "nsz", *reorder}, **more}
     if os.environ.get(CACHE_SWITCH) != "0":
         try:
             dispatcher = njit(cache=True, **options)(function)
@@ -31,6 +31,11 @@ def compiled(function, *reorder):
         except (RuntimeError, AttributeError, TypeError):  # no folder is writable; or Numba's cache is another one
             pass
     return njit(**options)(function)
+
+
+def compiled_loops(function):
+    """The same, without arrays of its own: what it is given is not counted."""
+    return compiled(function, _nrt=False)
 
 
 def compiled_sums(function):

@@ -193,6 +193,23 @@ def center_rows(P, c):  # out (k, d)
             row[:] = 0
 
 
+def products(K, size, widths, centering=False):  # (*space, *space) -> (*positions, *positions)
+    """Inner products of all patches of two maps from those of all positions: a sum of diagonal shifts.
+
+    Centred ones lack the product of the means: ``<z - mean, z' - mean'> = <z, z'> - sum over v, w of k(v, w) / |box|``.
+    """
+    K = np.pad(K, (*widths, *widths))
+    positions = tuple(n - k + 1 for n, k in zip(K.shape, (*size, *size)))
+
+    def shifted(*offsets):
+        return K[tuple(slice(v, v + n) for v, n in zip(offsets, positions))]
+
+    total = sum(shifted(*v, *v) for v in np.ndindex(*size))
+    if centering:
+        total = total - sum(shifted(*v) for v in np.ndindex(*size, *size)) / prod(size)
+    return total
+
+
 def varies(P, c):  # (k, d) -> (k,)
     """Whether a patch differs from a constant (one of a single position: from zero) by more than a layer's rounding."""
     centered = center(P, c) if P.shape[-1] > c else P

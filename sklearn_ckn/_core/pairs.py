@@ -1,0 +1,403 @@
+"""`encode.encode_kernel` for speed: the exact kernel between many signals, `n_lanes` pairs side by side in a vector.
+
+In every lane a signal x meets a signal y. Maps are read by *lines* along the last space axis, one of x and one of y at
+a time: row m of their products, of position m on x's line and all positions on y's, comes from the layer below; a few
+rows are kept in a ring, patches add diagonals of it, then come kappa and pooling, along y's line first. Only pairs of
+positions that the trace reads are computed (`relations`), and no patches that are zero in all lanes.
+
+======  =====================================================  =====================================================
+ring    ``(parts, size + 1, columns, n_lanes)``                products of positions: some rows, and a row of zeros
+row     ``(parts, length, n_lanes)``                           of patches, mapped by the kernel
+plane   ``(parts, pooled_length, width, n_lanes)``             pooled along the two lines
+sums    ``(pooled_lines, parts, pooled_length, width, ...)``   and over y's lines
+above   ``(n_pairs, parts, pooled_length, width, ...)``        and over x's lines: the map of products of the next
+                                                               layer, as its relation has them
+======  =====================================================  =====================================================
+
+Part 0 is the product itself, the others are its derivatives by ``log(sigma)`` of the layers so far. In the functions o
+and p are lines of x's and y's patches, i and j positions on them; a and b are lines of their maps, m a position on a.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from . import kappa, patches, simd
+from .machine import compiled_loops
+from .relations import Relation
+
+COLUMNS = 4  # of products, summed side by side
+
+
+class Geometry(NamedTuple):
+    """Where a layer reads and writes, the same for all pairs of maps."""
+
+    is_first: bool  # it reads signals
+    read: Relation  # of its map
+    met: Relation  # of its patches
+    kept: Relation  # of its pooled map
+    sources: np.ndarray  # (n_lines, n_runs) the line of the map under every run of a patch, -1 outside
+    before: int  # zeros before a line
+    size: int  # positions of a run
+    mean: float  # -1 / positions of a patch if patches are centred, else 0
+    pointers: np.ndarray  # `pooling.taps`, from lines to pooled lines
+    outputs: np.ndarray
+    weights: np.ndarray
+    wanted: np.ndarray  # (n_lines, pooled_lines) whether a line of x meets a pooled line of y
+    first: int  # pooled position j is the sum over k of ``window[k] * x(first + j * stride + k)``
+    stride: int
+    window: np.ndarray
+
+
+class Side(NamedTuple):
+    """Blocks of `n_lanes` signals as a layer sees them."""
+
+    maps: np.ndarray  # (n_blocks, n_lines, length + COLUMNS - 1, c, n_lanes), for the first layer
+    r: np.ndarray  # (n_blocks, n_lines, length, n_lanes) norms of patches
+    inverse: np.ndarray
+    growth: np.ndarray  # (n_blocks, parts - 1, n_lines, length, n_lanes) derivatives of log(r)
+    begin: np.ndarray  # (n_blocks, n_lines) the patches that are not zero
+    end: np.ndarray
+
+
+class Scratch(NamedTuple):
+    """What is overwritten on the way, and what is made."""
+
+    ring: np.ndarray
+    means: np.ndarray  # (parts, size + 1, length, n_lanes) what centring adds to the ring's rows
+    buffer: np.ndarray  # (columns, n_lanes)
+    slots: np.ndarray  # (size,) the rows of the ring under a patch
+    row: np.ndarray
+    pooled: np.ndarray  # (pooled_length, n_lanes)
+    plane: np.ndarray
+    sums: np.ndarray
+    above: np.ndarray  # several of them
+
+
+def make_side(geometry, n, n_channels, n_parts, dtype):
+    """A side of n blocks, not yet filled."""
+    lines, length = geometry.met.shape
+    n_lines, n_positions = geometry.read.shape
+    maps = (n_lines, n_positions + COLUMNS - 1, n_channels) if geometry.is_first else (0, 0, 0)
+    shapes = maps, (lines, length), (lines, length), (n_parts - 1, lines, length)
+    extents = (np.zeros((n, lines), dtype=np.int64) for _ in range(2))
+    return Side(*(zeros((n, *shape), dtype) for shape in shapes), *extents)
+
+
+def make_scratch(geometry, n, n_parts, n_parts_after, dtype):
+    """Memory of a layer, for n signals x after one another."""
+    (_, length), pooled_lines, pooled = geometry.met.shape, len(geometry.kept.pairs), geometry.kept.stored
+    columns, rows = length + geometry.size - 1 + COLUMNS, (n_parts, geometry.size + 1)
+    return Scratch(
+        ring=zeros((*rows, columns), dtype),
+        means=zeros((*rows, length) if geometry.mean else (0, 0, 0), dtype),
+        buffer=zeros((columns,), dtype),
+        slots=np.zeros(geometry.size, dtype=np.int64),
+        row=zeros((n_parts_after, length), dtype),
+        pooled=zeros(pooled[:1], dtype),
+        plane=zeros((n_parts_after, *pooled), dtype),
+        sums=zeros((pooled_lines, n_parts_after, *pooled), dtype),
+        above=zeros((n, geometry.kept.n_pairs, n_parts_after, *pooled), dtype),
+    )
+
+
+def zeros(shape, dtype):
+    """Vectors of zeros."""
+    return simd.aligned((*shape, simd.n_lanes(dtype)), dtype, np.zeros)
+
+
+# Products of positions
+
+
+@njit(inline="always")
+def multiply(geometry, x, y, below, o, p, m, begin, end, scratch):
+    """Row m of the ring, columns begin to end - 1: the products of positions, added over the runs of patches.
+
+    Parameters
+    ----------
+    x, y : ndarrays of shape (n_lines, length, c, n_lanes), the maps of signals; some zeros follow y's lines
+    below : ndarray of shape (n_pairs, parts, length, width, n_lanes), the products of maps
+    """
+    slot, lines = m % geometry.size, (geometry.sources[o], geometry.sources[p])
+    if geometry.is_first:
+        multiply_signals(x, y, lines, m, begin, end, scratch.ring, slot, geometry.before)
+    else:
+        for part in range(len(scratch.ring)):
+            ring, means = scratch.ring[part, slot], scratch.means
+            for j in range(begin + geometry.before, end + geometry.before):
+                simd.store(0.0, ring, (j, 0))
+            for run in range(len(lines[0])):
+                add_products(below, geometry, part, lines[0][run], lines[1][run], m, begin, end, ring)
+            if geometry.mean != 0:
+                multiply_means(geometry, below, lines, part, m, begin, end, scratch.buffer, means[part, slot])
+
+
+@njit(inline="always")
+def multiply_signals(x, y, lines, m, begin, end, ring, slot, before):
+    for j in range(begin, end, COLUMNS):
+        sum0 = sum1 = sum2 = sum3 = simd.zeros(x)
+        for run in range(len(lines[0])):
+            a, b = lines[0][run], lines[1][run]
+            if a >= 0 and b >= 0:
+                for k in range(x.shape[2]):
+                    value = simd.load(x, (a, m, k, 0))
+                    sum0 = sum0 + value * simd.load(y, (b, j, k, 0))
+                    sum1 = sum1 + value * simd.load(y, (b, j + 1, k, 0))
+                    sum2 = sum2 + value * simd.load(y, (b, j + 2, k, 0))
+                    sum3 = sum3 + value * simd.load(y, (b, j + 3, k, 0))
+        simd.store(sum0, ring, (0, slot, before + j, 0))
+        simd.store(sum1, ring, (0, slot, before + j + 1, 0))
+        simd.store(sum2, ring, (0, slot, before + j + 2, 0))
+        simd.store(sum3, ring, (0, slot, before + j + 3, 0))
+
+
+@njit(inline="always")
+def add_products(below, geometry, part, a, b, m, begin, end, target):
+    if a >= 0 and b >= 0:
+        pair, first, before = geometry.read.pairs[a, b], geometry.read.begin[m], geometry.before
+        for j in range(begin, end):
+            total = simd.load(target, (before + j, 0)) + simd.load(below, (pair, part, m, j - first, 0))
+            simd.store(total, target, (before + j, 0))
+
+
+@compiled_loops
+def multiply_means(geometry, below, lines, part, m, begin, end, buffer, means):
+    """The products of position m and of the sums of all patches on a line: what centring subtracts."""
+    for j in range(len(buffer)):
+        simd.store(0.0, buffer, (j, 0))
+    for a in lines[0]:
+        for b in lines[1]:
+            add_products(below, geometry, part, a, b, m, begin, end, buffer)
+    for j in range(len(means)):
+        total = simd.zeros(means)
+        for t in range(geometry.size):
+            total = total + simd.load(buffer, (j + t, 0))
+        simd.store(geometry.mean * total, means, (j, 0))
+
+
+# Products of patches
+
+
+@njit(inline="always")
+def fill_ring(geometry, x, y, below, o, p, i, begin, end, next_row, scratch):
+    """Make the rows under patch i, for patches begin to end - 1 of the other line; gives the first row not made."""
+    first, size, n = i - geometry.before, geometry.size, len(geometry.read.begin)
+    for m in range(max(first, next_row), min(first + size, n)):
+        low = max(geometry.read.begin[m], begin - geometry.before)
+        high = min(geometry.read.end[m], end - geometry.before + size - 1)
+        multiply(geometry, x, y, below, o, p, m, low, high, scratch)
+    for t in range(size):
+        scratch.slots[t] = (first + t) % size if 0 <= first + t < n else size
+    return max(next_row, min(first + size, n))
+
+
+@njit(inline="always")
+def multiply_patches(ring, means, slots, part, j, mean):
+    """Of the patch whose rows are in the ring and patch j."""
+    total = add_diagonal(ring, slots, part, j)
+    if mean != 0:
+        for t in range(len(slots)):
+            total = total + simd.load(means, (part, slots[t], j, 0))
+    return total
+
+
+@njit(inline="always")
+def add_diagonal(ring, slots, part, j):
+    total = simd.load(ring, (part, slots[0], j, 0))
+    for t in range(1, len(slots)):
+        total = total + simd.load(ring, (part, slots[t], j + t, 0))
+    return total
+
+
+@njit(inline="always")
+def to_cosine(product, x_inverse, y_inverse):
+    return simd.larger(simd.smaller(product * (x_inverse * y_inverse), 1), -1)
+
+
+@njit(inline="always")
+def map_row(kernel, mean, x, y, o, p, i, begin, end, scratch):
+    """``r r' kappa(c)`` with ``c = P / (r r')``, for patch i of line o and patches begin to end - 1 of line p."""
+    ring, means, slots = scratch.ring, scratch.means, scratch.slots
+    x_r, x_inverse = simd.load(x.r, (o, i, 0)), simd.load(x.inverse, (o, i, 0))
+    for j in range(begin, end):
+        product, size = multiply_patches(ring, means, slots, 0, j, mean), x_r * simd.load(y.r, (p, j, 0))
+        c = to_cosine(product, x_inverse, simd.load(y.inverse, (p, j, 0)))
+        simd.store(size * kappa.kappa(kernel, c), scratch.row, (0, j, 0))
+
+
+@njit(inline="always")
+def map_tangents(kernel, has_own, mean, x, y, o, p, i, begin, end, scratch):
+    """The derivatives of the same.
+
+    With ``g = dr / r + dr' / r'`` that is ``r r' g (kappa(c) - c kappa'(c)) + kappa'(c) dP`` by what lies below, and
+    ``r r' dkappa(c)`` by the layer's own parameter.
+    """
+    ring, means, slots = scratch.ring, scratch.means, scratch.slots
+    x_r, x_inverse = simd.load(x.r, (o, i, 0)), simd.load(x.inverse, (o, i, 0))
+    for j in range(begin, end):
+        product, size = multiply_patches(ring, means, slots, 0, j, mean), x_r * simd.load(y.r, (p, j, 0))
+        c = to_cosine(product, x_inverse, simd.load(y.inverse, (p, j, 0)))
+        slope = kappa.slope(kernel, c)
+        stretch = size * (kappa.kappa(kernel, c) - c * slope)
+        for part in range(1, len(ring)):
+            growth = simd.load(x.growth, (part - 1, o, i, 0)) + simd.load(y.growth, (part - 1, p, j, 0))
+            tangent = growth * stretch + slope * multiply_patches(ring, means, slots, part, j, mean)
+            simd.store(tangent, scratch.row, (part, j, 0))
+        if has_own:
+            simd.store(size * kappa.slope_of_log_sigma(kernel, c), scratch.row, (len(ring), j, 0))
+
+
+# Pooling
+
+
+@njit(inline="always")
+def pool_row(geometry, i, begin, end, part, scratch):
+    """Add the row of patch i, which has patches begin to end - 1 of the other line, to the plane: pool j, then i."""
+    window, kept, row, pooled, plane = geometry.window, geometry.kept, scratch.row, scratch.pooled, scratch.plane
+    low = max(0, -(-(i - geometry.first - len(window) + 1) // geometry.stride))
+    high = min(len(pooled), (i - geometry.first) // geometry.stride + 1)
+    from_j, to_j = len(pooled), 0  # what all pooled positions of i keep
+    for k in range(low, high):
+        if kept.begin[k] < kept.end[k]:
+            from_j, to_j = min(from_j, kept.begin[k]), max(to_j, kept.end[k])
+    for j in range(from_j, to_j):
+        start, total = j * geometry.stride + geometry.first, simd.zeros(row)
+        for k in range(max(start, begin), min(start + len(window), end)):
+            total = total + window[k - start] * simd.load(row, (part, k, 0))
+        simd.store(total, pooled, (j, 0))
+    for k in range(low, high):
+        weight, first = window[i - k * geometry.stride - geometry.first], kept.begin[k]
+        for j in range(first, kept.end[k]):
+            total = simd.load(plane, (part, k, j - first, 0)) + weight * simd.load(pooled, (j, 0))
+            simd.store(total, plane, (part, k, j - first, 0))
+
+
+@njit(inline="always")
+def pool_lines(geometry, kernel, tangents, x, y, below, o, p, scratch):
+    """The plane of two lines."""
+    clear(scratch.plane)
+    met, next_row = geometry.met, 0
+    for i in range(x.begin[o], x.end[o]):
+        begin, end = max(met.begin[i], y.begin[p]), min(met.end[i], y.end[p])
+        if begin < end:
+            extent = y.begin[p], y.end[p]
+            next_row = fill_ring(geometry, x.maps, y.maps, below, o, p, i, extent[0], extent[1], next_row, scratch)
+            map_row(kernel, geometry.mean, x, y, o, p, i, begin, end, scratch)
+            if tangents is not None:
+                map_tangents(kernel, tangents, geometry.mean, x, y, o, p, i, begin, end, scratch)
+            for part in range(len(scratch.row)):
+                pool_row(geometry, i, begin, end, part, scratch)
+
+
+@compiled_loops
+def find_products(geometry, kernel, tangents, X, first, Y, block, below, scratch):
+    """Maps of products above a layer, from those below: of some blocks of X from the first on with one block of Y.
+
+    Parameters
+    ----------
+    tangents : None, or whether the kernel has a derivative of its own to be found; then all others are, too
+    X, Y : Side
+    below : ndarray of shape (n, n_pairs, parts, length, width, n_lanes), of signals: (n, 0, 0, 0, 0, n_lanes)
+    scratch : Scratch, whose ``above`` is filled
+    """
+    pointers, outputs, weights, kept = geometry.pointers, geometry.outputs, geometry.weights, geometry.kept.pairs
+    y = at_block(Y, block)
+    for q in range(len(below)):
+        x, above = at_block(X, first + q), scratch.above[q]
+        for pair in above:
+            clear(pair)
+        for o in range(len(geometry.sources)):
+            if x.begin[o] >= x.end[o]:
+                continue
+            for line in scratch.sums:
+                clear(line)
+            for p in range(len(geometry.sources)):
+                if geometry.met.pairs[o, p] >= 0 and y.begin[p] < y.end[p]:
+                    pool_lines(geometry, kernel, tangents, x, y, below[q], o, p, scratch)
+                    for t in range(pointers[p], pointers[p + 1]):
+                        if geometry.wanted[o, outputs[t]]:
+                            add_scaled(weights[t], scratch.plane, scratch.sums[outputs[t]])
+            for t in range(pointers[o], pointers[o + 1]):
+                for line in range(len(kept)):
+                    if kept[outputs[t], line] >= 0:
+                        add_scaled(weights[t], scratch.sums[line], above[kept[outputs[t], line]])
+
+
+@njit(inline="always")
+def clear(X):  # (parts, length, width, n_lanes), out
+    for i in range(0, X.size, simd.lanes_of(X)):
+        simd.store(0.0, X, (0, 0, 0, i))
+
+
+@njit(inline="always")
+def add_scaled(weight, X, total):  # (parts, length, width, n_lanes), out
+    for i in range(0, X.size, simd.lanes_of(X)):
+        simd.store(simd.load(total, (0, 0, 0, i)) + weight * simd.load(X, (0, 0, 0, i)), total, (0, 0, 0, i))
+
+
+# Signals by themselves
+
+
+@njit(inline="always")
+def at_block(side, k):
+    return Side(side.maps[k], side.r[k], side.inverse[k], side.growth[k], side.begin[k], side.end[k])
+
+
+@compiled_loops
+def find_norms(geometry, side, block, below, scratch):
+    """Norms of the patches of a block of signals, from its products with itself, and derivatives of their logarithms.
+
+    They are added in the order of `map_row`: a patch and its equal have a cosine of 1, but for the last bits.
+    """
+    x, met, ring, means, slots = at_block(side, block), geometry.met, scratch.ring, scratch.means, scratch.slots
+    number, mean = np.finfo(ring.dtype), geometry.mean
+    rounding = patches.ROUNDING_OF_A_LAYER * number.eps if mean != 0 else 0.0  # what centring leaves of a constant one
+    for o in range(len(met.pairs)):
+        x.begin[o], x.end[o] = len(met.begin), 0
+        for i in range(len(met.begin)):
+            if met.pairs[o, o] >= 0 and met.begin[i] <= i < met.end[i]:
+                fill_ring(geometry, x.maps, x.maps, below, o, o, i, i, i + 1, 0, scratch)
+                square = multiply_patches(ring, means, slots, 0, i, mean)
+                r = simd.sqrt(simd.where_larger(square, rounding * add_diagonal(ring, slots, 0, i), square, 0.0))
+                inverse = simd.where_larger(r, 0.0, 1 / simd.larger(r, number.tiny), 0.0)
+                simd.store(r, x.r, (o, i, 0))
+                simd.store(inverse, x.inverse, (o, i, 0))
+                for part in range(1, len(ring)):
+                    growth = multiply_patches(ring, means, slots, part, i, mean) * inverse * inverse * 0.5
+                    simd.store(growth, x.growth, (part - 1, o, i, 0))
+                if simd.largest(r) > 0:
+                    x.begin[o], x.end[o] = min(x.begin[o], i), i + 1
+
+
+@compiled_loops
+def spread(side, first, out):
+    """Write one signal after the other to all lanes of a block of its own."""
+    lanes = side.r.shape[-1]
+    for q in range(len(out.r)):
+        block, lane = divmod(first + q, lanes)
+        for a in range(side.maps.shape[1]):
+            for j in range(side.maps.shape[2]):
+                for k in range(side.maps.shape[3]):
+                    simd.store(side.maps[block, a, j, k, lane], out.maps, (q, a, j, k, 0))
+        for o in range(side.r.shape[1]):
+            out.begin[q, o], out.end[q, o] = side.r.shape[2], 0
+            for i in range(side.r.shape[2]):
+                simd.store(side.r[block, o, i, lane], out.r, (q, o, i, 0))
+                simd.store(side.inverse[block, o, i, lane], out.inverse, (q, o, i, 0))
+                for part in range(side.growth.shape[1]):
+                    simd.store(side.growth[block, part, o, i, lane], out.growth, (q, part, o, i, 0))
+                if side.r[block, o, i, lane] > 0:
+                    out.begin[q, o], out.end[q, o] = min(out.begin[q, o], i), i + 1
+
+
+@compiled_loops
+def add_traces(maps, totals):  # (n, n_pairs, parts, length, 1, n_lanes), out (n, parts, n_lanes) in double precision
+    """The kernel from the last map of products, which holds pairs of equal positions."""
+    n, n_pairs, n_parts, length, _, lanes = maps.shape
+    for q in range(n):
+        for pair in range(n_pairs):
+            for part in range(n_parts):
+                for i in range(length):
+                    for lane in range(lanes):
+                        totals[q, part, lane] += maps[q, pair, part, i, 0, lane]

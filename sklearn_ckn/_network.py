@@ -1,0 +1,50 @@
+"""The parameter ``network``: a layer, or a Pipeline of layers."""
+
+from contextlib import contextmanager
+
+from sklearn import get_config
+from sklearn.pipeline import Pipeline, make_pipeline
+
+from ._layer import CKNLayer
+
+
+def steps_of(network):
+    """The named steps of a network that are not passed through."""
+    if isinstance(network, CKNLayer):
+        network = make_pipeline(network)
+    steps = network.steps if isinstance(network, Pipeline) else [("network", network)]
+    return [(name, step) for name, step in steps if step is not None and step != "passthrough"]
+
+
+def layers_of(network):
+    """The same, all of them layers."""
+    steps = steps_of(network)
+    for name, step in steps:
+        if not isinstance(step, CKNLayer):
+            raise TypeError(f"network must be a CKNLayer or a Pipeline of CKNLayers; its step {name!r} is {step!r}.")
+    return steps
+
+
+@contextmanager
+def in_step(name):
+    """An error tells in which step of the network it arose."""
+    try:
+        yield
+    except ValueError as error:
+        error.add_note(f"This is step {name!r} of network.")
+        raise
+
+
+def check_architecture(steps):
+    """A network has layers, of one kind of space, and only the first reads the signals themselves."""
+    layers = [layer for _, layer in steps]
+    if not layers:
+        raise ValueError("network must have at least one CKNLayer; all of its steps are None or 'passthrough'.")
+    if len({layer.ndim for layer in layers}) > 1:
+        raise ValueError(f"The layers of network must share ndim; got {[layer.ndim for layer in layers]}.")
+    if any(layer.input_shape is not None for layer in layers[1:]):
+        raise ValueError("Only the first layer of network reads X: the others must have input_shape=None.")
+    if not get_config()["skip_parameter_validation"]:
+        for name, layer in steps:
+            with in_step(name):
+                layer._validate_params()
