@@ -33,9 +33,9 @@ def layer(patch_size, pooling_width, sigma=0.6):
 
 NETWORKS = {
     "mnist": {
+        "5/3, sigma 0.35": centred(5, 3, 0.35),
         "5/3, sigma 0.5": centred(5, 3, 0.5),
-        "5/4, sigma 0.4": centred(5, 4, 0.4),
-        "5/2, 3/4": make_pipeline(centred(5, 2, 0.6), layer(3, 4)),
+        "5/4, sigma 0.5": centred(5, 4, 0.5),
     },
     "cifar10": {"3/2, 3/5": make_pipeline(centred(3, 2, 0.6), layer(3, 5))},
 }

@@ -6,9 +6,11 @@ import tempfile
 import numpy as np
 import pytest
 
-# The suite compiles everything itself: what it tests is the code on disk, never an older compilation of it.
-os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp(prefix="sklearn_ckn_tests_")
-atexit.register(shutil.rmtree, os.environ["NUMBA_CACHE_DIR"], ignore_errors=True)
+# The suite compiles everything itself: what it tests is the code on disk, never an older compilation of it. Its worker
+# processes share what they compile.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp(prefix="sklearn_ckn_tests_")
+    atexit.register(shutil.rmtree, os.environ["NUMBA_CACHE_DIR"], ignore_errors=True)
 
 
 @pytest.fixture

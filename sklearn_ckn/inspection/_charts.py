@@ -1,0 +1,325 @@
+"""Figures of reports: approximation, stability, and Gram matrices."""
+
+import numpy as np
+
+from ._approximation import approximation_report
+from ._display import Display, pyplot
+from ._stability import stability_report
+
+
+class ApproximationDisplay(Display):
+    """Approximate against exact Gram matrices of a network, one colour per layer.
+
+    Entries are divided by the largest exact one of their layer. What lies on the diagonal line is exact.
+
+    Parameters
+    ----------
+    exact, approximate : lists of ndarrays of shape (n_samples, n_samples)
+        Gram matrices of each layer.
+
+    frobenius_error : ndarray of shape (n_layers,)
+        Relative errors.
+
+    layers : list of str
+        Names of the layers.
+
+    Attributes
+    ----------
+    points_ : list of matplotlib PathCollection
+        One per layer.
+
+    ax_ : matplotlib Axes
+        Where it is drawn.
+
+    figure_ : matplotlib Figure
+        The figure of `ax_`.
+
+    See Also
+    --------
+    approximation_report : The numbers.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn_ckn import CKNFeatureMap, CKNLayer
+    >>> from sklearn_ckn.inspection import ApproximationDisplay
+    >>> images = load_digits().images[:100]
+    >>> network = make_pipeline(CKNLayer(16, random_state=0), CKNLayer(32, random_state=0))
+    >>> display = ApproximationDisplay.from_estimator(CKNFeatureMap(network).fit(images), images[:20])
+    >>> len(display.points_)
+    2
+    """
+
+    def __init__(self, *, exact, approximate, frobenius_error, layers):
+        self.exact = exact
+        self.approximate = approximate
+        self.frobenius_error = frobenius_error
+        self.layers = layers
+
+    @classmethod
+    def from_estimator(cls, feature_map, X, *, n_jobs=None, ax=None):
+        """Compare a fitted network with the exact kernel, and draw it.
+
+        Parameters
+        ----------
+        feature_map : CKNFeatureMap, CKNLayer or Pipeline of CKNLayer
+            The fitted network.
+        X : array-like of shape (n_samples, *space, n_channels), (n_samples, *space) or (n_samples, n_features)
+            Some hundred signals.
+        n_jobs : int or None, default=None
+            Threads for the exact kernels.
+        ax : matplotlib Axes, default=None
+            Where to draw. None: a new figure.
+
+        Returns
+        -------
+        display : ApproximationDisplay
+            The display, drawn.
+        """
+        pyplot()
+        report = approximation_report(feature_map, X, n_jobs=n_jobs)
+        names = "exact", "approximate", "frobenius_error", "layers"
+        return cls(**{name: report[name] for name in names}).plot(ax)
+
+    def plot(self, ax=None):
+        """Draw the entries of each layer, each pair of signals once.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw. None: a new figure.
+
+        Returns
+        -------
+        display : ApproximationDisplay
+            The display.
+        """
+        ax, self.points_ = self._set_axes(ax), []
+        pairs = np.triu_indices(len(self.exact[0]))
+        for K, K_hat, error, name in zip(self.exact, self.approximate, self.frobenius_error, self.layers):
+            largest, label = np.abs(K).max() or 1, f"{name}: error {100 * error:.2g} %"
+            points = ax.scatter(K[pairs] / largest, K_hat[pairs] / largest, s=8, alpha=0.4, linewidths=0, label=label)
+            self.points_.append(points)
+        ax.axline((1, 1), slope=1, color="0.6", linewidth=1, zorder=0)
+        ax.set(xlabel="exact kernel (largest: 1)", ylabel="approximation", aspect="equal")
+        for handle in ax.legend(frameon=False, loc="upper left", markerscale=2.5).legend_handles:
+            handle.set_alpha(1)
+        return self
+
+
+class StabilityDisplay(Display):
+    """The change of a representation against the size of a deformation: the mean, and a band of 80 % of the signals.
+
+    Parameters
+    ----------
+    sizes : ndarray of shape (n_sizes,)
+        The largest displacements, in positions.
+
+    change : ndarray of shape (n_sizes, n_samples)
+        Relative changes.
+
+    name : str or None, default=None
+        In the legend; None: no legend.
+
+    Attributes
+    ----------
+    line_ : matplotlib Line2D
+        The mean over signals.
+
+    band_ : matplotlib PolyCollection
+        From the 0.1 to the 0.9 quantile.
+
+    ax_ : matplotlib Axes
+        Where it is drawn.
+
+    figure_ : matplotlib Figure
+        The figure of `ax_`.
+
+    See Also
+    --------
+    stability_report : The numbers.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn_ckn import CKNKernel, CKNLayer
+    >>> from sklearn_ckn.inspection import StabilityDisplay
+    >>> images, ax = load_digits().images[:20], None
+    >>> for width in (1, 3):
+    ...     kernel = CKNKernel(CKNLayer(pooling_width=width, subsampling=1))
+    ...     display = StabilityDisplay.from_estimator(kernel, images, [0, 0.5, 1], name=f"width {width}", ax=ax)
+    ...     ax = display.ax_
+    >>> [text.get_text() for text in ax.get_legend().get_texts()]
+    ['width 1', 'width 3']
+    """
+
+    def __init__(self, *, sizes, change, name=None):
+        self.sizes = sizes
+        self.change = change
+        self.name = name
+
+    @classmethod
+    def from_estimator(cls, estimator, X, sizes, *, kind="warp", smoothness=4.0, random_state=None, name=None, ax=None):
+        """Measure how much of a representation deformations change, and draw it.
+
+        Parameters
+        ----------
+        estimator : CKNFeatureMap or CKNKernel
+            The representation, a fitted feature map or an exact kernel.
+        X : array-like of shape (n_samples, *space, n_channels), (n_samples, *space) or (n_samples, n_features)
+            Signals.
+        sizes : array-like of shape (n_sizes,)
+            The largest displacements, in positions.
+        kind : {"warp", "translation", "rotation"}, default="warp"
+            The field; see `deformation`.
+        smoothness : float, default=4.0
+            Standard deviation of the low-pass filter of `"warp"`, in positions.
+        random_state : int, RandomState instance or None, default=None
+            Draws the fields; the same int makes curves comparable.
+        name : str or None, default=None
+            In the legend; None: the class of the estimator.
+        ax : matplotlib Axes, default=None
+            Where to draw, perhaps beside other curves. None: a new figure.
+
+        Returns
+        -------
+        display : StabilityDisplay
+            The display, drawn.
+        """
+        pyplot()
+        report = stability_report(estimator, X, sizes, kind=kind, smoothness=smoothness, random_state=random_state)
+        name = type(estimator).__name__ if name is None else name
+        return cls(sizes=report.sizes, change=report.change, name=name).plot(ax)
+
+    def plot(self, ax=None, *, name=None):
+        """Draw the curve and its band, in the next colour of the axes.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw, perhaps beside other curves. None: a new figure.
+        name : str or None, default=None
+            In the legend; None: that of the display.
+
+        Returns
+        -------
+        display : StabilityDisplay
+            The display.
+        """
+        ax, name = self._set_axes(ax), self.name if name is None else name
+        low, high = np.quantile(self.change, [0.1, 0.9], axis=1)
+        (self.line_,) = ax.plot(self.sizes, self.change.mean(axis=1), marker="o", markersize=4, label=name)
+        self.band_ = ax.fill_between(self.sizes, low, high, color=self.line_.get_color(), alpha=0.15, linewidth=0)
+        ax.set(xlabel="largest displacement (positions)", ylabel=r"$|\Phi(x') - \Phi(x)| \, / \, |\Phi(x)|$")
+        ax.set_ylim(bottom=0)
+        if name is not None:
+            ax.legend(frameon=False)
+        return self
+
+
+class KernelMatrixDisplay(Display):
+    """A Gram matrix as an image, with rows and columns in the order of their labels.
+
+    Parameters
+    ----------
+    matrix : ndarray of shape (n_samples, n_samples)
+        The Gram matrix.
+
+    labels : ndarray of shape (n_samples,) or None, default=None
+        Labels of the signals, in any order; they are sorted where it is drawn. None: the matrix as it is.
+
+    Attributes
+    ----------
+    image_ : matplotlib AxesImage
+        The image.
+
+    colorbar_ : matplotlib Colorbar
+        Its colour bar.
+
+    ax_ : matplotlib Axes
+        Where it is drawn.
+
+    figure_ : matplotlib Figure
+        The figure of `ax_`.
+
+    See Also
+    --------
+    ApproximationDisplay : Two such matrices, entry by entry.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn_ckn import CKNKernel, CKNLayer
+    >>> from sklearn_ckn.inspection import KernelMatrixDisplay
+    >>> images, labels = load_digits(n_class=4).images[:60], load_digits(n_class=4).target[:60]
+    >>> display = KernelMatrixDisplay.from_estimator(CKNKernel(CKNLayer(), normalize=True), images, labels)
+    >>> [text.get_text() for text in display.ax_.get_xticklabels()]
+    ['0', '1', '2', '3']
+    """
+
+    def __init__(self, *, matrix, labels=None):
+        self.matrix = matrix
+        self.labels = labels
+
+    @classmethod
+    def from_estimator(cls, kernel, X, y=None, *, ax=None):
+        """Compute the kernel of all pairs of signals, and draw it.
+
+        Parameters
+        ----------
+        kernel : CKNKernel
+            Or any other function that gives the matrix, ``kernel(X)``.
+        X : array-like of shape (n_samples, *space, n_channels), (n_samples, *space) or (n_samples, n_features)
+            Signals.
+        y : array-like of shape (n_samples,), default=None
+            Labels; None: signals stay in their order.
+        ax : matplotlib Axes, default=None
+            Where to draw. None: a new figure.
+
+        Returns
+        -------
+        display : KernelMatrixDisplay
+            The display, drawn.
+        """
+        pyplot()
+        if not callable(kernel):
+            raise TypeError(f"kernel must be a CKNKernel or another function of X; got {kernel!r}.")
+        labels = None if y is None else np.asarray(y)
+        if labels is not None and labels.shape != (len(X),):
+            raise ValueError(f"y must have one label for each of the {len(X)} signals of X; got shape {labels.shape}.")
+        return cls(matrix=kernel(X), labels=labels).plot(ax)
+
+    def plot(self, ax=None):
+        """Draw the matrix, with lines between the labels.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw. None: a new figure.
+
+        Returns
+        -------
+        display : KernelMatrixDisplay
+            The display.
+        """
+        ax, matrix = self._set_axes(ax), self.matrix
+        if self.labels is not None:
+            order = np.argsort(self.labels, kind="stable")
+            matrix = matrix[np.ix_(order, order)]
+            _mark_classes(ax, self.labels[order])
+        self.image_ = ax.imshow(matrix, cmap="magma", interpolation="nearest")
+        self.colorbar_ = self.figure_.colorbar(self.image_, ax=ax, label="kernel")
+        return self
+
+
+def _mark_classes(ax, labels):  # sorted
+    """Lines between the classes, and their names in the middle of each."""
+    classes, starts = np.unique(labels, return_index=True)
+    edges = np.append(starts, len(labels)) - 0.5
+    middles = (edges[:-1] + edges[1:]) / 2
+    for edge in edges[1:-1]:
+        ax.axhline(edge, color="white", linewidth=0.8)
+        ax.axvline(edge, color="white", linewidth=0.8)
+    ax.set(xticks=middles, xticklabels=classes, yticks=middles, yticklabels=classes)
+    ax.tick_params(length=0)

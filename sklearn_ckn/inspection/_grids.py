@@ -1,0 +1,216 @@
+"""Figures of filters and maps, side by side."""
+
+from math import ceil, sqrt
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from .._layer import CKNLayer
+from ._approximation import fitted_layers
+from ._display import Display
+
+
+class FilterDisplay(Display):
+    """The filters of a layer, side by side, each of full contrast.
+
+    Of one channel, in grey: black and white are values of opposite sign. Of three channels, as colours, grey where they
+    are 0. Of other numbers of channels, the norm over the channels at each position, black where it is 0. Filters of
+    one space axis are curves, those of three are cut into slices that lie side by side.
+
+    Parameters
+    ----------
+    filters : ndarray of shape (n_filters, *patch_size, n_channels)
+        The filters.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Where it is drawn.
+
+    figure_ : matplotlib Figure
+        The figure of `ax_`.
+
+    See Also
+    --------
+    FeatureMapDisplay : What a signal becomes by them.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn_ckn import CKNLayer
+    >>> from sklearn_ckn.inspection import FilterDisplay
+    >>> layer = CKNLayer(32, patch_size=5, patch_centering=True, random_state=0).fit(load_digits().images[:200])
+    >>> FilterDisplay.from_estimator(layer).filters.shape
+    (32, 5, 5, 1)
+    """
+
+    def __init__(self, *, filters):
+        self.filters = filters
+
+    @classmethod
+    def from_estimator(cls, layer, *, ax=None):
+        """Draw the filters of a fitted layer.
+
+        Parameters
+        ----------
+        layer : CKNLayer
+            The fitted layer.
+        ax : matplotlib Axes, default=None
+            Where to draw. None: a new figure.
+
+        Returns
+        -------
+        display : FilterDisplay
+            The display, drawn.
+        """
+        if not isinstance(layer, CKNLayer):
+            raise TypeError(
+                f"layer must be a fitted CKNLayer, such as feature_map.network_[0] of a fitted CKNFeatureMap; got "
+                f"{layer!r}."
+            )
+        check_is_fitted(layer)
+        return cls(filters=layer.filters_).plot(ax)
+
+    def plot(self, ax=None):
+        """Draw the filters.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw. None: a new figure.
+
+        Returns
+        -------
+        display : FilterDisplay
+            The display.
+        """
+        signed = self.filters.shape[-1] in (1, 3)
+        filters = self.filters if signed else np.linalg.norm(self.filters, axis=-1, keepdims=True)
+        largest = np.abs(filters).max(axis=tuple(range(1, filters.ndim)), keepdims=True)
+        _draw_grid(self._set_axes(ax), filters / largest, -1 if signed else 0, 1, "gray")
+        return self
+
+
+class FeatureMapDisplay(Display):
+    """The channels of one signal's map after the last layer, side by side, the strongest first.
+
+    Parameters
+    ----------
+    maps : ndarray of shape (*space, n_maps)
+        Channels of the map.
+
+    channels : ndarray of shape (n_maps,)
+        Which ones they are: the indices of their filters.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Where it is drawn.
+
+    figure_ : matplotlib Figure
+        The figure of `ax_`.
+
+    See Also
+    --------
+    FilterDisplay : The filters of a layer.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn_ckn import CKNLayer
+    >>> from sklearn_ckn.inspection import FeatureMapDisplay
+    >>> images = load_digits().images
+    >>> layer = CKNLayer(32, pooling_width=1, n_patches=2000, random_state=0).fit(images)
+    >>> FeatureMapDisplay.from_estimator(layer, images[0], n_maps=9).maps.shape
+    (8, 8, 9)
+    """
+
+    def __init__(self, *, maps, channels):
+        self.maps = maps
+        self.channels = channels
+
+    @classmethod
+    def from_estimator(cls, feature_map, x, *, n_maps=16, ax=None):
+        """Find the strongest channels, those of the largest norm, and draw them.
+
+        Parameters
+        ----------
+        feature_map : CKNFeatureMap, CKNLayer or Pipeline of CKNLayer
+            The fitted network.
+        x : array-like of shape (*space, n_channels), (*space) or (n_features,)
+            One signal.
+        n_maps : int, default=16
+            At most so many channels, at least 1.
+        ax : matplotlib Axes, default=None
+            Where to draw. None: a new figure.
+
+        Returns
+        -------
+        display : FeatureMapDisplay
+            The display, drawn.
+        """
+        if n_maps < 1:
+            raise ValueError(f"n_maps must be at least 1; got {n_maps}.")
+        maps = np.asarray(x)[None]
+        for _, layer in fitted_layers(feature_map):
+            maps = layer.transform(maps)
+        strength = np.linalg.norm(maps.reshape(-1, maps.shape[-1]), axis=0)
+        channels = np.argsort(-strength, kind="stable")[:n_maps]
+        return cls(maps=maps[0][..., channels], channels=channels).plot(ax)
+
+    def plot(self, ax=None):
+        """Draw the channels, all on one scale from dark to bright.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw. None: a new figure.
+
+        Returns
+        -------
+        display : FeatureMapDisplay
+            The display.
+        """
+        signals = np.moveaxis(self.maps, -1, 0)[..., None]
+        _draw_grid(self._set_axes(ax), signals, min(signals.min(), 0), signals.max(), "viridis")
+        return self
+
+
+def _draw_grid(ax, signals, low, high, cmap):  # (m, *space, 1 or 3)
+    """Signals side by side, row by row, their values from ``low`` to ``high``."""
+    if signals.ndim == 3:
+        _draw_curves(ax, signals / (high - low or 1))
+    else:
+        _draw_tiles(ax, (_as_images(signals) - low) / (high - low or 1), cmap)
+    ax.set_axis_off()
+
+
+def _as_images(signals):  # (m, [depth,] height, width, c) -> (m, height, depth * width, c)
+    """The slices of a volume beside each other."""
+    m, *_, height, _, c = signals.shape
+    return np.moveaxis(signals, -3, 1).reshape(m, height, -1, c)
+
+
+def _draw_tiles(ax, tiles, cmap):  # (m, height, width, 1 or 3), from 0 to 1
+    m, height, width, c = tiles.shape
+    n_columns = ceil(sqrt(m * height / width))
+    n_rows = -(-m // n_columns)
+    nothing = np.full((n_rows * n_columns - m, *tiles.shape[1:]), np.nan if c == 1 else 1)  # as white as the page
+    cells = np.concatenate([tiles, nothing]).reshape(n_rows, n_columns, height, width, c)
+    image = cells.swapaxes(1, 2).reshape(n_rows * height, n_columns * width, c)
+    ax.imshow(image[..., 0] if c == 1 else image, cmap=cmap, vmin=0, vmax=1, interpolation="nearest")
+    for row in range(1, n_rows):
+        ax.axhline(row * height - 0.5, color="white", linewidth=3)
+    for column in range(1, n_columns):
+        ax.axvline(column * width - 0.5, color="white", linewidth=3)
+
+
+def _draw_curves(ax, curves):  # (m, length, c), 0 and all values at most 1 apart
+    """Each in a cell of width and height 1, around a line at 0."""
+    n_columns = ceil(sqrt(len(curves)))
+    for i, curve in enumerate(curves):
+        row, column = divmod(i, n_columns)
+        x = column + 0.8 * np.linspace(0, 1, len(curve))
+        ax.plot(x[[0, -1]], [-row, -row], color="0.8", linewidth=0.8)
+        for channel, y in enumerate(curve.T):
+            ax.plot(x, 0.8 * y - row, color=f"C{channel}", linewidth=1.2)
