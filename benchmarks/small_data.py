@@ -31,11 +31,18 @@ def layer(patch_size, pooling_width, sigma=0.6):
     return CKNLayer(patch_size=patch_size, pooling_width=pooling_width, sigma=sigma)
 
 
+def whole(size, sigma):
+    """A layer whose only patch is the whole map: the Gaussian kernel of the normalised maps."""
+    return CKNLayer(patch_size=size, padding="valid", pooling_width=1, sigma=sigma)
+
+
 NETWORKS = {
     "mnist": {
-        "5/3, sigma 0.35": centred(5, 3, 0.35),
-        "5/3, sigma 0.5": centred(5, 3, 0.5),
-        "5/4, sigma 0.5": centred(5, 4, 0.5),
+        "5/3 with sigma 0.5": centred(5, 3, 0.5),
+        "5/3 with sigma 0.5, the whole map with 0.6": make_pipeline(centred(5, 3, 0.5), whole(10, 0.6)),
+        "5/3 with sigma 0.5, the whole map with 0.8": make_pipeline(centred(5, 3, 0.5), whole(10, 0.8)),
+        "5/3 with sigma 0.5, the whole map with 1.1": make_pipeline(centred(5, 3, 0.5), whole(10, 1.1)),
+        "5/4 with sigma 0.5, the whole map with 0.8": make_pipeline(centred(5, 4, 0.5), whole(7, 0.8)),
     },
     "cifar10": {"3/2, 3/5": make_pipeline(centred(3, 2, 0.6), layer(3, 5))},
 }

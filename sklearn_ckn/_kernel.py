@@ -30,6 +30,9 @@ class CKNKernel(BaseEstimator, Kernel):
     the square of the number of signals, and for each pair with that of their positions: it is for some thousands of
     small ones.
 
+    Gaussian processes for regression need a matrix in float64: give them signals in float64, or `alpha` (or a
+    :class:`~sklearn.gaussian_process.kernels.WhiteKernel`) of 1e-5 at least.
+
     Parameters
     ----------
     network : CKNLayer or Pipeline of CKNLayer
@@ -53,7 +56,8 @@ class CKNKernel(BaseEstimator, Kernel):
         `network` is no `CKNLayer` and no `Pipeline` of them.
     ValueError
         When called: signals as `CKNLayer` refuses them; signals of `X` and of `Y` of different shape; `out` of
-        another shape or dtype than the result; ``sigma="auto"`` of a layer that is not fitted.
+        another shape or dtype than the result; ``sigma="auto"`` of a layer that is not fitted; a result that is too
+        large for its dtype.
 
     See Also
     --------
@@ -101,12 +105,12 @@ class CKNKernel(BaseEstimator, Kernel):
         X : array-like of shape (n, *space, n_channels), (n, *space) or (n, n_features)
             Signals; see `ndim` and `input_shape` of the network's first layer.
         Y : array-like of the same kind, default=None
-            Other signals. None, or X itself: X with X, where each pair is computed once.
+            Other signals. None, or X itself: X with X, where pairs are computed once.
         eval_gradient : bool, default=False
             Also give the derivatives by `theta`; not with Y.
         out : ndarray of shape (n, n_Y), default=None
-            Where the result is written, such as a :obj:`numpy.memmap`. An exception, also an interrupt, leaves whole
-            blocks of it written and tells which.
+            Where the result is written, such as a :obj:`numpy.memmap`. An exception, also an interrupt, leaves blocks
+            of it finished and tells which in a note.
 
         Returns
         -------
@@ -123,13 +127,15 @@ class CKNKernel(BaseEstimator, Kernel):
         K = _validation.check_out(out, shape, dtype)
         gradient = np.empty((*shape, sum(free)), dtype=dtype) if eval_gradient else None
         network, finished = gram.make_network(settings, X.shape, dtype, free), []
-        described = gram.describe(X, network, n_threads)
-        others = described if Y is X else gram.describe(Y, network, n_threads)
         try:
+            described = gram.describe(X, network, n_threads)
+            others = described if Y is X else gram.describe(Y, network, n_threads)
+            if not self.normalize:
+                _validation.check_diagonal(np.append(described.diagonal, others.diagonal), dtype)
             gram.fill(network, described, others, K, gradient, self.normalize, n_threads, finished)
         except BaseException as error:
             if out is not None:
-                error.add_note(f"out holds {_name_blocks(finished, Y is X, len(Y))}; the rest of it is as it was.")
+                error.add_note(f"out holds {_name_blocks(finished, Y is X, len(Y))}; the rest of it is not finished.")
             raise
         return (K, gradient) if eval_gradient else K
 
@@ -148,8 +154,11 @@ class CKNKernel(BaseEstimator, Kernel):
         """
         X, _, settings = self._read(X)
         network = gram.make_network(settings, X.shape, X.dtype, [False] * len(settings))
-        diagonal = gram.describe(X, network, effective_n_jobs(self.n_jobs)).kernel[:, 0]
-        return ((diagonal > 0) if self.normalize else diagonal).astype(X.dtype)
+        diagonal = gram.describe(X, network, effective_n_jobs(self.n_jobs)).diagonal
+        if self.normalize:
+            return (diagonal > 0).astype(X.dtype)
+        _validation.check_diagonal(diagonal, X.dtype)
+        return diagonal.astype(X.dtype)
 
     def is_stationary(self):
         """Tell whether the kernel depends on differences of signals only.
@@ -177,11 +186,16 @@ class CKNKernel(BaseEstimator, Kernel):
         """Whether all parameters are equal, those of the layers included."""
         if type(self) is not type(other):
             return False
-        mine, others = (
-            {name: value for name, value in kernel.get_params().items() if not isinstance(value, (BaseEstimator, list))}
-            for kernel in (self, other)
-        )
+        mine, others = (kernel._leaves() for kernel in (self, other))
         return mine.keys() == others.keys() and all(np.array_equal(mine[name], others[name]) for name in mine)
+
+    def _leaves(self):
+        """All parameters that are no estimators, and the values found by fit for ``sigma="auto"``."""
+        found = {f"{name}__sigma_": getattr(layer, "sigma_", None) for name, layer in layers_of(self.network)}
+        leaves = {
+            name: value for name, value in self.get_params().items() if not isinstance(value, (BaseEstimator, list))
+        }
+        return leaves | {name: value for name, value in found.items() if "auto" in map(str, leaves.values())}
 
     def _bounds_of(self, layer):
         return "fixed" if layer.sigma == "auto" else _validation.check_bounds("sigma_bounds", self.sigma_bounds)
@@ -214,10 +228,15 @@ class CKNKernel(BaseEstimator, Kernel):
         settings, space = [], signals.shape[:-1]
         for name, layer in steps:
             with in_step(name):
-                settings.append(layer._read_settings()._replace(kernel=layer._read_kernel(_sigma_of(layer))))
+                settings.append(settings_of(layer))
                 _validation.check_space(settings[-1], space)
             space = settings[-1].pooled_positions(space)
         return signals, others, settings
+
+
+def settings_of(layer):
+    """What the layer computes by its parameters, but for filters."""
+    return layer._read_settings()._replace(kernel=layer._read_kernel(_sigma_of(layer)))
 
 
 def _sigma_of(layer):
@@ -233,14 +252,15 @@ def _sigma_of(layer):
 
 def _name_blocks(blocks, symmetric, n_columns):
     """In words, which (rows, columns) of a matrix are written."""
-    whole, others = 0, []
-    for rows in sorted({rows.start: rows for rows, _ in blocks}.values(), key=lambda rows: rows.start):
-        columns = sorted((c.start, c.stop) for r, c in blocks if r == rows)
+    whole, others, bands = 0, [], {}
+    for rows, columns in sorted(blocks, key=lambda block: (block[0].start, block[1].start)):
+        bands.setdefault((rows.start, rows.stop), []).append((columns.start, columns.stop))
+    for (start, stop), columns in bands.items():
         contiguous = all(a[1] == b[0] for a, b in pairwise(columns))
-        from_the_first = columns[0][0] <= (rows.start if symmetric else 0)
-        if contiguous and from_the_first and columns[-1][1] == n_columns and rows.start == whole:
-            whole = rows.stop
+        from_the_first = columns[0][0] <= (start if symmetric else 0)
+        if start == whole and from_the_first and contiguous and columns[-1][1] == n_columns:
+            whole = stop
         else:
-            others += [f"[{rows.start}:{rows.stop}, {start}:{stop}]" for start, stop in columns]
+            others += [f"[{start}:{stop}, {first}:{last}]" for first, last in columns]
     mirrored = f" and, mirrored, columns 0:{whole}" if symmetric else ""
     return f"rows 0:{whole}{mirrored}" + (f" and the blocks {', '.join(others)}" if others else "")

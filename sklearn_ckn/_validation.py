@@ -233,6 +233,15 @@ def check_out(out, shape, dtype):
     return out
 
 
+def check_diagonal(diagonal, dtype):
+    """Of a kernel: no entry is larger than the largest of the diagonal, and a number of this dtype holds it."""
+    if diagonal.max() > np.finfo(dtype).max:
+        raise ValueError(
+            f"The kernel of a signal with itself is {diagonal.max():.2g}, too large for {dtype}: divide X by a "
+            f"constant, or set normalize=True."
+        )
+
+
 def check_space(layer, space):
     """A layer must leave at least one position on every axis of a signal of this ``space``."""
     positions = layer.patch_positions(space)

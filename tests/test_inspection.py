@@ -109,6 +109,12 @@ def test_a_flattened_network_with_sigma_auto_is_inspected():
     assert report.exact[0].dtype == report.approximate[0].dtype == np.float64 and report.frobenius_error < 0.2
 
 
+def test_parameters_changed_after_fit_are_refused():
+    fitted = layer().fit(DIGITS).set_params(sigma=0.2)
+    with pytest.raises(ValueError, match="parameters of layer 'cknlayer' were changed after its fit"):
+        approximation_report(fitted, DIGITS[:2])
+
+
 def test_zero_signals_are_approximated_without_an_error(feature_map):
     report = approximation_report(feature_map, 0 * DIGITS[:2])
     assert not report.frobenius_error.any() and not report.spectral_error.any()
@@ -556,7 +562,7 @@ def test_displays_refuse_what_they_cannot_draw(pyplot, feature_map):
         FilterDisplay.from_estimator(feature_map)
     with pytest.raises(NotFittedError):
         FilterDisplay.from_estimator(layer())
-    with pytest.raises(ValueError, match="n_maps must be at least 1; got 0"):
+    with pytest.raises(ValueError, match="n_maps must be an int >= 1; got 0"):
         FeatureMapDisplay.from_estimator(feature_map, DIGITS[0], n_maps=0)
     with pytest.raises(TypeError, match="kernel must be a CKNKernel or another function of X; got CKNFeatureMap"):
         KernelMatrixDisplay.from_estimator(feature_map, DIGITS)

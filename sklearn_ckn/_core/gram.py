@@ -1,5 +1,6 @@
 """Matrices of the exact kernel: what is known of signals by themselves, then tile by tile what they have in common."""
 
+from itertools import islice
 from math import prod
 from typing import NamedTuple
 
@@ -12,6 +13,8 @@ from .machine import over_blocks, slices
 ROWS = 32  # signals at most that meet a block of others in one tile
 WORK = 2**24  # products of patches, about, for every lane of a tile: some tenths of a second
 MEMORY = 2**20  # bytes that are taken for several signals one after the other, rather than for one
+TILES = 1024  # that are handed to threads together
+SMALL_SIGMA = 0.15  # below it rounding of a cosine in single precision is seen
 
 
 class Layer(NamedTuple):
@@ -40,10 +43,14 @@ class Network(NamedTuple):
     n_channels: int
     dtype: np.dtype
 
-    def read(self, signals, rows):  # -> (n, *space, c)
-        """Maps of signals as the first layer reads them."""
+    def read(self, signals, rows):  # -> (n, *space, c), (n,)
+        """Maps of signals as the first layer reads them, of values up to 1, and the powers of two left out of them."""
         X = signals.read(rows).astype(self.dtype, copy=False)
-        return patches.center(patches.extract(X, *self.centering), X.shape[-1]) if self.centering else X
+        exponents = np.frexp(np.abs(X.reshape(len(X), -1)).max(axis=1))[1]
+        X = np.ldexp(X, -exponents.reshape(-1, *[1] * (X.ndim - 1)))
+        if self.centering:
+            X = patches.center(patches.extract(X, *self.centering), X.shape[-1])
+        return X, exponents
 
     def sides(self, n):
         """Of n blocks of signals, for every layer."""
@@ -52,6 +59,11 @@ class Network(NamedTuple):
     def scratch(self, n):
         """For n signals one after the other."""
         return [pairs.make_scratch(k.geometry, n, k.n_parts, k.n_parts_after, self.dtype) for k in self.layers]
+
+    def batch(self):
+        """How many signals are taken one after the other: as many as fit into some memory."""
+        one = [*self.sides(1), *self.scratch(1)]
+        return max(1, MEMORY // max(array.nbytes for record in one for array in record))
 
     def nothing_below(self, n):
         """The maps of products below the first layer, never read."""
@@ -81,9 +93,12 @@ def make_network(settings, shape, dtype, differentiated):
 
 
 def computing_dtype(settings, dtype):
-    """Double where single precision loses too much: at an infinite slope, and where products cancel by centring."""
-    loses = [isinstance(layer.kernel, kappa.ArcCosine0) for layer in settings]
-    return np.dtype(np.float64 if any(loses) or any(layer.patch_centering for layer in settings[1:]) else dtype)
+    """Double where single precision loses too much: at steep slopes, and where products cancel by centring."""
+    steep = [
+        isinstance(layer.kernel, kappa.ArcCosine0) or getattr(layer.kernel, "sigma", 1) < SMALL_SIGMA
+        for layer in settings
+    ]
+    return np.dtype(np.float64 if any(steep) or any(layer.patch_centering for layer in settings[1:]) else dtype)
 
 
 def make_geometry(layer, space, dtype, read, met, kept):
@@ -123,9 +138,18 @@ def lines_under(space, positions, size, widths):
 class Described(NamedTuple):
     """Signals, ready to be paired with others."""
 
-    n: int
+    exponents: np.ndarray  # (n,) the signals are divided by these powers of two, and the kernel is that of what is left
     sides: list  # of `pairs.Side`, one per layer
     kernel: np.ndarray  # (n, parts) of each with itself, in double precision
+
+    def __len__(self):
+        return len(self.exponents)
+
+    @property
+    def diagonal(self):
+        """The kernel of each signal with itself; the kernel is homogeneous."""
+        with np.errstate(over="ignore"):
+            return np.ldexp(self.kernel[:, 0], 2 * self.exponents)
 
 
 def describe(signals, network, n_threads):
@@ -137,12 +161,13 @@ def describe(signals, network, n_threads):
     """
     blocks = slices(len(signals), simd.n_lanes(network.dtype))
     sides, n_parts = network.sides(len(blocks)), network.layers[-1].n_parts_after
-    kernel = np.zeros((len(blocks), n_parts, simd.n_lanes(network.dtype)))
+    kernel, exponents = np.zeros((len(blocks), n_parts, simd.n_lanes(network.dtype))), np.zeros(len(signals), int)
 
     def describe_blocks(chosen):
         work = network.scratch(1)
         for block in range(chosen.start, chosen.stop):
-            write_lanes(network.read(signals, blocks[block]), sides[0].maps[block])
+            X, exponents[blocks[block]] = network.read(signals, blocks[block])
+            write_lanes(X, sides[0].maps[block])
             below = network.nothing_below(1)
             for layer, side, scratch in zip(network.layers, sides, work):
                 pairs.find_norms(layer.geometry, side, block, below[0], scratch)
@@ -150,8 +175,8 @@ def describe(signals, network, n_threads):
                 below = scratch.above
             pairs.add_traces(below, kernel[block : block + 1])
 
-    over_blocks(describe_blocks, slices(len(blocks), -(-len(blocks) // (2 * n_threads))), n_threads)
-    return Described(len(signals), sides, kernel.swapaxes(1, 2).reshape(-1, n_parts)[: len(signals)])
+    over_blocks(describe_blocks, slices(len(blocks), min(8, -(-len(blocks) // (2 * n_threads)))), n_threads)
+    return Described(exponents, sides, kernel.swapaxes(1, 2).reshape(-1, n_parts)[: len(signals)])
 
 
 def write_lanes(X, maps):  # (n, *space, c), out (n_lines, length and more, c, n_lanes)
@@ -160,11 +185,10 @@ def write_lanes(X, maps):  # (n, *space, c), out (n_lines, length and more, c, n
     maps[:, : lines.shape[2], :, : len(X)] = np.moveaxis(lines, 0, -1)
 
 
-def meet(network, X, rows, Y, block):
+def meet(network, X, rows, Y, block, batch):
     """The kernel of some signals of X and a block of Y, ``(rows, n_lanes, parts)`` in double precision."""
-    n_rows, one = rows.stop - rows.start, [network.sides(1), network.scratch(1)]
-    n_bytes = max(array.nbytes for records in one for record in records for array in record)
-    batch = min(n_rows, max(1, MEMORY // n_bytes))
+    n_rows = rows.stop - rows.start
+    batch = min(batch, n_rows)
     xs, work = network.sides(batch), network.scratch(batch)
     totals = np.zeros((n_rows, network.layers[-1].n_parts_after, simd.n_lanes(network.dtype)))
     for first in range(0, n_rows, batch):
@@ -184,26 +208,28 @@ def fill(network, X, Y, out, gradient, normalize, n_threads, finished):
     Parameters
     ----------
     X, Y : Described
-    out : ndarray of shape (X.n, Y.n), out
-    gradient : ndarray of shape (X.n, Y.n, parts - 1), out, or None
+    out : ndarray of shape (len(X), len(Y)), out
+    gradient : ndarray of shape (len(X), len(Y), parts - 1), out, or None
     finished : list, out: slices (rows, columns) of the tiles that are written
     """
-    lanes = simd.n_lanes(network.dtype)
-    columns = slices(Y.n, lanes)
+    lanes, batch = simd.n_lanes(network.dtype), network.batch()
+    columns = slices(len(Y), lanes)
     work = sum(layer.geometry.met.n_products for layer in network.layers)
-    n_rows = max(1, min(ROWS, WORK // work, X.n * len(columns) // (4 * n_threads)))
-    tiles = [
+    n_rows = max(1, min(ROWS, WORK // work, len(X) * len(columns) // (4 * n_threads)))
+    tiles = (
         (rows, block)
-        for rows in slices(X.n, n_rows)
+        for rows in slices(len(X), n_rows)
         for block in range(rows.start // lanes if X is Y else 0, len(columns))
-    ]
+    )
 
     def fill_tile(tile):
         rows, block = tile
         here = rows, columns[block]
-        K = meet(network, X, rows, Y, block)[:, : here[1].stop - here[1].start]
+        K = meet(network, X, rows, Y, block, batch)[:, : here[1].stop - here[1].start]
         if normalize:
             K = to_cosines(K, X.kernel[rows], Y.kernel[here[1]])
+        else:
+            K = np.ldexp(K, np.add.outer(X.exponents[rows], Y.exponents[here[1]])[..., None])
         if X is Y:  # what is below the diagonal is written as what is above
             chosen = np.arange(rows.start, rows.stop)[:, None] <= np.arange(here[1].start, here[1].stop)
             write(K, here, out, gradient, chosen)
@@ -212,7 +238,8 @@ def fill(network, X, Y, out, gradient, normalize, n_threads, finished):
             write(K, here, out, gradient, True)
         finished.append(here)
 
-    over_blocks(fill_tile, tiles, n_threads)
+    while some := list(islice(tiles, TILES)):
+        over_blocks(fill_tile, some, n_threads)
 
 
 def write(K, here, out, gradient, chosen):  # (rows, columns, parts)

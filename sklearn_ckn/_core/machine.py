@@ -34,7 +34,7 @@ def compiled(function, *reorder, **more):
 
 
 def compiled_loops(function):
-    """The same, without arrays of its own: what it is given is not counted."""
+    """The same, for loops that make no arrays: references to those given are not counted, which took half the time."""
     return compiled(function, _nrt=False)
 
 

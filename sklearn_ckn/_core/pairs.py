@@ -212,7 +212,7 @@ def add_diagonal(ring, slots, part, j):
 
 @njit(inline="always")
 def to_cosine(product, x_inverse, y_inverse):
-    return simd.larger(simd.smaller(product * (x_inverse * y_inverse), 1), -1)
+    return simd.larger(simd.smaller(product * x_inverse * y_inverse, 1), -1)
 
 
 @njit(inline="always")

@@ -70,7 +70,8 @@ def _read_by_pooling(related, windows):  # (pooled, pooled), (pooled, positions)
     read = windows.T.astype(int) @ related @ windows > 0
     for row in read:  # without gaps, as lines are read
         inside = np.flatnonzero(row)
-        row[inside[:1].sum() : inside[-1:].sum() + (len(inside) > 0)] = True
+        if len(inside):
+            row[inside[0] : inside[-1]] = True
     return read
 
 

@@ -8,7 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._core import encode
 from .._feature_map import CKNFeatureMap
-from .._kernel import CKNKernel
+from .._kernel import CKNKernel, settings_of
 from .._layer import CKNLayer
 from .._network import steps_of
 
@@ -58,7 +58,7 @@ def approximation_report(feature_map, X, *, n_jobs=None):
     NotFittedError
         It is not fitted.
     ValueError
-        `X` is refused by its first layer.
+        `X` is refused by its first layer; parameters were changed after `fit`.
 
     See Also
     --------
@@ -111,8 +111,10 @@ def fitted_layers(feature_map):
             f"feature_map must be a fitted CKNFeatureMap, a fitted CKNLayer or a Pipeline of such layers and nothing "
             f"else (of a longer one, pipeline[:k] has the first k steps); got {feature_map!r}."
         )
-    for _, layer in steps:
+    for name, layer in steps:
         check_is_fitted(layer)
+        if settings_of(layer) != layer._settings:
+            raise ValueError(f"The parameters of layer {name!r} were changed after its fit: fit the network again.")
     return steps
 
 

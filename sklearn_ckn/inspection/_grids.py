@@ -1,6 +1,7 @@
 """Figures of filters and maps, side by side."""
 
 from math import ceil, sqrt
+from numbers import Integral
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
@@ -149,8 +150,8 @@ class FeatureMapDisplay(Display):
         display : FeatureMapDisplay
             The display, drawn.
         """
-        if n_maps < 1:
-            raise ValueError(f"n_maps must be at least 1; got {n_maps}.")
+        if not isinstance(n_maps, Integral) or n_maps < 1:
+            raise ValueError(f"n_maps must be an int >= 1; got {n_maps!r}.")
         maps = np.asarray(x)[None]
         for _, layer in fitted_layers(feature_map):
             maps = layer.transform(maps)

@@ -1,6 +1,7 @@
 """How fast the functions of a linear model on a network's features can change."""
 
 import numpy as np
+from scipy import sparse
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
@@ -28,7 +29,9 @@ def rkhs_norm(estimator):
     ----------
     estimator : Pipeline
         Fitted: a `CKNFeatureMap`, or one `CKNLayer` or more and `Flatten`; a `StandardScaler` or not; a linear model,
-        anything with `coef_`.
+        anything with `coef_`. The functions are those that `coef_` and `intercept_` make: the decisions of a
+        classifier (:class:`~sklearn.svm.SVC`: one for each pair of classes), what a regression predicts (with a link
+        function: before that).
 
     Returns
     -------
@@ -81,7 +84,7 @@ def lipschitz_bound(estimator, X, Y):
     ----------
     estimator : Pipeline
         Fitted: a `CKNFeatureMap`, or one `CKNLayer` or more and `Flatten`; a `StandardScaler` or not; a linear model,
-        anything with `coef_`. Its functions are `decision_function`, or `predict` of a regression.
+        anything with `coef_`. The functions are those of `rkhs_norm`.
 
     X : array-like of shape (n_samples, *space, n_channels), (n_samples, *space) or (n_samples, n_features)
         Signals.
@@ -146,7 +149,8 @@ def _split(estimator):
             f"StandardScaler, and a linear model with coef_; got {estimator!r}."
         )
     scale = 1 if scaler is None or scaler.scale_ is None else scaler.scale_
-    return Pipeline(steps), np.atleast_2d(model.coef_).astype(float) / scale
+    coefficients = model.coef_.toarray() if sparse.issparse(model.coef_) else np.atleast_2d(model.coef_)
+    return Pipeline(steps), coefficients.astype(float) / scale
 
 
 def _makes_features(steps):
