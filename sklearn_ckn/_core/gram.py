@@ -10,7 +10,7 @@ from scipy import sparse
 from . import kappa, pairs, patches, pooling, relations, simd
 from .machine import over_blocks, slices
 
-ROWS = 32  # signals at most that meet a block of others in one tile
+ROWS = 128  # signals at most that meet a block of others in one tile
 WORK = 2**24  # products of patches, about, for every lane of a tile: some tenths of a second
 MEMORY = 2**20  # bytes that are taken for several signals one after the other, rather than for one
 TILES = 1024  # that are handed to threads together
@@ -215,7 +215,7 @@ def fill(network, X, Y, out, gradient, normalize, n_threads, finished):
     lanes, batch = simd.n_lanes(network.dtype), network.batch()
     columns = slices(len(Y), lanes)
     work = sum(layer.geometry.met.n_products for layer in network.layers)
-    n_rows = max(1, min(ROWS, WORK // work, len(X) * len(columns) // (4 * n_threads)))
+    n_rows = max(1, min(ROWS, WORK // work, len(X) // 8))
     tiles = (
         (rows, block)
         for rows in slices(len(X), n_rows)
