@@ -123,7 +123,7 @@ class CKNKernel(BaseEstimator, Kernel):
             raise ValueError("eval_gradient=True needs Y=None: derivatives are given for X with X only.")
         X, Y, settings = self._read(X, Y)
         dtype, shape, n_threads = np.result_type(X.dtype, Y.dtype), (len(X), len(Y)), effective_n_jobs(self.n_jobs)
-        free = self._differentiated(settings) if eval_gradient else [False] * len(settings)
+        free = self._differentiated() if eval_gradient else [False] * len(settings)
         K = _validation.check_out(out, shape, dtype)
         gradient = np.empty((*shape, sum(free)), dtype=dtype) if eval_gradient else None
         network, finished = gram.make_network(settings, X.shape, dtype, free), []
@@ -173,11 +173,9 @@ class CKNKernel(BaseEstimator, Kernel):
     @property
     def hyperparameters(self):
         """The `sigma` of every layer with an exponential kernel, in the manner of scikit-learn's kernels."""
-        prefix = (
-            {} if isinstance(self.network, CKNLayer) else {name: f"{name}__" for name, _ in layers_of(self.network)}
-        )
+        is_layer = isinstance(self.network, CKNLayer)
         return [
-            Hyperparameter(f"network__{prefix.get(name, '')}sigma", "numeric", self._bounds_of(layer))
+            Hyperparameter(f"network__{'' if is_layer else f'{name}__'}sigma", "numeric", self._bounds_of(layer))
             for name, layer in layers_of(self.network)
             if layer.kernel == "exponential"
         ]
@@ -191,16 +189,16 @@ class CKNKernel(BaseEstimator, Kernel):
 
     def _leaves(self):
         """All parameters that are no estimators, and the values found by fit for ``sigma="auto"``."""
-        found = {f"{name}__sigma_": getattr(layer, "sigma_", None) for name, layer in layers_of(self.network)}
-        leaves = {
-            name: value for name, value in self.get_params().items() if not isinstance(value, (BaseEstimator, list))
+        steps, parameters = layers_of(self.network), self.get_params()
+        found = {f"{name}.sigma_": getattr(layer, "sigma_", None) for name, layer in steps if layer.sigma == "auto"}
+        return found | {
+            name: value for name, value in parameters.items() if not isinstance(value, (BaseEstimator, list))
         }
-        return leaves | {name: value for name, value in found.items() if "auto" in map(str, leaves.values())}
 
     def _bounds_of(self, layer):
         return "fixed" if layer.sigma == "auto" else _validation.check_bounds("sigma_bounds", self.sigma_bounds)
 
-    def _differentiated(self, settings):
+    def _differentiated(self):
         """By which layers' sigma."""
         layers = [layer for _, layer in layers_of(self.network)]
         free = [layer.kernel == "exponential" and self._bounds_of(layer) != "fixed" for layer in layers]

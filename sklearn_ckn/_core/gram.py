@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
-from . import kappa, pairs, patches, pooling, relations, simd
+from . import kappa, pairs, patches, pooling, relations, ring, simd
 from .machine import over_blocks, slices
 
 ROWS = 128  # signals at most that meet a block of others in one tile
@@ -20,7 +20,7 @@ SMALL_SIGMA = 0.15  # below it rounding of a cosine in single precision is seen
 class Layer(NamedTuple):
     """One layer of a network, for pairs of maps."""
 
-    geometry: pairs.Geometry
+    geometry: ring.Geometry
     kernel: tuple
     n_parts: int  # of what it reads: the product, and its derivatives by log(sigma) of earlier layers
     has_own: bool  # it adds the derivative by its own
@@ -54,11 +54,11 @@ class Network(NamedTuple):
 
     def sides(self, n):
         """Of n blocks of signals, for every layer."""
-        return [pairs.make_side(k.geometry, n, self.n_channels, k.n_parts, self.dtype) for k in self.layers]
+        return [ring.make_side(k.geometry, n, self.n_channels, k.n_parts, self.dtype) for k in self.layers]
 
     def scratch(self, n):
         """For n signals one after the other."""
-        return [pairs.make_scratch(k.geometry, n, k.n_parts, k.n_parts_after, self.dtype) for k in self.layers]
+        return [ring.make_scratch(k.geometry, n, k.n_parts, k.n_parts_after, self.dtype) for k in self.layers]
 
     def batch(self):
         """How many signals are taken one after the other: as many as fit into some memory."""
@@ -107,7 +107,7 @@ def make_geometry(layer, space, dtype, read, met, kept):
     offsets, window = pooling.window(layer.pooling, layer.pooling_width[-1], length)
     taps = pooling.taps(layer.pooling, tuple(outer), layer.pooling_width[:-1], layer.subsampling[:-1], dtype)
     reached = sparse.csc_array((np.ones(len(taps[1])), taps[1], taps[0]), (len(kept.pairs), len(met.pairs))).T
-    return pairs.Geometry(
+    return ring.Geometry(
         is_first=False,
         read=read,
         met=met,
@@ -139,7 +139,7 @@ class Described(NamedTuple):
     """Signals, ready to be paired with others."""
 
     exponents: np.ndarray  # (n,) the signals are divided by these powers of two, and the kernel is that of what is left
-    sides: list  # of `pairs.Side`, one per layer
+    sides: list  # of `ring.Side`, one per layer
     kernel: np.ndarray  # (n, parts) of each with itself, in double precision
 
     def __len__(self):

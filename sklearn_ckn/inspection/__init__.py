@@ -2,9 +2,10 @@
 
 from ._approximation import approximation_report
 from ._charts import ApproximationDisplay, KernelMatrixDisplay, StabilityDisplay
+from ._deformation import deformation
 from ._grids import FeatureMapDisplay, FilterDisplay
 from ._norms import lipschitz_bound, rkhs_norm
-from ._stability import deformation, stability_report
+from ._stability import stability_report
 
 __all__ = [
     "ApproximationDisplay",
