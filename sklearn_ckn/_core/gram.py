@@ -10,9 +10,9 @@ from scipy import sparse
 from . import kappa, pairs, patches, pooling, relations, ring, simd
 from .machine import over_blocks, slices
 
-ROWS = 128  # signals at most that meet a block of others in one tile
 WORK = 2**24  # products of patches, about, for every lane of a tile: some tenths of a second
 MEMORY = 2**20  # bytes that are taken for several signals one after the other, rather than for one
+SHARES = 8  # of rows and of columns, at least: work for threads
 TILES = 1024  # that are handed to threads together
 SMALL_SIGMA = 0.15  # below it rounding of a cosine in single precision is seen
 
@@ -105,20 +105,26 @@ def make_geometry(layer, space, dtype, read, met, kept):
     """Of a layer, for maps of a space and with these `relations.Relation`."""
     *outer, length = layer.patch_positions(space)
     offsets, window = pooling.window(layer.pooling, layer.pooling_width[-1], length)
-    taps = pooling.taps(layer.pooling, tuple(outer), layer.pooling_width[:-1], layer.subsampling[:-1], dtype)
-    reached = sparse.csc_array((np.ones(len(taps[1])), taps[1], taps[0]), (len(kept.pairs), len(met.pairs))).T
+    line_taps, taps = (
+        pooling.taps(layer.pooling, positions, layer.pooling_width[axes], layer.subsampling[axes], dtype)
+        for positions, axes in ((tuple(outer), slice(-1)), ((length,), slice(-1, None)))
+    )
+    columns = np.ones(len(line_taps.outputs)), line_taps.outputs, line_taps.pointers
+    reached = sparse.csc_array(columns, (len(kept.pairs), len(met.pairs))).T
+    size, before = layer.patch_size[-1], layer.padding_widths[-1][0]
+    under = np.arange(length)[:, None] + np.arange(size) - before
     return ring.Geometry(
         is_first=False,
         read=read,
         met=met,
         kept=kept,
         sources=lines_under(space[:-1], outer, layer.patch_size[:-1], layer.padding_widths[:-1]),
-        before=layer.padding_widths[-1][0],
-        size=layer.patch_size[-1],
+        before=before,
+        size=size,
+        slots=np.where((under >= 0) & (under < space[-1]), under % size, size),
         mean=-1 / prod(layer.patch_size) if layer.patch_centering else 0.0,
-        pointers=taps[0],
-        outputs=taps[1],
-        weights=taps[2],
+        line_taps=line_taps,
+        taps=taps,
         wanted=reached @ (kept.pairs >= 0) > 0,
         first=int(offsets[0]),
         stride=layer.subsampling[-1],
@@ -185,21 +191,20 @@ def write_lanes(X, maps):  # (n, *space, c), out (n_lines, length and more, c, n
     maps[:, : lines.shape[2], :, : len(X)] = np.moveaxis(lines, 0, -1)
 
 
-def meet(network, X, rows, Y, block, batch):
-    """The kernel of some signals of X and a block of Y, ``(rows, n_lanes, parts)`` in double precision."""
-    n_rows = rows.stop - rows.start
-    batch = min(batch, n_rows)
-    xs, work = network.sides(batch), network.scratch(batch)
-    totals = np.zeros((n_rows, network.layers[-1].n_parts_after, simd.n_lanes(network.dtype)))
-    for first in range(0, n_rows, batch):
-        n = min(batch, n_rows - first)
+def meet(network, X, rows, Y, blocks):
+    """The kernel of some signals of X and some blocks of Y, ``(rows, blocks * n_lanes, parts)`` in double precision."""
+    n, n_parts, lanes = rows.stop - rows.start, network.layers[-1].n_parts_after, simd.n_lanes(network.dtype)
+    xs, work = network.sides(n), network.scratch(n)
+    for side, x in zip(X.sides, xs):
+        pairs.spread(side, rows.start, x)
+    totals = np.zeros((len(blocks), n, n_parts, lanes))
+    for block, total in zip(blocks, totals):
         below = network.nothing_below(n)
-        for layer, x, X_side, Y_side, scratch in zip(network.layers, xs, X.sides, Y.sides, work):
-            pairs.spread(X_side, rows.start + first, x)
-            pairs.find_products(*layer[:2], layer.tangents, x, 0, Y_side, block, below, scratch)
-            below = scratch.above[:n]
-        pairs.add_traces(below, totals[first : first + n])
-    return totals.swapaxes(1, 2)
+        for layer, x, y, scratch in zip(network.layers, xs, Y.sides, work):
+            pairs.find_products(*layer[:2], layer.tangents, x, 0, y, block, below, scratch)
+            below = scratch.above
+        pairs.add_traces(below, total)
+    return totals.transpose(1, 0, 3, 2).reshape(n, -1, n_parts)
 
 
 def fill(network, X, Y, out, gradient, normalize, n_threads, finished):
@@ -212,20 +217,21 @@ def fill(network, X, Y, out, gradient, normalize, n_threads, finished):
     gradient : ndarray of shape (len(X), len(Y), parts - 1), out, or None
     finished : list, out: slices (rows, columns) of the tiles that are written
     """
-    lanes, batch = simd.n_lanes(network.dtype), network.batch()
-    columns = slices(len(Y), lanes)
+    lanes = simd.n_lanes(network.dtype)
+    n_blocks = -(-len(Y) // lanes)
     work = sum(layer.geometry.met.n_products for layer in network.layers)
-    n_rows = max(1, min(ROWS, WORK // work, len(X) // 8))
+    n_rows = max(1, min(network.batch(), WORK // work, -(-len(X) // SHARES)))
+    width = max(1, min(WORK // (work * n_rows), -(-n_blocks // SHARES)))
     tiles = (
-        (rows, block)
+        (rows, range(first, min(first + width, n_blocks)))
         for rows in slices(len(X), n_rows)
-        for block in range(rows.start // lanes if X is Y else 0, len(columns))
+        for first in range(rows.start // lanes if X is Y else 0, n_blocks, width)
     )
 
     def fill_tile(tile):
-        rows, block = tile
-        here = rows, columns[block]
-        K = meet(network, X, rows, Y, block, batch)[:, : here[1].stop - here[1].start]
+        rows, blocks = tile
+        here = rows, slice(blocks.start * lanes, min(blocks.stop * lanes, len(Y)))
+        K = meet(network, X, rows, Y, blocks)[:, : here[1].stop - here[1].start]
         if normalize:
             K = to_cosines(K, X.kernel[rows], Y.kernel[here[1]])
         else:

@@ -27,38 +27,36 @@ from .ring import Side, add_diagonal, fill_ring, multiply_patches
 
 
 @njit(inline="always")
-def to_cosine(product, x_inverse, y_inverse):
-    return simd.larger(simd.smaller(product * x_inverse * y_inverse, 1), -1)
+def size_and_cosine(geometry, x, y, o, p, i, j, scratch):
+    """``r r'`` and ``P / (r r')``, for patch i of line o and patch j of line p."""
+    product = multiply_patches(scratch.ring, scratch.means, geometry.slots[i], 0, j, geometry.mean)
+    c = product * simd.load(x.inverse, (o, i, 0)) * simd.load(y.inverse, (p, j, 0))
+    return simd.load(x.r, (o, i, 0)) * simd.load(y.r, (p, j, 0)), simd.larger(simd.smaller(c, 1), -1)
 
 
 @njit(inline="always")
-def map_row(kernel, mean, x, y, o, p, i, begin, end, scratch):
-    """``r r' kappa(c)`` with ``c = P / (r r')``, for patch i of line o and patches begin to end - 1 of line p."""
-    ring, means, slots = scratch.ring, scratch.means, scratch.slots
-    x_r, x_inverse = simd.load(x.r, (o, i, 0)), simd.load(x.inverse, (o, i, 0))
+def map_row(geometry, kernel, x, y, o, p, i, begin, end, scratch):
+    """``r r' kappa(c)``, for patch i of line o and patches begin to end - 1 of line p."""
     for j in range(begin, end):
-        product, size = multiply_patches(ring, means, slots, 0, j, mean), x_r * simd.load(y.r, (p, j, 0))
-        c = to_cosine(product, x_inverse, simd.load(y.inverse, (p, j, 0)))
+        size, c = size_and_cosine(geometry, x, y, o, p, i, j, scratch)
         simd.store(size * kappa.kappa(kernel, c), scratch.row, (0, j, 0))
 
 
 @njit(inline="always")
-def map_tangents(kernel, has_own, mean, x, y, o, p, i, begin, end, scratch):
+def map_tangents(geometry, kernel, has_own, x, y, o, p, i, begin, end, scratch):
     """The derivatives of the same.
 
     With ``g = dr / r + dr' / r'`` that is ``r r' g (kappa(c) - c kappa'(c)) + kappa'(c) dP`` by what lies below, and
     ``r r' dkappa(c)`` by the layer's own parameter.
     """
-    ring, means, slots = scratch.ring, scratch.means, scratch.slots
-    x_r, x_inverse = simd.load(x.r, (o, i, 0)), simd.load(x.inverse, (o, i, 0))
+    ring, means, slots = scratch.ring, scratch.means, geometry.slots[i]
     for j in range(begin, end):
-        product, size = multiply_patches(ring, means, slots, 0, j, mean), x_r * simd.load(y.r, (p, j, 0))
-        c = to_cosine(product, x_inverse, simd.load(y.inverse, (p, j, 0)))
+        size, c = size_and_cosine(geometry, x, y, o, p, i, j, scratch)
         slope = kappa.slope(kernel, c)
         stretch = size * (kappa.kappa(kernel, c) - c * slope)
         for part in range(1, len(ring)):
             growth = simd.load(x.growth, (part - 1, o, i, 0)) + simd.load(y.growth, (part - 1, p, j, 0))
-            tangent = growth * stretch + slope * multiply_patches(ring, means, slots, part, j, mean)
+            tangent = growth * stretch + slope * multiply_patches(ring, means, slots, part, j, geometry.mean)
             simd.store(tangent, scratch.row, (part, j, 0))
         if has_own:
             simd.store(size * kappa.slope_of_log_sigma(kernel, c), scratch.row, (len(ring), j, 0))
@@ -71,10 +69,10 @@ def map_tangents(kernel, has_own, mean, x, y, o, p, i, begin, end, scratch):
 def pool_row(geometry, i, begin, end, part, scratch):
     """Add the row of patch i, which has patches begin to end - 1 of the other line, to the plane: pool j, then i."""
     window, kept, row, pooled, plane = geometry.window, geometry.kept, scratch.row, scratch.pooled, scratch.plane
-    low = max(0, -(-(i - geometry.first - len(window) + 1) // geometry.stride))
-    high = min(len(pooled), (i - geometry.first) // geometry.stride + 1)
+    pointers, outputs, weights = geometry.taps
     from_j, to_j = len(pooled), 0  # what all pooled positions of i keep
-    for k in range(low, high):
+    for t in range(pointers[i], pointers[i + 1]):
+        k = outputs[t]
         if kept.begin[k] < kept.end[k]:
             from_j, to_j = min(from_j, kept.begin[k]), max(to_j, kept.end[k])
     for j in range(from_j, to_j):
@@ -82,8 +80,8 @@ def pool_row(geometry, i, begin, end, part, scratch):
         for k in range(max(start, begin), min(start + len(window), end)):
             total = total + window[k - start] * simd.load(row, (part, k, 0))
         simd.store(total, pooled, (j, 0))
-    for k in range(low, high):
-        weight, first = window[i - k * geometry.stride - geometry.first], kept.begin[k]
+    for t in range(pointers[i], pointers[i + 1]):
+        k, weight, first = outputs[t], weights[t], kept.begin[outputs[t]]
         for j in range(first, kept.end[k]):
             total = simd.load(plane, (part, k, j - first, 0)) + weight * simd.load(pooled, (j, 0))
             simd.store(total, plane, (part, k, j - first, 0))
@@ -98,9 +96,9 @@ def pool_lines(geometry, kernel, tangents, x, y, below, o, p, scratch):
         begin, end = max(met.begin[i], y.begin[p]), min(met.end[i], y.end[p])
         if begin < end:
             next_row = fill_ring(geometry, x.maps, y.maps, below, o, p, i, y.begin[p], y.end[p], next_row, scratch)
-            map_row(kernel, geometry.mean, x, y, o, p, i, begin, end, scratch)
+            map_row(geometry, kernel, x, y, o, p, i, begin, end, scratch)
             if tangents is not None:
-                map_tangents(kernel, tangents, geometry.mean, x, y, o, p, i, begin, end, scratch)
+                map_tangents(geometry, kernel, tangents, x, y, o, p, i, begin, end, scratch)
             for part in range(len(scratch.row)):
                 pool_row(geometry, i, begin, end, part, scratch)
 
@@ -116,7 +114,7 @@ def find_products(geometry, kernel, tangents, X, first, Y, block, below, scratch
     below : ndarray of shape (n, n_pairs, parts, length, width, n_lanes), of signals: (n, 0, 0, 0, 0, n_lanes)
     scratch : Scratch, whose ``above`` is filled
     """
-    pointers, outputs, weights, kept = geometry.pointers, geometry.outputs, geometry.weights, geometry.kept.pairs
+    (pointers, outputs, weights), kept = geometry.line_taps, geometry.kept.pairs
     y = at_block(Y, block)
     for q in range(len(below)):
         x, above = at_block(X, first + q), scratch.above[q]
@@ -165,7 +163,7 @@ def find_norms(geometry, side, block, below, scratch):
 
     They are added in the order of `map_row`: a patch and its equal have a cosine of 1, but for the last bits.
     """
-    x, met, ring, means, slots = at_block(side, block), geometry.met, scratch.ring, scratch.means, scratch.slots
+    x, met, ring, means = at_block(side, block), geometry.met, scratch.ring, scratch.means
     number, mean = np.finfo(ring.dtype), geometry.mean
     rounding = patches.ROUNDING_OF_A_LAYER * number.eps if mean != 0 else 0.0  # what centring leaves of a constant one
     for o in range(len(met.pairs)):
@@ -173,6 +171,7 @@ def find_norms(geometry, side, block, below, scratch):
         for i in range(len(met.begin)):
             if met.pairs[o, o] >= 0 and met.begin[i] <= i < met.end[i]:
                 fill_ring(geometry, x.maps, x.maps, below, o, o, i, i, i + 1, 0, scratch)
+                slots = geometry.slots[i]
                 square = multiply_patches(ring, means, slots, 0, i, mean)
                 r = simd.sqrt(simd.where_larger(square, rounding * add_diagonal(ring, slots, 0, i), square, 0.0))
                 inverse = simd.where_larger(r, 0.0, 1 / simd.larger(r, number.tiny), 0.0)

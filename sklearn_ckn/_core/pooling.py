@@ -65,16 +65,18 @@ def pool(X, matrices, first_axis):
     return X
 
 
+class Taps(NamedTuple):
+    """Position u adds ``weights[t] * x(u)`` to ``outputs[t]`` for ``pointers[u] <= t < pointers[u + 1]``."""
+
+    pointers: np.ndarray
+    outputs: np.ndarray
+    weights: np.ndarray
+
+
 @lru_cache(maxsize=16)
 def taps(pooling, space, width, stride, dtype):
-    """The operators' Kronecker product by columns: which outputs every input position adds to, with what weight.
-
-    Returns
-    -------
-    pointers, outputs, weights : ndarrays
-        Position u adds ``weights[t] * x(u)`` to ``outputs[t]`` for ``pointers[u] <= t < pointers[u + 1]``.
-    """
+    """The operators' Kronecker product by columns: which outputs every input position adds to, with what weight."""
     product = sparse.csc_array(np.ones((1, 1)))
     for matrix in operators(pooling, space, width, stride):
         product = sparse.kron(product, matrix, format="csc")
-    return product.indptr.astype(np.int64), product.indices.astype(np.int64), product.data.astype(dtype)
+    return Taps(product.indptr.astype(np.int64), product.indices.astype(np.int64), product.data.astype(dtype))

@@ -11,6 +11,7 @@ from numba import njit
 
 from . import simd
 from .machine import compiled_loops
+from .pooling import Taps
 from .relations import Relation
 
 COLUMNS = 4  # of products, summed side by side
@@ -26,10 +27,10 @@ class Geometry(NamedTuple):
     sources: np.ndarray  # (n_lines, n_runs) the line of the map under every run of a patch, -1 outside
     before: int  # zeros before a line
     size: int  # positions of a run
+    slots: np.ndarray  # (length, size) the rows of the ring under every patch; the last one is zero
     mean: float  # -1 / positions of a patch if patches are centred, else 0
-    pointers: np.ndarray  # `pooling.taps`, from lines to pooled lines
-    outputs: np.ndarray
-    weights: np.ndarray
+    line_taps: Taps  # from lines to pooled lines
+    taps: Taps  # and along them
     wanted: np.ndarray  # (n_lines, pooled_lines) whether a line of x meets a pooled line of y
     first: int  # pooled position j is the sum over k of ``window[k] * x(first + j * stride + k)``
     stride: int
@@ -53,7 +54,6 @@ class Scratch(NamedTuple):
     ring: np.ndarray
     means: np.ndarray  # (parts, size + 1, length, n_lanes) what centring adds to the ring's rows
     buffer: np.ndarray  # (columns, n_lanes)
-    slots: np.ndarray  # (size,) the rows of the ring under a patch
     row: np.ndarray
     pooled: np.ndarray  # (pooled_length, n_lanes)
     plane: np.ndarray
@@ -79,7 +79,6 @@ def make_scratch(geometry, n, n_parts, n_parts_after, dtype):
         ring=zeros((*rows, columns), dtype),
         means=zeros((*rows, length) if geometry.mean else (0, 0, 0), dtype),
         buffer=zeros((columns,), dtype),
-        slots=np.zeros(geometry.size, dtype=np.int64),
         row=zeros((n_parts_after, length), dtype),
         pooled=zeros(pooled[:1], dtype),
         plane=zeros((n_parts_after, *pooled), dtype),
@@ -97,15 +96,15 @@ def zeros(shape, dtype):
 
 
 @njit(inline="always")
-def multiply(geometry, x, y, below, o, p, m, begin, end, scratch):
-    """Row m of the ring, columns begin to end - 1: the products of positions, added over the runs of patches.
+def multiply(geometry, x, y, below, o, p, m, slot, begin, end, scratch):
+    """A row of the ring, columns begin to end - 1: products of position m, added over the runs of patches.
 
     Parameters
     ----------
     x, y : ndarrays of shape (n_lines, length, c, n_lanes), the maps of signals; some zeros follow y's lines
     below : ndarray of shape (n_pairs, parts, length, width, n_lanes), the products of maps
     """
-    slot, lines = m % geometry.size, (geometry.sources[o], geometry.sources[p])
+    lines = geometry.sources[o], geometry.sources[p]
     if geometry.is_first:
         multiply_signals(x, y, lines, m, begin, end, scratch.ring, slot, geometry.before)
     else:
@@ -172,9 +171,7 @@ def fill_ring(geometry, x, y, below, o, p, i, begin, end, next_row, scratch):
     for m in range(max(first, next_row), min(first + size, n)):
         low = max(geometry.read.begin[m], begin - geometry.before)
         high = min(geometry.read.end[m], end - geometry.before + size - 1)
-        multiply(geometry, x, y, below, o, p, m, low, high, scratch)
-    for t in range(size):
-        scratch.slots[t] = (first + t) % size if 0 <= first + t < n else size
+        multiply(geometry, x, y, below, o, p, m, geometry.slots[i, m - first], low, high, scratch)
     return max(next_row, min(first + size, n))
 
 
