@@ -30,7 +30,8 @@ class CKNKernel(BaseEstimator, Kernel):
     the square of the number of signals, and for each pair with that of their positions: it is for some thousands of
     small ones.
 
-    Gaussian processes for regression need a matrix in float64: give them signals in float64, or `alpha` (or a
+    Gaussian processes tune a factor too, if they are given one: ``ConstantKernel(10) * kernel``. Those for regression
+    need a matrix in float64: give them signals in float64, or ``normalize=True`` and `alpha` (or a
     :class:`~sklearn.gaussian_process.kernels.WhiteKernel`) of 1e-5 at least.
 
     Parameters
