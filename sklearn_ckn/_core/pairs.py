@@ -27,18 +27,19 @@ from .ring import Side, add_diagonal, fill_ring, multiply_patches
 
 
 @njit(inline="always")
-def size_and_cosine(geometry, x, y, o, p, i, j, scratch):
-    """``r r'`` and ``P / (r r')``, for patch i of line o and patch j of line p."""
+def size_and_cosine(geometry, x_r, x_inverse, y, p, i, j, scratch):
+    """``r r'`` and ``P / (r r')``, for patch i of a line, of which r and 1 / r are given, and patch j of line p."""
     product = multiply_patches(scratch.ring, scratch.means, geometry.slots[i], 0, j, geometry.mean)
-    c = product * simd.load(x.inverse, (o, i, 0)) * simd.load(y.inverse, (p, j, 0))
-    return simd.load(x.r, (o, i, 0)) * simd.load(y.r, (p, j, 0)), simd.larger(simd.smaller(c, 1), -1)
+    c = product * x_inverse * simd.load(y.inverse, (p, j, 0))
+    return x_r * simd.load(y.r, (p, j, 0)), simd.larger(simd.smaller(c, 1), -1)
 
 
 @njit(inline="always")
 def map_row(geometry, kernel, x, y, o, p, i, begin, end, scratch):
     """``r r' kappa(c)``, for patch i of line o and patches begin to end - 1 of line p."""
+    x_r, x_inverse = simd.load(x.r, (o, i, 0)), simd.load(x.inverse, (o, i, 0))
     for j in range(begin, end):
-        size, c = size_and_cosine(geometry, x, y, o, p, i, j, scratch)
+        size, c = size_and_cosine(geometry, x_r, x_inverse, y, p, i, j, scratch)
         simd.store(size * kappa.kappa(kernel, c), scratch.row, (0, j, 0))
 
 
@@ -50,8 +51,9 @@ def map_tangents(geometry, kernel, has_own, x, y, o, p, i, begin, end, scratch):
     ``r r' dkappa(c)`` by the layer's own parameter.
     """
     ring, means, slots = scratch.ring, scratch.means, geometry.slots[i]
+    x_r, x_inverse = simd.load(x.r, (o, i, 0)), simd.load(x.inverse, (o, i, 0))
     for j in range(begin, end):
-        size, c = size_and_cosine(geometry, x, y, o, p, i, j, scratch)
+        size, c = size_and_cosine(geometry, x_r, x_inverse, y, p, i, j, scratch)
         slope = kappa.slope(kernel, c)
         stretch = size * (kappa.kappa(kernel, c) - c * slope)
         for part in range(1, len(ring)):
