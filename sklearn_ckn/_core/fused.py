@@ -17,9 +17,7 @@ class Ending(NamedTuple):
     """What becomes of a layer's products: its kernel, and where its lines and columns go when it is pooled."""
 
     kernel: tuple
-    line_pointers: np.ndarray  # `pooling.taps` of all axes but the last
-    line_outputs: np.ndarray
-    line_weights: np.ndarray
+    line_taps: pooling.Taps  # of all axes but the last
     first: int  # column o of the pooled line is the sum over i of ``weights[i] * x(first + o * stride + i)``
     stride: int
     weights: np.ndarray
@@ -36,7 +34,7 @@ def ending(layer, space, dtype):
     *outer, length = layer.patch_positions(space)
     offsets, weights = pooling.window(layer.pooling, layer.pooling_width[-1], length)
     taps = pooling.taps(layer.pooling, tuple(outer), layer.pooling_width[:-1], layer.subsampling[:-1], dtype)
-    return Ending(layer.kernel, *taps, int(offsets[0]), layer.subsampling[-1], weights.astype(dtype))
+    return Ending(layer.kernel, taps, int(offsets[0]), layer.subsampling[-1], weights.astype(dtype))
 
 
 @compiled
@@ -53,7 +51,7 @@ def add_pooled(T, norms, ending, first_line, first_column, scratch, Q, first_fil
     first_filter : where the panel begins among them
     """
     (r, inverse), (row, pooled), window = norms, scratch, len(ending.weights)
-    n_lines, n_columns = r.shape
+    (n_lines, n_columns), (pointers, outputs, weights) = r.shape, ending.line_taps
     begin = max(0, -(-(first_column - ending.first - window + 1) // ending.stride))
     end = min(Q.shape[1], (first_column + n_columns - 1 - ending.first) // ending.stride + 1)
     start = window + ending.first + begin * ending.stride - first_column  # of the first window in the row
@@ -72,8 +70,8 @@ def add_pooled(T, norms, ending, first_line, first_column, scratch, Q, first_fil
                 total = total + ending.weights[i] * simd.load(columns, (i, 0))
             simd.store(total, pooled, (o, 0))
         in_map = first_line + line
-        for t in range(ending.line_pointers[in_map], ending.line_pointers[in_map + 1]):
-            weight, target = ending.line_weights[t], Q[ending.line_outputs[t], begin:]
+        for t in range(pointers[in_map], pointers[in_map + 1]):
+            weight, target = weights[t], Q[outputs[t], begin:]
             for o in range(end - begin):
                 total = simd.load(target, (o, first_filter)) + weight * simd.load(pooled, (o, 0))
                 simd.store(total, target, (o, first_filter))
