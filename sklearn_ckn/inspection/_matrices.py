@@ -1,0 +1,112 @@
+"""Figures of Gram matrices."""
+
+import numpy as np
+
+from ._display import Display, pyplot
+
+
+class KernelMatrixDisplay(Display):
+    """A Gram matrix as an image, with rows and columns in the order of their labels.
+
+    Parameters
+    ----------
+    matrix : ndarray of shape (n_samples, n_samples)
+        The Gram matrix.
+
+    labels : ndarray of shape (n_samples,) or None, default=None
+        Labels of the signals, in any order; they are sorted where it is drawn. None: the matrix as it is.
+
+    Attributes
+    ----------
+    image_ : matplotlib AxesImage
+        The image.
+
+    colorbar_ : matplotlib Colorbar
+        Its colour bar.
+
+    ax_ : matplotlib Axes
+        Where it is drawn.
+
+    figure_ : matplotlib Figure
+        The figure of `ax_`.
+
+    See Also
+    --------
+    ApproximationDisplay : Two such matrices, entry by entry.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn_ckn import CKNKernel, CKNLayer
+    >>> from sklearn_ckn.inspection import KernelMatrixDisplay
+    >>> images, labels = load_digits(n_class=4).images[:60], load_digits(n_class=4).target[:60]
+    >>> display = KernelMatrixDisplay.from_estimator(CKNKernel(CKNLayer(), normalize=True), images, labels)
+    >>> [text.get_text() for text in display.ax_.get_xticklabels()]
+    ['0', '1', '2', '3']
+    """
+
+    def __init__(self, *, matrix, labels=None):
+        self.matrix = matrix
+        self.labels = labels
+
+    @classmethod
+    def from_estimator(cls, kernel, X, y=None, *, ax=None):
+        """Compute the kernel of all pairs of signals, and draw it.
+
+        Parameters
+        ----------
+        kernel : CKNKernel
+            Or any other function that gives the matrix, ``kernel(X)``.
+        X : array-like of shape (n_samples, *space, n_channels), (n_samples, *space) or (n_samples, n_features)
+            Signals.
+        y : array-like of shape (n_samples,), default=None
+            Labels; None: signals stay in their order.
+        ax : matplotlib Axes, default=None
+            Where to draw. None: a new figure.
+
+        Returns
+        -------
+        display : KernelMatrixDisplay
+            The display, drawn.
+        """
+        pyplot()
+        if not callable(kernel):
+            raise TypeError(f"kernel must be a CKNKernel or another function of X; got {kernel!r}.")
+        labels = None if y is None else np.asarray(y)
+        if labels is not None and labels.shape != (len(X),):
+            raise ValueError(f"y must have one label for each of the {len(X)} signals of X; got shape {labels.shape}.")
+        return cls(matrix=kernel(X), labels=labels).plot(ax)
+
+    def plot(self, ax=None):
+        """Draw the matrix, with lines between the labels.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw. None: a new figure.
+
+        Returns
+        -------
+        display : KernelMatrixDisplay
+            The display.
+        """
+        ax, matrix = self._set_axes(ax), self.matrix
+        if self.labels is not None:
+            order = np.argsort(self.labels, kind="stable")
+            matrix = matrix[np.ix_(order, order)]
+            _mark_classes(ax, self.labels[order])
+        self.image_ = ax.imshow(matrix, cmap="magma", interpolation="nearest")
+        self.colorbar_ = self.figure_.colorbar(self.image_, ax=ax, label="kernel")
+        return self
+
+
+def _mark_classes(ax, labels):  # sorted
+    """Lines between the classes, and their names in the middle of each."""
+    classes, starts = np.unique(labels, return_index=True)
+    edges = np.append(starts, len(labels)) - 0.5
+    middles = (edges[:-1] + edges[1:]) / 2
+    for edge in edges[1:-1]:
+        ax.axhline(edge, color="white", linewidth=0.8)
+        ax.axvline(edge, color="white", linewidth=0.8)
+    ax.set(xticks=middles, xticklabels=classes, yticks=middles, yticklabels=classes)
+    ax.tick_params(length=0)
