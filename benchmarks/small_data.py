@@ -65,13 +65,14 @@ def tune(estimator, grid, X, y):
 
 
 def choose(networks, X, y):
-    """The network and the machine with the least cross-validated error."""
+    """The network and the machine with the least cross-validated error, and its Gram matrix."""
     chosen = []
     for name, network in networks.items():
         kernel = CKNKernel(network, normalize=True, n_jobs=2)
-        machine, error = tune(SVC(kernel="precomputed"), {"C": [1, 10, 100, 1000]}, kernel(X), y)
+        K = kernel(X)
+        machine, error = tune(SVC(kernel="precomputed"), {"C": [1, 10, 100, 1000]}, K, y)
         print(f"{name}: {error:.2f} % in cross-validation, C = {machine.C}", flush=True)
-        chosen.append((error, name, kernel, clone(machine)))
+        chosen.append((error, name, kernel, clone(machine), K))
     return min(chosen, key=lambda choice: choice[0])[1:]
 
 
@@ -87,11 +88,13 @@ def run(data, options):
         X, X_test, y, y_test = draw(data, k, options.draws, options.train, options.test)
         pixels, pixels_test = X.reshape(len(X), -1), X_test.reshape(len(X_test), -1)
         if kernel is None:
-            name, kernel, machine = choose(NETWORKS[options.dataset], X, y)
+            name, kernel, machine, K = choose(NETWORKS[options.dataset], X, y)
             scale = 1 / (pixels.shape[1] * pixels.var())
             grid = {"C": [1, 10, 100], "gamma": [scale / 3, scale, 3 * scale]}
             rbf = clone(tune(SVC(), grid, pixels, y)[0])
-        machine.fit(kernel(X), y)
+        else:
+            K = kernel(X)
+        machine.fit(K, y)
         errors["exact kernel"].append(error_of(machine.predict(kernel(X_test, X)), y_test))
         errors["RBF of pixels"].append(error_of(rbf.fit(pixels, y).predict(pixels_test), y_test))
         if options.filters:
