@@ -46,6 +46,6 @@ for ax, name, values in (("f", "pooling_width", (1, 2, 4, 8)), ("g", "patch_size
         curve = StabilityDisplay.from_estimator(
             kernel(**{name: value}), digits, sizes, random_state=0, name=f"{name}={value}", ax=axes[ax]
         )
-        print(f"{name:>13} = {value}: change at a size of 1 pixel {curve.change[2].mean():.3f}")
+        print(f"{name:>13} = {value}: change at a size of 1 pixel {curve.report.change[2].mean():.3f}")
     axes[ax].set_title("pooling of the second layer" if name == "pooling_width" else "patches of both layers")
 plt.show()

@@ -5,6 +5,7 @@ from numbers import Integral
 
 import numpy as np
 from joblib import effective_n_jobs
+from sklearn import get_config
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context, clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
@@ -14,7 +15,7 @@ from . import _validation
 from ._core import encode
 from ._flatten import feature_names
 from ._layer import CKNLayer
-from ._network import check_architecture, in_step, layers_of, steps_of
+from ._network import check_architecture, check_parameters, in_step, layers_of, steps_of
 from ._signals import EncodedSignals
 
 
@@ -117,6 +118,8 @@ class CKNFeatureMap(TransformerMixin, BaseEstimator):
         steps = [(name, clone(layer)) for name, layer in layers_of(self.network)]
         layers = [layer for _, layer in steps]
         check_architecture(steps)
+        if not get_config()["skip_parameter_validation"]:
+            check_parameters(steps)
         signals = _validation.as_signals(self, X, layers[0].ndim, layers[0].input_shape)
         n_threads = effective_n_jobs(self.n_jobs)
         maps = signals

@@ -11,7 +11,7 @@ from sklearn.gaussian_process.kernels import Hyperparameter, Kernel
 from . import _validation
 from ._core import gram
 from ._layer import CKNLayer
-from ._network import check_architecture, in_step, layers_of
+from ._network import check_architecture, check_parameters, in_step, layers_of
 
 
 class CKNKernel(BaseEstimator, Kernel):
@@ -38,14 +38,16 @@ class CKNKernel(BaseEstimator, Kernel):
     ----------
     network : CKNLayer or Pipeline of CKNLayer
         The architecture, as for `CKNFeatureMap`. It need not be fitted: `n_filters`, `reg` and all that is about
-        filters is not used, nor is `n_jobs` of the layers. With ``sigma="auto"`` a layer must have been fitted.
+        filters is not used, nor is `n_jobs` of the layers. With ``sigma="auto"`` a layer must have been fitted, and
+        what clones the kernel (Gaussian processes, searches) forgets it: give those the number that was found, the
+        layer's `sigma_`.
 
     normalize : bool, default=False
         Give ``K(x, x') / sqrt(K(x, x) K(x', x'))``, the cosine; 0 for a signal of zeros.
 
     sigma_bounds : pair of floats > 0 or "fixed", default=(0.1, 10)
-        Where Gaussian processes look for `sigma` of the layers with an exponential kernel, each by itself. `"fixed"`,
-        or ``sigma="auto"``: they leave it.
+        Where Gaussian processes look for `sigma` of the layers with an exponential kernel, each by itself between the
+        same two; other layers have nothing to tune. `"fixed"`, or ``sigma="auto"``: they leave it.
 
     n_jobs : int or None, default=None
         Threads over blocks of pairs. None: 1, unless in a :obj:`joblib.parallel_config` context. -1: all processors.
@@ -110,8 +112,10 @@ class CKNKernel(BaseEstimator, Kernel):
         eval_gradient : bool, default=False
             Also give the derivatives by `theta`; not with Y.
         out : ndarray of shape (n, n_Y), default=None
-            Where the result is written, such as a :obj:`numpy.memmap`. An exception, also an interrupt, leaves blocks
-            of it finished and tells which in a note.
+            Where the result is written, such as a :obj:`numpy.memmap`, of the same dtype. An exception, also an
+            interrupt, leaves blocks of it finished and tells which in a note: with rows 0:96 of a Gram matrix
+            finished, ``kernel(X[96:], out=out[96:, 96:])`` makes the rest. Sums and products of kernels do not take
+            `out`: give one to each kernel, and combine them.
 
         Returns
         -------
@@ -177,9 +181,24 @@ class CKNKernel(BaseEstimator, Kernel):
         is_layer = isinstance(self.network, CKNLayer)
         return [
             Hyperparameter(f"network__{'' if is_layer else f'{name}__'}sigma", "numeric", self._bounds_of(layer))
-            for name, layer in layers_of(self.network)
+            for name, layer in self._read_steps()
             if layer.kernel == "exponential"
         ]
+
+    def set_params(self, **params):
+        """Set parameters, those of the layers included.
+
+        Parameters
+        ----------
+        **params : dict
+            Such as ``network__sigma``. Numbers of NumPy, as from Gaussian processes, become Python's own.
+
+        Returns
+        -------
+        self : CKNKernel
+            The kernel.
+        """
+        return super().set_params(**{k: v.item() if isinstance(v, np.generic) else v for k, v in params.items()})
 
     def __eq__(self, other):
         """Whether all parameters are equal, those of the layers included."""
@@ -211,11 +230,17 @@ class CKNKernel(BaseEstimator, Kernel):
                 )
         return free
 
+    def _read_steps(self):
+        """The layers, checked; also in a Gaussian process, which has no checks but its own."""
+        steps = layers_of(self.network)
+        check_architecture(steps)
+        check_parameters(steps)
+        return steps
+
     def _read(self, X, Y=None):
         """Signals of one shape (the same object, if Y is X or None), and the settings of the layers."""
         self._validate_params()
-        steps = layers_of(self.network)
-        check_architecture(steps)
+        steps = self._read_steps()
         first = steps[0][1]
         signals = _validation.as_signals(self, X, first.ndim, first.input_shape)
         others = signals if Y is None or Y is X else _validation.as_signals(self, Y, first.ndim, first.input_shape, "Y")
@@ -243,8 +268,9 @@ def _sigma_of(layer):
         return float(layer.sigma)
     if not hasattr(layer, "sigma_"):
         raise ValueError(
-            "sigma='auto' is found by fit, but this layer is not fitted (clones, as in a search, never are): give the "
-            "network of a fitted CKNFeatureMap, network_, or set sigma to a number such as the sigma_ that was found."
+            "sigma='auto' is found by fit, but this layer is not fitted (clones, as in Gaussian processes or searches, "
+            "never are): set sigma to a number, such as the sigma_ of a fitted layer; or, where nothing clones the "
+            "kernel, give it the network_ of a fitted CKNFeatureMap."
         )
     return layer.sigma_
 

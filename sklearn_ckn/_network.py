@@ -2,7 +2,6 @@
 
 from contextlib import contextmanager
 
-from sklearn import get_config
 from sklearn.pipeline import Pipeline, make_pipeline
 
 from ._layer import CKNLayer
@@ -21,8 +20,18 @@ def layers_of(network):
     steps = steps_of(network)
     for name, step in steps:
         if not isinstance(step, CKNLayer):
-            raise TypeError(f"network must be a CKNLayer or a Pipeline of CKNLayers; its step {name!r} is {step!r}.")
+            found = f"its step {name!r} is " if isinstance(network, Pipeline) else "got "
+            hint = ": give that one's network, or network_ once fitted" if hasattr(step, "network") else ""
+            raise TypeError(
+                f"network must be a CKNLayer or a Pipeline of CKNLayers, as make_pipeline makes it of several; {found}"
+                f"{kind_of(step)}{hint}."
+            )
     return steps
+
+
+def kind_of(value):
+    """In words, for an error: estimators themselves are long."""
+    return f"the class {value.__name__}, without ()" if isinstance(value, type) else f"a {type(value).__name__}"
 
 
 @contextmanager
@@ -44,7 +53,10 @@ def check_architecture(steps):
         raise ValueError(f"The layers of network must share ndim; got {[layer.ndim for layer in layers]}.")
     if any(layer.input_shape is not None for layer in layers[1:]):
         raise ValueError("Only the first layer of network reads X: the others must have input_shape=None.")
-    if not get_config()["skip_parameter_validation"]:
-        for name, layer in steps:
-            with in_step(name):
-                layer._validate_params()
+
+
+def check_parameters(steps):
+    """Those of every layer."""
+    for name, layer in steps:
+        with in_step(name):
+            layer._validate_params()

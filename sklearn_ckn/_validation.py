@@ -205,7 +205,7 @@ def per_axis(name, value, ndim):
     sizes = (value,) * ndim if isinstance(value, Integral) else tuple(value)
     if len(sizes) != ndim or not all(isinstance(size, Integral) and size >= 1 for size in sizes):
         raise ValueError(
-            f"{name} must be an int >= 1 or, with ndim={ndim}, {ndim} of them, one per axis; got {value!r}."
+            f"{name} must be an int >= 1 or, with ndim={ndim}, a tuple of {ndim}, one per axis of space; got {value!r}."
         )
     return tuple(int(size) for size in sizes)
 
@@ -228,7 +228,9 @@ def check_out(out, shape, dtype):
     if out is None:
         return np.empty(shape, dtype=dtype)
     if not isinstance(out, np.ndarray) or out.shape != shape or out.dtype != dtype or not out.flags.writeable:
-        found = f"{out.dtype} {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
+        found = type(out).__name__
+        if isinstance(out, np.ndarray):
+            found = f"{'' if out.flags.writeable else 'a read-only one, '}{out.dtype} {out.shape}"
         raise ValueError(f"out must be a writeable array, {dtype} {shape}, as X (and Y) have it; got {found}.")
     return out
 

@@ -60,7 +60,7 @@ def test_bad_X(make, X, message):
 BAD_PARAMETERS = [
     ({"n_filters": 0}, r"'n_filters' parameter of CKNLayer must be an int in the range \[1, inf\). Got 0"),
     ({"patch_size": 0}, r"'patch_size' parameter .* Got 0"),
-    ({"patch_size": (3, 0)}, r"patch_size must be an int >= 1 or, with ndim=2, 2 of them.*\(3, 0\)"),
+    ({"patch_size": (3, 0)}, r"patch_size must be an int >= 1 or, with ndim=2, a tuple of 2.*\(3, 0\)"),
     ({"patch_size": (3, 3, 3)}, r"patch_size must be .*got \(3, 3, 3\)"),
     ({"patch_size": 2.5}, r"'patch_size' parameter .* Got 2.5"),
     ({"pooling_width": -1}, r"'pooling_width' parameter .* Got -1"),
@@ -140,7 +140,7 @@ def test_another_shape_at_transform():
 @pytest.mark.parametrize(
     "network, error, message",
     [
-        (Ridge(), TypeError, r"must be a CKNLayer or a Pipeline of CKNLayers; its step 'network' is Ridge\(\)"),
+        (Ridge(), TypeError, r"must be a CKNLayer or a Pipeline of CKNLayers, as make_pipeline .*; got a Ridge\."),
         (make_pipeline(layer(), Flatten()), TypeError, "its step 'flatten'"),
         (None, ValueError, "at least one CKNLayer"),
         (Pipeline([("a", "passthrough")]), ValueError, "at least one CKNLayer"),

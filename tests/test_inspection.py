@@ -12,6 +12,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
+from sklearn.utils import Bunch
 
 from sklearn_ckn import CKNFeatureMap, CKNKernel, CKNLayer, Flatten, LinearClassifier, LinearRegressor
 from sklearn_ckn.inspection import (
@@ -339,7 +340,7 @@ def test_bad_sizes(feature_map, sizes):
 
 
 def test_bad_stability(feature_map):
-    with pytest.raises(TypeError, match="estimator must be a fitted CKNFeatureMap or a CKNKernel; got Ridge"):
+    with pytest.raises(TypeError, match=r"estimator must be a fitted CKNFeatureMap or a CKNKernel, .*; got a Ridge"):
         stability_report(Ridge(), DIGITS, [1])
     with pytest.raises(NotFittedError):
         stability_report(CKNFeatureMap(layer()), DIGITS, [1])
@@ -412,7 +413,7 @@ def test_one_norm_for_every_output():
 )
 def test_what_is_no_linear_model_of_features_is_refused(wrong):
     wrong.fit(DIGITS[:, 0], LABELS)
-    with pytest.raises(TypeError, match=r"estimator must be a fitted Pipeline of a CKNFeatureMap .*coef_; got"):
+    with pytest.raises(TypeError, match=r"estimator must be a fitted Pipeline of a CKNFeatureMap .*coef_ .*; got a"):
         rkhs_norm(wrong)
 
 
@@ -446,12 +447,12 @@ def test_approximation_display_holds_the_report(pyplot, feature_map):
     display = drawn(ApproximationDisplay.from_estimator(feature_map, DIGITS[:9], n_jobs=1))
     report = approximation_report(feature_map, DIGITS[:9])
     for name in ("exact", "approximate", "frobenius_error", "layers"):
-        assert_array_equal(getattr(display, name), report[name])
+        assert_array_equal(display.report[name], report[name])
     pairs = np.triu_indices(9)
     for points, K, K_hat in zip(display.points_, report.exact, report.approximate):
         assert_array_equal(points.get_offsets(), np.stack([K[pairs], K_hat[pairs]], axis=1) / K.max())
     legend = [text.get_text() for text in display.ax_.get_legend().get_texts()]
-    assert legend == [f"{n}: error {100 * e:.2g} %" for n, e in zip(report.layers, report.frobenius_error)]
+    assert legend == [f"{n}: {100 * e:.2g} %" for n, e in zip(report.layers, report.frobenius_error)]
     drawn(ApproximationDisplay.from_estimator(feature_map, 0 * DIGITS[:2]))
 
 
@@ -459,8 +460,7 @@ def test_stability_displays_share_axes(pyplot, feature_map):
     axes, sizes = pyplot.subplots()[1], [0, 1, 2]
     display = StabilityDisplay.from_estimator(feature_map, DIGITS, sizes, random_state=0, name="features", ax=axes)
     report = stability_report(feature_map, DIGITS, sizes, random_state=0)
-    assert_array_equal(display.sizes, report.sizes)
-    assert_array_equal(display.change, report.change)
+    assert_array_equal(display.report.change, report.change)
     other = drawn(StabilityDisplay.from_estimator(CKNKernel(layer()), DIGITS[:5], sizes, kind="rotation", ax=axes))
     assert display.ax_ is other.ax_ is axes
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["features", "CKNKernel"]
@@ -468,8 +468,10 @@ def test_stability_displays_share_axes(pyplot, feature_map):
     band = display.band_.get_paths()[0].vertices
     assert_allclose(band[:, 1].max(), np.quantile(report.change[2], 0.9), rtol=1e-12)
     assert display.line_.get_color() != other.line_.get_color()
-    assert drawn(StabilityDisplay(sizes=report.sizes, change=report.change).plot()).ax_.get_legend() is None
-    renamed = StabilityDisplay(sizes=report.sizes, change=report.change).plot(name="again")
+    StabilityDisplay(Bunch(sizes=report.sizes, change=9 * report.change)).plot(axes)
+    assert axes.get_ylim()[0] == 0 and axes.get_ylim()[1] > 9 * np.quantile(report.change[2], 0.9)
+    assert drawn(StabilityDisplay(report).plot()).ax_.get_legend() is None
+    renamed = StabilityDisplay(report).plot(name="again")
     assert renamed.ax_.get_legend().get_texts()[0].get_text() == "again"
 
 
@@ -495,7 +497,8 @@ def test_filters_are_tiles(pyplot):
     display = drawn(FilterDisplay.from_estimator(fitted))
     assert display.filters is fitted.filters_
     shown = tiles(display, 2, 3)
-    assert_allclose(shown[:7], (full_contrast(fitted.filters_[..., 0]) + 1) / 2, rtol=1e-6)
+    assert_allclose(shown[:7], full_contrast(fitted.filters_[..., 0]), rtol=1e-6)
+    assert display.ax_.images[0].get_clim() == (-1, 1)
     assert shown.shape[0] == 9 and np.isnan(shown[7:]).all()
 
 
@@ -512,7 +515,7 @@ def test_filters_of_several_channels_are_colours_or_norms(pyplot):
 def test_filters_of_three_axes_are_slices_and_of_one_are_curves(pyplot):
     filters = random_filters(4, 2, 3, 5, 1)
     slices = tiles(drawn(FilterDisplay(filters=filters).plot()), 3, 10)[:4].reshape(4, 3, 2, 5).swapaxes(1, 2)
-    assert_allclose(slices, (full_contrast(filters[..., 0]) + 1) / 2, rtol=1e-12)
+    assert_allclose(slices, full_contrast(filters[..., 0]), rtol=1e-12)
     filters = random_filters(5, 8, 3)
     lines = drawn(FilterDisplay(filters=filters).plot()).ax_.lines
     assert len(lines) == 5 * (1 + 3)  # zero and three channels
@@ -528,13 +531,28 @@ def test_the_strongest_maps_come_first(pyplot, feature_map):
     strength = np.linalg.norm(maps, axis=(0, 1))
     assert_array_equal(display.channels, np.argsort(-strength)[:5])
     shown = tiles(display, 2, 2)[:5]
-    low, high = min(display.maps.min(), 0), display.maps.max()
-    assert_allclose(shown, (np.moveaxis(display.maps, -1, 0) - low) / (high - low), atol=1e-12)
+    assert_array_equal(shown, np.moveaxis(display.maps, -1, 0))
+    assert [text.get_text() for text in display.ax_.texts] == [str(channel) for channel in display.channels]
+    assert display.colorbar_.vmin == min(display.maps.min(), 0) and display.colorbar_.vmax == display.maps.max()
     everything = FeatureMapDisplay.from_estimator(feature_map.network_[0], DIGITS[0], n_maps=99)
     assert everything.maps.shape == (4, 4, 8)
     drawn(FeatureMapDisplay.from_estimator(feature_map, 0 * DIGITS[0]))
     series = layer(ndim=1).fit(DIGITS[:, 0])
-    assert len(drawn(FeatureMapDisplay.from_estimator(series, DIGITS[0, 0])).ax_.lines) == 8 * 2
+    curves = drawn(FeatureMapDisplay.from_estimator(series, DIGITS[0, 0]))
+    assert len(curves.ax_.lines) == 8 * 2 and len(curves.ax_.texts) == 8 and curves.colorbar_ is None
+
+
+def test_one_signal_is_drawn_and_not_several(pyplot):
+    fitted, flat = layer().fit(DIGITS), layer(input_shape=(8, 8)).fit(DIGITS.reshape(60, 64))
+    one = FeatureMapDisplay.from_estimator(fitted, DIGITS[0]).maps
+    for same in (DIGITS[0], DIGITS[0, ..., None], DIGITS[0].ravel()):
+        assert_array_equal(FeatureMapDisplay.from_estimator(flat, same).maps, one)
+    message = r"x must be one signal of shape \(8, 8, 1\) or \(8, 8\)"
+    for several in (DIGITS[:3], DIGITS[:1], DIGITS[:3].reshape(3, 64), DIGITS[:1].reshape(1, 64), DIGITS[0, :7]):
+        with pytest.raises(ValueError, match=message + r" or \(64,\), as in fit"):
+            FeatureMapDisplay.from_estimator(flat, several)
+        with pytest.raises(ValueError, match=message + ", as in fit"):
+            FeatureMapDisplay.from_estimator(fitted, several)
 
 
 @pytest.mark.parametrize("names", [np.array(["zero", "one"]), np.array([0, 1])])
@@ -550,21 +568,26 @@ def test_a_kernel_matrix_is_sorted_by_its_labels(pyplot, names):
     assert [text.get_text() for text in display.ax_.get_yticklabels()] == sorted(map(str, names))
     edge = np.sum(y == min(y)) - 0.5
     assert [line.get_xdata()[0] for line in display.ax_.lines if line.get_ydata()[0] == 0] == [edge]
+    assert_array_equal(
+        KernelMatrixDisplay(matrix=K.tolist(), labels=list(y)).plot().image_.get_array(), K[order][:, order]
+    )
     as_it_is = drawn(KernelMatrixDisplay.from_estimator(kernel, DIGITS[:12]))
     assert_array_equal(as_it_is.image_.get_array(), K)
     assert not as_it_is.ax_.lines and as_it_is.colorbar_.ax in as_it_is.figure_.axes
+    many = drawn(KernelMatrixDisplay(matrix=np.eye(31), labels=np.arange(31)).plot())
+    assert not many.ax_.lines
 
 
 def test_displays_refuse_what_they_cannot_draw(pyplot, feature_map):
     with pytest.raises(
-        TypeError, match=r"layer must be a fitted CKNLayer, such as feature_map.network_\[0\].*got CKNF"
+        TypeError, match=r"layer must be a fitted CKNLayer, such as feature_map.network_\[0\].*got a CKNF"
     ):
         FilterDisplay.from_estimator(feature_map)
     with pytest.raises(NotFittedError):
         FilterDisplay.from_estimator(layer())
     with pytest.raises(ValueError, match="n_maps must be an int >= 1; got 0"):
         FeatureMapDisplay.from_estimator(feature_map, DIGITS[0], n_maps=0)
-    with pytest.raises(TypeError, match="kernel must be a CKNKernel or another function of X; got CKNFeatureMap"):
+    with pytest.raises(TypeError, match="kernel must be a CKNKernel or another function of X; got a CKNFeatureMap"):
         KernelMatrixDisplay.from_estimator(feature_map, DIGITS)
     with pytest.raises(ValueError, match=r"y must have one label for each of the 60 signals of X; got shape \(59,\)"):
         KernelMatrixDisplay.from_estimator(CKNKernel(layer()), DIGITS, LABELS[1:])

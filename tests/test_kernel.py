@@ -350,6 +350,7 @@ def test_hyperparameters_are_those_of_gaussian_processes():
     assert CKNKernel(layer()).hyperparameters[0].name == "network__sigma"
     assert CKNKernel(layer(), sigma_bounds="fixed").n_dims == CKNKernel(layer(kernel="vovk")).n_dims == 0
     assert not kernel.is_stationary()
+    assert type(other.network[0].sigma) is float  # numbers of NumPy are printed with their type
     assert kernel == clone(kernel) and kernel != other and kernel != WhiteKernel()
     composed = 2 * kernel + WhiteKernel(0.1)
     assert composed.n_dims == 4 and composed == clone(composed)
@@ -452,8 +453,11 @@ def test_bad_signals(X, Y, message):
 @pytest.mark.parametrize(
     "kernel, error, message",
     [
-        (CKNKernel("network"), TypeError, "network must be a CKNLayer or a Pipeline"),
-        (CKNKernel(make_pipeline(layer(), SVC())), TypeError, "its step 'svc' is"),
+        (CKNKernel("network"), TypeError, "network must be a CKNLayer or a Pipeline.*got a str"),
+        (CKNKernel([layer(), layer()]), TypeError, "as make_pipeline makes it of several; got a list"),
+        (CKNKernel(CKNLayer), TypeError, r"got the class CKNLayer, without \(\)"),
+        (CKNKernel(CKNFeatureMap(layer())), TypeError, "got a CKNFeatureMap: give that one's network"),
+        (CKNKernel(make_pipeline(layer(), SVC())), TypeError, "its step 'svc' is a SVC"),
         (CKNKernel(make_pipeline(layer(), layer(1))), ValueError, r"must share ndim; got \[2, 1\]"),
         (CKNKernel(layer(sigma=-1)), ValueError, "'sigma' parameter of CKNLayer"),
         (CKNKernel(layer(sigma="auto")), ValueError, "sigma='auto' is found by fit"),
@@ -467,6 +471,15 @@ def test_bad_parameters(kernel, error, message):
         kernel(IMAGES)
     with pytest.raises(error, match=message):
         kernel.diag(IMAGES)
+
+
+@pytest.mark.parametrize("sigma", ["0.5", "automatic", None, 0, -1, np.nan])
+def test_gaussian_processes_refuse_a_bad_sigma(sigma):
+    kernel = CKNKernel(make_pipeline(layer(ndim=1), layer(ndim=1, sigma=sigma))) + WhiteKernel()
+    for use in (lambda: kernel.theta, lambda: GaussianProcessRegressor(kernel).fit(IMAGES[:, 0, :, 0], [1, 2, 3, 4])):
+        with pytest.raises(ValueError, match="'sigma' parameter of CKNLayer") as caught:
+            use()
+        assert caught.value.__notes__ == ["This is step 'cknlayer-2' of network."]
 
 
 @pytest.mark.parametrize("bounds", [(0, 1), (2, 1), (1,), "free", (0.1, np.inf), None])
@@ -486,8 +499,10 @@ def test_bad_bounds(bounds):
     ids=["shape", "dtype", "list", "read-only"],
 )
 def test_bad_out(out):
-    with pytest.raises(ValueError, match=r"out must be a writeable array, float64 \(4, 4\)"):
+    with pytest.raises(ValueError, match=r"out must be a writeable array, float64 \(4, 4\)") as caught:
         CKNKernel(layer())(IMAGES, out=out)
+    read_only = isinstance(out, np.ndarray) and not out.flags.writeable
+    assert ("got a read-only one" in str(caught.value)) == read_only
 
 
 def test_bad_gradient():

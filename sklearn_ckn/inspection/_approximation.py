@@ -10,7 +10,7 @@ from .._core import encode
 from .._feature_map import CKNFeatureMap
 from .._kernel import CKNKernel, settings_of
 from .._layer import CKNLayer
-from .._network import steps_of
+from .._network import kind_of, steps_of
 
 
 def approximation_report(feature_map, X, *, n_jobs=None):
@@ -62,7 +62,7 @@ def approximation_report(feature_map, X, *, n_jobs=None):
 
     See Also
     --------
-    ApproximationDisplay : The same as a figure.
+    ApproximationDisplay : The same as a figure, ``ApproximationDisplay(report).plot()``.
 
     References
     ----------
@@ -109,7 +109,7 @@ def fitted_layers(feature_map):
     if not steps or not all(isinstance(step, CKNLayer) for _, step in steps):
         raise TypeError(
             f"feature_map must be a fitted CKNFeatureMap, a fitted CKNLayer or a Pipeline of such layers and nothing "
-            f"else (of a longer one, pipeline[:k] has the first k steps); got {feature_map!r}."
+            f"else (of a longer one, pipeline[:k] has the first k steps); got {kind_of(feature_map)}."
         )
     for name, layer in steps:
         check_is_fitted(layer)

@@ -14,14 +14,8 @@ class ApproximationDisplay(Display):
 
     Parameters
     ----------
-    exact, approximate : lists of ndarrays of shape (n_samples, n_samples)
-        Gram matrices of each layer.
-
-    frobenius_error : ndarray of shape (n_layers,)
-        Relative errors.
-
-    layers : list of str
-        Names of the layers.
+    report : Bunch
+        From `approximation_report`.
 
     Attributes
     ----------
@@ -51,11 +45,8 @@ class ApproximationDisplay(Display):
     2
     """
 
-    def __init__(self, *, exact, approximate, frobenius_error, layers):
-        self.exact = exact
-        self.approximate = approximate
-        self.frobenius_error = frobenius_error
-        self.layers = layers
+    def __init__(self, report):
+        self.report = report
 
     @classmethod
     def from_estimator(cls, feature_map, X, *, n_jobs=None, ax=None):
@@ -78,9 +69,7 @@ class ApproximationDisplay(Display):
             The display, drawn.
         """
         pyplot()
-        report = approximation_report(feature_map, X, n_jobs=n_jobs)
-        names = "exact", "approximate", "frobenius_error", "layers"
-        return cls(**{name: report[name] for name in names}).plot(ax)
+        return cls(approximation_report(feature_map, X, n_jobs=n_jobs)).plot(ax)
 
     def plot(self, ax=None):
         """Draw the entries of each layer, each pair of signals once.
@@ -95,15 +84,18 @@ class ApproximationDisplay(Display):
         display : ApproximationDisplay
             The display.
         """
-        ax, self.points_ = self._set_axes(ax), []
-        pairs = np.triu_indices(len(self.exact[0]))
-        for K, K_hat, error, name in zip(self.exact, self.approximate, self.frobenius_error, self.layers):
-            largest, label = np.abs(K).max() or 1, f"{name}: error {100 * error:.2g} %"
-            points = ax.scatter(K[pairs] / largest, K_hat[pairs] / largest, s=8, alpha=0.4, linewidths=0, label=label)
+        ax, self.points_, report = self._set_axes(ax), [], self.report
+        pairs, style = np.triu_indices(len(report.exact[0])), {"s": 8, "alpha": 0.4, "linewidths": 0}
+        for name, K, K_hat, error in zip(report.layers, report.exact, report.approximate, report.frobenius_error):
+            x, y = (matrix[pairs] / (np.abs(K).max() or 1) for matrix in (K, K_hat))
+            closest_above = 2 - min(error, 1)
+            points = ax.scatter(x, y, label=f"{name}: {100 * error:.2g} %", zorder=closest_above, **style)
             self.points_.append(points)
         ax.axline((1, 1), slope=1, color="0.6", linewidth=1, zorder=0)
-        ax.set(xlabel="exact kernel (largest: 1)", ylabel="approximation", aspect="equal")
-        for handle in ax.legend(frameon=False, loc="upper left", markerscale=2.5).legend_handles:
+        ax.set(xlabel="exact kernel, divided by its maximum", ylabel="approximation, divided by the same")
+        ax.set_aspect("equal")
+        legend = ax.legend(frameon=False, loc="upper left", markerscale=2.5, title=r"$|K - \hat{K}|_F \, / \, |K|_F$")
+        for handle in legend.legend_handles:
             handle.set_alpha(1)
         return self
 
@@ -113,11 +105,8 @@ class StabilityDisplay(Display):
 
     Parameters
     ----------
-    sizes : ndarray of shape (n_sizes,)
-        The largest displacements, in positions.
-
-    change : ndarray of shape (n_sizes, n_samples)
-        Relative changes.
+    report : Bunch
+        From `stability_report`.
 
     name : str or None, default=None
         In the legend; None: no legend.
@@ -154,9 +143,8 @@ class StabilityDisplay(Display):
     ['width 1', 'width 3']
     """
 
-    def __init__(self, *, sizes, change, name=None):
-        self.sizes = sizes
-        self.change = change
+    def __init__(self, report, *, name=None):
+        self.report = report
         self.name = name
 
     @classmethod
@@ -190,7 +178,7 @@ class StabilityDisplay(Display):
         pyplot()
         report = stability_report(estimator, X, sizes, kind=kind, smoothness=smoothness, random_state=random_state)
         name = type(estimator).__name__ if name is None else name
-        return cls(sizes=report.sizes, change=report.change, name=name).plot(ax)
+        return cls(report, name=name).plot(ax)
 
     def plot(self, ax=None, *, name=None):
         """Draw the curve and its band, in the next colour of the axes.
@@ -208,11 +196,13 @@ class StabilityDisplay(Display):
             The display.
         """
         ax, name = self._set_axes(ax), self.name if name is None else name
-        low, high = np.quantile(self.change, [0.1, 0.9], axis=1)
-        (self.line_,) = ax.plot(self.sizes, self.change.mean(axis=1), marker="o", markersize=4, label=name)
-        self.band_ = ax.fill_between(self.sizes, low, high, color=self.line_.get_color(), alpha=0.15, linewidth=0)
-        ax.set(xlabel="largest displacement (positions)", ylabel=r"$|\Phi(x') - \Phi(x)| \, / \, |\Phi(x)|$")
-        ax.set_ylim(bottom=0)
+        sizes, change = self.report.sizes, self.report.change
+        low, high = np.quantile(change, [0.1, 0.9], axis=1)
+        (self.line_,) = ax.plot(sizes, change.mean(axis=1), marker="o", markersize=4, label=name)
+        self.band_ = ax.fill_between(sizes, low, high, color=self.line_.get_color(), alpha=0.15, linewidth=0)
+        ratio = r"$|\Phi(x') - \Phi(x)| \, / \, |\Phi(x)|$"
+        ax.set(xlabel="largest displacement (positions)", ylabel=f"{ratio} (mean; 10 to 90 %)")
+        ax.set_ylim(bottom=0, auto=True)  # further curves may be higher
         if name is not None:
             ax.legend(frameon=False)
         return self

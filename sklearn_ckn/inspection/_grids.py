@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from .._layer import CKNLayer
+from .._network import kind_of
 from ._approximation import fitted_layers
 from ._display import Display
 
@@ -67,7 +68,7 @@ class FilterDisplay(Display):
         if not isinstance(layer, CKNLayer):
             raise TypeError(
                 f"layer must be a fitted CKNLayer, such as feature_map.network_[0] of a fitted CKNFeatureMap; got "
-                f"{layer!r}."
+                f"{kind_of(layer)}."
             )
         check_is_fitted(layer)
         return cls(filters=layer.filters_).plot(ax)
@@ -95,6 +96,8 @@ class FilterDisplay(Display):
 class FeatureMapDisplay(Display):
     """The channels of one signal's map after the last layer, side by side, the strongest first.
 
+    Each is marked by its number, the index of its filter, and all are on one scale. Maps of one space axis are curves.
+
     Parameters
     ----------
     maps : ndarray of shape (*space, n_maps)
@@ -105,6 +108,9 @@ class FeatureMapDisplay(Display):
 
     Attributes
     ----------
+    colorbar_ : matplotlib Colorbar or None
+        The scale; None for curves.
+
     ax_ : matplotlib Axes
         Where it is drawn.
 
@@ -139,7 +145,7 @@ class FeatureMapDisplay(Display):
         feature_map : CKNFeatureMap, CKNLayer or Pipeline of CKNLayer
             The fitted network.
         x : array-like of shape (*space, n_channels), (*space) or (n_features,)
-            One signal.
+            One signal, of the shape seen in `fit`.
         n_maps : int, default=16
             At most so many channels, at least 1.
         ax : matplotlib Axes, default=None
@@ -152,8 +158,9 @@ class FeatureMapDisplay(Display):
         """
         if not isinstance(n_maps, Integral) or n_maps < 1:
             raise ValueError(f"n_maps must be an int >= 1; got {n_maps!r}.")
-        maps = np.asarray(x)[None]
-        for _, layer in fitted_layers(feature_map):
+        layers = [layer for _, layer in fitted_layers(feature_map)]
+        maps = _as_batch(x, layers[0])
+        for layer in layers:
             maps = layer.transform(maps)
         strength = np.linalg.norm(maps.reshape(-1, maps.shape[-1]), axis=0)
         channels = np.argsort(-strength, kind="stable")[:n_maps]
@@ -172,18 +179,31 @@ class FeatureMapDisplay(Display):
         display : FeatureMapDisplay
             The display.
         """
-        signals = np.moveaxis(self.maps, -1, 0)[..., None]
-        _draw_grid(self._set_axes(ax), signals, min(signals.min(), 0), signals.max(), "viridis")
+        ax, signals = self._set_axes(ax), np.moveaxis(self.maps, -1, 0)[..., None]
+        image = _draw_grid(ax, signals, min(signals.min(), 0), max(signals.max(), 0) or 1, "viridis", self.channels)
+        self.colorbar_ = None if image is None else self.figure_.colorbar(image, ax=ax)
         return self
 
 
-def _draw_grid(ax, signals, low, high, cmap):  # (m, *space, 1 or 3)
-    """Signals side by side, row by row, their values from ``low`` to ``high``."""
-    if signals.ndim == 3:
-        _draw_curves(ax, signals / (high - low or 1))
-    else:
-        _draw_tiles(ax, (_as_images(signals) - low) / (high - low or 1), cmap)
+def _as_batch(x, layer):  # (1, *space, n_channels)
+    """One signal for the layer, and not several."""
+    x, shape = np.asarray(x), layer.input_shape_
+    accepted = [shape, *[shape[:-1]] * (shape[-1] == 1), *[(layer.n_features_in_,)] * layer._flattened]
+    if x.shape not in accepted:
+        raise ValueError(
+            f"x must be one signal of shape {' or '.join(map(str, accepted))}, as in fit; got {x.shape}. Of a batch X, "
+            f"X[0] is the first."
+        )
+    return x.reshape(1, *shape)
+
+
+def _draw_grid(ax, signals, low, high, cmap, names=()):  # (m, *space, 1 or 3)
+    """Signals side by side, row by row, their values from ``low`` to ``high``; the image, unless they are curves."""
     ax.set_axis_off()
+    if signals.ndim == 3:
+        return _draw_curves(ax, signals / (high - low), names)
+    tiles = _as_images(signals)
+    return _draw_tiles(ax, tiles if tiles.shape[-1] == 1 else (tiles - low) / (high - low), low, high, cmap, names)
 
 
 def _as_images(signals):  # (m, [depth,] height, width, c) -> (m, height, depth * width, c)
@@ -192,21 +212,32 @@ def _as_images(signals):  # (m, [depth,] height, width, c) -> (m, height, depth 
     return np.moveaxis(signals, -3, 1).reshape(m, height, -1, c)
 
 
-def _draw_tiles(ax, tiles, cmap):  # (m, height, width, 1 or 3), from 0 to 1
+def _draw_tiles(ax, tiles, low, high, cmap, names):  # (m, height, width, 1 or 3), colours from 0 to 1
     m, height, width, c = tiles.shape
     n_columns = ceil(sqrt(m * height / width))
     n_rows = -(-m // n_columns)
     nothing = np.full((n_rows * n_columns - m, *tiles.shape[1:]), np.nan if c == 1 else 1)  # as white as the page
     cells = np.concatenate([tiles, nothing]).reshape(n_rows, n_columns, height, width, c)
     image = cells.swapaxes(1, 2).reshape(n_rows * height, n_columns * width, c)
-    ax.imshow(image[..., 0] if c == 1 else image, cmap=cmap, vmin=0, vmax=1, interpolation="nearest")
-    for row in range(1, n_rows):
-        ax.axhline(row * height - 0.5, color="white", linewidth=3)
-    for column in range(1, n_columns):
-        ax.axvline(column * width - 0.5, color="white", linewidth=3)
+    corners = [(i % n_columns * width - 0.5, i // n_columns * height - 0.5) for i in range(m)]
+    _frame(ax, corners, width, height)
+    for (x, y), name in zip(corners, names):
+        box = {"facecolor": "black", "alpha": 0.5, "linewidth": 0, "pad": 1}
+        ax.text(x + 0.04 * width, y + 0.04 * height, name, color="white", size=7, va="top", bbox=box)
+    return ax.imshow(image[..., 0] if c == 1 else image, cmap=cmap, vmin=low, vmax=high, interpolation="nearest")
 
 
-def _draw_curves(ax, curves):  # (m, length, c), 0 and all values at most 1 apart
+def _frame(ax, corners, width, height):
+    """White gaps between two thin grey lines, for tiles may be white themselves."""
+    from matplotlib.collections import PatchCollection
+    from matplotlib.patches import Rectangle
+
+    tiles = [Rectangle(corner, width, height) for corner in corners]
+    for color, linewidth in (("0.5", 4), ("white", 3)):
+        ax.add_collection(PatchCollection(tiles, facecolor="none", edgecolor=color, linewidth=linewidth))
+
+
+def _draw_curves(ax, curves, names):  # (m, length, c), 0 and all values at most 1 apart
     """Each in a cell of width and height 1, around a line at 0."""
     n_columns = ceil(sqrt(len(curves)))
     for i, curve in enumerate(curves):
@@ -215,3 +246,6 @@ def _draw_curves(ax, curves):  # (m, length, c), 0 and all values at most 1 apar
         ax.plot(x[[0, -1]], [-row, -row], color="0.8", linewidth=0.8)
         for channel, y in enumerate(curve.T):
             ax.plot(x, 0.8 * y - row, color=f"C{channel}", linewidth=1.2)
+        for name in names[i : i + 1]:
+            ax.text(column, -row, name, color="0.5", size=7, va="bottom")
+    ax.autoscale_view()  # now: matplotlib's layout reads the limits before they follow the curves

@@ -2,11 +2,16 @@
 
 import numpy as np
 
+from .._network import kind_of
 from ._display import Display, pyplot
+
+MANY_CLASSES = 30  # lines between more of them would hide the matrix
 
 
 class KernelMatrixDisplay(Display):
     """A Gram matrix as an image, with rows and columns in the order of their labels.
+
+    Lines and names mark the classes, unless there are more than 30 of them.
 
     Parameters
     ----------
@@ -71,7 +76,7 @@ class KernelMatrixDisplay(Display):
         """
         pyplot()
         if not callable(kernel):
-            raise TypeError(f"kernel must be a CKNKernel or another function of X; got {kernel!r}.")
+            raise TypeError(f"kernel must be a CKNKernel or another function of X; got {kind_of(kernel)}.")
         labels = None if y is None else np.asarray(y)
         if labels is not None and labels.shape != (len(X),):
             raise ValueError(f"y must have one label for each of the {len(X)} signals of X; got shape {labels.shape}.")
@@ -90,19 +95,22 @@ class KernelMatrixDisplay(Display):
         display : KernelMatrixDisplay
             The display.
         """
-        ax, matrix = self._set_axes(ax), self.matrix
+        ax, matrix = self._set_axes(ax), np.asarray(self.matrix)
         if self.labels is not None:
-            order = np.argsort(self.labels, kind="stable")
+            labels = np.asarray(self.labels)
+            order = np.argsort(labels, kind="stable")
             matrix = matrix[np.ix_(order, order)]
-            _mark_classes(ax, self.labels[order])
+            _mark_classes(ax, labels[order])
         self.image_ = ax.imshow(matrix, cmap="magma", interpolation="nearest")
-        self.colorbar_ = self.figure_.colorbar(self.image_, ax=ax, label="kernel")
+        self.colorbar_ = self.figure_.colorbar(self.image_, ax=ax)
         return self
 
 
 def _mark_classes(ax, labels):  # sorted
     """Lines between the classes, and their names in the middle of each."""
     classes, starts = np.unique(labels, return_index=True)
+    if len(classes) > MANY_CLASSES:
+        return
     edges = np.append(starts, len(labels)) - 0.5
     middles = (edges[:-1] + edges[1:]) / 2
     for edge in edges[1:-1]:
@@ -110,3 +118,5 @@ def _mark_classes(ax, labels):  # sorted
         ax.axvline(edge, color="white", linewidth=0.8)
     ax.set(xticks=middles, xticklabels=classes, yticks=middles, yticklabels=classes)
     ax.tick_params(length=0)
+    if max(len(str(name)) for name in classes) > 2:
+        ax.tick_params(axis="x", labelrotation=90)

@@ -9,7 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._feature_map import CKNFeatureMap
 from .._flatten import Flatten
 from .._layer import CKNLayer
-from .._network import steps_of
+from .._network import kind_of, steps_of
 
 
 def rkhs_norm(estimator):
@@ -146,7 +146,7 @@ def _split(estimator):
     if not hasattr(model, "coef_") or not _makes_features(steps):
         raise TypeError(
             f"estimator must be a fitted Pipeline of a CKNFeatureMap (or CKNLayers and Flatten), perhaps a "
-            f"StandardScaler, and a linear model with coef_; got {estimator!r}."
+            f"StandardScaler, and a linear model with coef_ (of a search: best_estimator_); got {kind_of(estimator)}."
         )
     scale = 1 if scaler is None or scaler.scale_ is None else scaler.scale_
     coefficients = model.coef_.toarray() if sparse.issparse(model.coef_) else np.atleast_2d(model.coef_)

@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from .. import _validation
 from .._feature_map import CKNFeatureMap
 from .._kernel import CKNKernel
+from .._network import kind_of
 from ._deformation import FIELD_CONSTRAINTS, deformation
 
 
@@ -77,7 +78,7 @@ def stability_report(estimator, X, sizes, *, kind="warp", smoothness=4.0, random
 
     See Also
     --------
-    StabilityDisplay : The same as a figure.
+    StabilityDisplay : The same as a figure, ``StabilityDisplay(report).plot()``.
     deformation : The deformed signals.
 
     References
@@ -135,7 +136,10 @@ def _read(estimator, X):
         signals, _, settings = estimator._read(X)
         return signals.read(slice(None)).astype(float), settings
     if not isinstance(estimator, CKNFeatureMap):
-        raise TypeError(f"estimator must be a fitted CKNFeatureMap or a CKNKernel; got {estimator!r}.")
+        raise TypeError(
+            f"estimator must be a fitted CKNFeatureMap or a CKNKernel, of layers: CKNFeatureMap(network).fit(X) or "
+            f"CKNKernel(network); got {kind_of(estimator)}."
+        )
     check_is_fitted(estimator)
     layers = [layer for _, layer in estimator.network_.steps]
     signals = _validation.as_fitted_signals(estimator, X, layers[0]._flattened, same_space=True)
