@@ -11,7 +11,7 @@ from sklearn.gaussian_process.kernels import Hyperparameter, Kernel
 from . import _validation
 from ._core import gram
 from ._layer import CKNLayer
-from ._network import check_architecture, check_parameters, in_step, layers_of
+from ._network import check_architecture, check_parameters, in_step, layers_of, steps_of
 
 
 class CKNKernel(BaseEstimator, Kernel):
@@ -140,7 +140,8 @@ class CKNKernel(BaseEstimator, Kernel):
             gram.fill(network, described, others, K, gradient, self.normalize, n_threads, finished)
         except BaseException as error:
             if out is not None:
-                error.add_note(f"out holds {_name_blocks(finished, Y is X, len(Y))}; the rest of it is not finished.")
+                blocks = _name_blocks(finished, Y is X, len(Y)) if finished else "no finished block"
+                error.add_note(f"out holds {blocks}; the rest of it is not finished.")
             raise
         return (K, gradient) if eval_gradient else K
 
@@ -205,23 +206,25 @@ class CKNKernel(BaseEstimator, Kernel):
         if type(self) is not type(other):
             return False
         mine, others = (kernel._leaves() for kernel in (self, other))
-        return mine.keys() == others.keys() and all(np.array_equal(mine[name], others[name]) for name in mine)
+        return mine.keys() == others.keys() and all(np.array_equal(mine[key], others[key]) for key in mine)
 
     def _leaves(self):
-        """All parameters that are no estimators, and the values found by fit for ``sigma="auto"``."""
-        steps, parameters = layers_of(self.network), self.get_params()
-        found = {f"{name}.sigma_": getattr(layer, "sigma_", None) for name, layer in steps if layer.sigma == "auto"}
-        return found | {
-            name: value for name, value in parameters.items() if not isinstance(value, (BaseEstimator, list))
-        }
+        """The kernel's own parameters, those of each layer, and what fit found for ``sigma="auto"``."""
+        leaves = {name: value for name, value in self.get_params(deep=False).items() if name != "network"}
+        for k, (name, step) in enumerate(steps_of(self.network)):
+            is_layer = isinstance(step, CKNLayer)
+            parameters = step.get_params() if is_layer else {"no layer": step}
+            found = {"sigma_": getattr(step, "sigma_", None)} if is_layer and step.sigma == "auto" else {}
+            leaves |= {(k, name, key): value for key, value in (parameters | found).items()}
+        return leaves
 
     def _bounds_of(self, layer):
-        return "fixed" if layer.sigma == "auto" else _validation.check_bounds("sigma_bounds", self.sigma_bounds)
+        return "fixed" if layer.sigma == "auto" else self.sigma_bounds
 
     def _differentiated(self):
         """By which layers' sigma."""
         layers = [layer for _, layer in layers_of(self.network)]
-        free = [layer.kernel == "exponential" and self._bounds_of(layer) != "fixed" for layer in layers]
+        free = [layer.kernel == "exponential" and not isinstance(self._bounds_of(layer), str) for layer in layers]
         for k, layer in enumerate(layers):
             if layer.kernel == "arccos0" and any(free[:k]):
                 raise ValueError(
@@ -235,6 +238,7 @@ class CKNKernel(BaseEstimator, Kernel):
         steps = layers_of(self.network)
         check_architecture(steps)
         check_parameters(steps)
+        _validation.check_bounds("sigma_bounds", self.sigma_bounds)
         return steps
 
     def _read(self, X, Y=None):

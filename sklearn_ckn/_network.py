@@ -9,10 +9,13 @@ from ._layer import CKNLayer
 
 def steps_of(network):
     """The named steps of a network that are not passed through."""
-    if isinstance(network, CKNLayer):
-        network = make_pipeline(network)
-    steps = network.steps if isinstance(network, Pipeline) else [("network", network)]
-    return [(name, step) for name, step in steps if step is not None and step != "passthrough"]
+    if isinstance(network, Pipeline):
+        return [(name, step) for name, step in network.steps if not (step is None or is_passthrough(step))]
+    return make_pipeline(network).steps
+
+
+def is_passthrough(step):
+    return isinstance(step, str) and step == "passthrough"
 
 
 def layers_of(network):
@@ -20,18 +23,23 @@ def layers_of(network):
     steps = steps_of(network)
     for name, step in steps:
         if not isinstance(step, CKNLayer):
-            found = f"its step {name!r} is " if isinstance(network, Pipeline) else "got "
             hint = ": give that one's network, or network_ once fitted" if hasattr(step, "network") else ""
             raise TypeError(
-                f"network must be a CKNLayer or a Pipeline of CKNLayers, as make_pipeline makes it of several; {found}"
-                f"{kind_of(step)}{hint}."
+                f"network must be a CKNLayer or a Pipeline of CKNLayers, as make_pipeline makes it of several; "
+                f"{found_in(network, name, step)}{hint}."
             )
     return steps
 
 
+def found_in(network, name, step):
+    """In words, for an error, what is no layer."""
+    return f"its step {name!r} is {kind_of(step)}" if isinstance(network, Pipeline) else f"got {kind_of(network)}"
+
+
 def kind_of(value):
     """In words, for an error: estimators themselves are long."""
-    return f"the class {value.__name__}, without ()" if isinstance(value, type) else f"a {type(value).__name__}"
+    is_class = isinstance(value, type)
+    return f"the class {value.__name__}, without ()" if is_class else f"an object of type {type(value).__name__}"
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """The public edge: the only place that knows which arrays and sizes are accepted, and how they are refused."""
 
 from math import prod
-from numbers import Integral
+from numbers import Integral, Real
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -26,7 +26,8 @@ def as_fitted_signals(estimator, X, flattened, same_space=False):
     """Check ``X`` at transform: columns and their names, channels and, on demand, the space, as in ``fit``."""
     array, fitted = _check_values(estimator, X), estimator.input_shape_
     ndim, n_channels = len(fitted) - 1, fitted[-1]
-    _check_columns(estimator, X, is_table=array.ndim == 2 and (flattened or ndim == n_channels == 1))
+    if array.ndim == 2 and (flattened or ndim == n_channels == 1):
+        _check_columns(estimator, X)
     signals = _read_axes(estimator, array, ndim, fitted if flattened else None)
     if signals.shape[-1] != n_channels or (same_space and signals.shape != fitted):
         raise ValueError(
@@ -47,7 +48,8 @@ def as_maps(estimator, X):
 def as_fitted_maps(estimator, X):
     """Check ``X`` at transform: columns and their names, and the shape of the maps, as in ``fit``."""
     maps = as_maps(estimator, X)
-    _check_columns(estimator, X, is_table=maps.array.ndim == 2)
+    if maps.array.ndim == 2:
+        _check_columns(estimator, X)
     if maps.shape != estimator.input_shape_:
         raise ValueError(
             f"X has maps of shape {maps.shape}, but {type(estimator).__name__} was fitted on maps of shape "
@@ -61,9 +63,9 @@ def record_feature_names(estimator, X):
     validate_data(estimator, X, reset=True, skip_check_array=True, ensure_2d=False)
 
 
-def _check_columns(estimator, X, is_table):
+def _check_columns(estimator, X):
     """The number and the names of a table's columns."""
-    validate_data(estimator, X, reset=False, skip_check_array=True, ensure_2d=is_table)
+    validate_data(estimator, X, reset=False, skip_check_array=True)
 
 
 def _check_values(estimator, X, name="X"):
@@ -205,7 +207,7 @@ def per_axis(name, value, ndim):
     sizes = (value,) * ndim if isinstance(value, Integral) else tuple(value)
     if len(sizes) != ndim or not all(isinstance(size, Integral) and size >= 1 for size in sizes):
         raise ValueError(
-            f"{name} must be an int >= 1 or, with ndim={ndim}, a tuple of {ndim}, one per axis of space; got {value!r}."
+            f"{name} must be an int >= 1 or, with ndim={ndim}, a tuple of {ndim}, one int per axis; got {value!r}."
         )
     return tuple(int(size) for size in sizes)
 
@@ -213,14 +215,10 @@ def per_axis(name, value, ndim):
 def check_bounds(name, bounds):
     """``"fixed"``, or two numbers, 0 < low <= high."""
     if isinstance(bounds, str) and bounds == "fixed":
-        return bounds
-    try:
-        low, high = (float(bound) for bound in bounds)
-    except (TypeError, ValueError):
-        low, high = np.nan, np.nan
-    if not 0 < low <= high < np.inf:
-        raise ValueError(f"{name} must be 'fixed' or two finite numbers, 0 < low <= high; got {bounds!r}.")
-    return low, high
+        return
+    pair = tuple(bounds) if isinstance(bounds, (tuple, list, np.ndarray)) else ()
+    if len(pair) != 2 or not all(isinstance(bound, Real) for bound in pair) or not 0 < pair[0] <= pair[1] < np.inf:
+        raise ValueError(f"{name} must be 'fixed' or a pair of finite numbers, 0 < low <= high; got {bounds!r}.")
 
 
 def check_out(out, shape, dtype):
@@ -231,7 +229,7 @@ def check_out(out, shape, dtype):
         found = type(out).__name__
         if isinstance(out, np.ndarray):
             found = f"{'' if out.flags.writeable else 'a read-only one, '}{out.dtype} {out.shape}"
-        raise ValueError(f"out must be a writeable array, {dtype} {shape}, as X (and Y) have it; got {found}.")
+        raise ValueError(f"out must be a writeable array, {dtype} {shape} for these X and Y; got {found}.")
     return out
 
 

@@ -140,9 +140,15 @@ def test_another_shape_at_transform():
 @pytest.mark.parametrize(
     "network, error, message",
     [
-        (Ridge(), TypeError, r"must be a CKNLayer or a Pipeline of CKNLayers, as make_pipeline .*; got a Ridge\."),
+        (
+            Ridge(),
+            TypeError,
+            r"must be a CKNLayer or a Pipeline of CKNLayers, as make_pipeline .*; got an object of type Ridge\.",
+        ),
         (make_pipeline(layer(), Flatten()), TypeError, "its step 'flatten'"),
-        (None, ValueError, "at least one CKNLayer"),
+        (None, TypeError, "got an object of type NoneType"),
+        ("passthrough", TypeError, "got an object of type str"),
+        (np.zeros(3), TypeError, "got an object of type ndarray"),
         (Pipeline([("a", "passthrough")]), ValueError, "at least one CKNLayer"),
         (make_pipeline(layer(), layer(ndim=1)), ValueError, r"share ndim; got \[2, 1\]"),
         (make_pipeline(layer(), layer(input_shape=(8, 7))), ValueError, "Only the first layer"),

@@ -28,8 +28,8 @@ FLOORS = [  # every module imports from floors below its own only; this is the w
     {"_flatten", "_layer", "_linear"},
     {"_network"},
     {"_feature_map", "_kernel"},
-    {"inspection._norms", "inspection._deformation", "inspection._approximation", "inspection._display"},
-    {"inspection._stability"},
+    {"inspection._norms", "inspection._deformation", "inspection._fitted", "inspection._display"},
+    {"inspection._approximation", "inspection._stability"},
     {"inspection._charts", "inspection._grids", "inspection._matrices"},
 ]
 LIBRARIES_OF_CORE = {"numpy", "scipy", "numba", "llvmlite", "threadpoolctl"}

@@ -340,7 +340,9 @@ def test_bad_sizes(feature_map, sizes):
 
 
 def test_bad_stability(feature_map):
-    with pytest.raises(TypeError, match=r"estimator must be a fitted CKNFeatureMap or a CKNKernel, .*; got a Ridge"):
+    with pytest.raises(
+        TypeError, match=r"estimator must be a fitted CKNFeatureMap or a CKNKernel, .*; got an object of type Ridge"
+    ):
         stability_report(Ridge(), DIGITS, [1])
     with pytest.raises(NotFittedError):
         stability_report(CKNFeatureMap(layer()), DIGITS, [1])
@@ -413,7 +415,9 @@ def test_one_norm_for_every_output():
 )
 def test_what_is_no_linear_model_of_features_is_refused(wrong):
     wrong.fit(DIGITS[:, 0], LABELS)
-    with pytest.raises(TypeError, match=r"estimator must be a fitted Pipeline of a CKNFeatureMap .*coef_ .*; got a"):
+    with pytest.raises(
+        TypeError, match=r"estimator must be a fitted Pipeline of a CKNFeatureMap .*coef_ .*; got an object"
+    ):
         rkhs_norm(wrong)
 
 
@@ -453,6 +457,9 @@ def test_approximation_display_holds_the_report(pyplot, feature_map):
         assert_array_equal(points.get_offsets(), np.stack([K[pairs], K_hat[pairs]], axis=1) / K.max())
     legend = [text.get_text() for text in display.ax_.get_legend().get_texts()]
     assert legend == [f"{n}: {100 * e:.2g} %" for n, e in zip(report.layers, report.frobenius_error)]
+    assert display.ax_.get_aspect() == 1 and len(display.ax_.lines) == 1
+    above = max(display.points_, key=lambda points: points.zorder)
+    assert (above is display.points_[0]) == (report.frobenius_error[0] < report.frobenius_error[1])
     drawn(ApproximationDisplay.from_estimator(feature_map, 0 * DIGITS[:2]))
 
 
@@ -471,17 +478,24 @@ def test_stability_displays_share_axes(pyplot, feature_map):
     StabilityDisplay(Bunch(sizes=report.sizes, change=9 * report.change)).plot(axes)
     assert axes.get_ylim()[0] == 0 and axes.get_ylim()[1] > 9 * np.quantile(report.change[2], 0.9)
     assert drawn(StabilityDisplay(report).plot()).ax_.get_legend() is None
+    shuffled = StabilityDisplay(Bunch(sizes=report.sizes[[2, 0, 1]], change=report.change[[2, 0, 1]])).plot()
+    assert_array_equal(drawn(shuffled).line_.get_xydata(), display.line_.get_xydata())
     renamed = StabilityDisplay(report).plot(name="again")
     assert renamed.ax_.get_legend().get_texts()[0].get_text() == "again"
 
 
 def tiles(display, height, width):
-    """The image of a grid, cut into its tiles, (m, height, width) or (m, height, width, 3)."""
+    """The image of a grid, cut into its tiles, (m, height, width) or (m, height, width, 4); gaps must show nothing."""
     (image,) = display.ax_.images
-    image = np.asarray(image.get_array().filled(np.nan))
-    rows, columns = image.shape[0] // height, image.shape[1] // width
-    cells = image.reshape(rows, height, columns, width, *image.shape[2:]).swapaxes(1, 2)
-    return cells.reshape(-1, height, width, *image.shape[2:])
+    image = np.ma.filled(image.get_array(), np.nan)
+    gap = np.full((1, *image.shape[1:]), np.nan if image.ndim == 2 else 0)
+    image = np.concatenate([image, gap])
+    image = np.concatenate([image, np.broadcast_to(gap[:, :1], (len(image), 1, *image.shape[2:]))], axis=1)
+    rows, columns = image.shape[0] // (height + 1), image.shape[1] // (width + 1)
+    cells = image.reshape(rows, height + 1, columns, width + 1, *image.shape[2:]).swapaxes(1, 2)
+    for between in (cells[:, :, -1], cells[:, :, :, -1]):
+        assert np.isnan(between).all() if image.ndim == 2 else not between.any()
+    return cells[:, :, :-1, :-1].reshape(-1, height, width, *image.shape[2:])
 
 
 def random_filters(*shape):
@@ -500,16 +514,31 @@ def test_filters_are_tiles(pyplot):
     assert_allclose(shown[:7], full_contrast(fitted.filters_[..., 0]), rtol=1e-6)
     assert display.ax_.images[0].get_clim() == (-1, 1)
     assert shown.shape[0] == 9 and np.isnan(shown[7:]).all()
+    (frames,) = display.ax_.collections
+    boxes = [frame.get_extents().bounds for frame in frames.get_paths()]
+    assert len(boxes) == 7 and not display.ax_.axison and display.ax_.get_aspect() == 1
+    assert_allclose(boxes[0], [0, 0, 3, 2])
+    assert_allclose(boxes[4], [3.24, 2.24, 3, 2])  # second row and column, with gaps of 8 % of 3
 
 
 def test_filters_of_several_channels_are_colours_or_norms(pyplot):
     filters = random_filters(5, 3, 3, 3)
     colours = tiles(drawn(FilterDisplay(filters=filters).plot()), 3, 3)
-    assert_allclose(colours[:5], (full_contrast(filters) + 1) / 2, rtol=1e-12)
-    assert (colours[5:] == 1).all()
+    assert_allclose(colours[:5, ..., :3], (full_contrast(filters) + 1) / 2, rtol=1e-12)
+    assert (colours[:5, ..., 3] == 1).all() and (colours[5:] == 0).all()
     filters = random_filters(4, 3, 2, 6)
     norms = np.sqrt((filters**2).sum(axis=-1))
     assert_allclose(tiles(drawn(FilterDisplay(filters=filters).plot()), 3, 2)[:4], full_contrast(norms), rtol=1e-12)
+
+
+def test_filters_that_are_few_tall_or_zero(pyplot):
+    for filters in (random_filters(1, 3, 3, 1), random_filters(2, 9, 1, 1)):
+        shown = tiles(drawn(FilterDisplay(filters=filters.tolist()).plot()), *filters.shape[1:3])
+        assert_allclose(shown, full_contrast(filters[..., 0]), rtol=1e-12)  # and no empty cell
+    drawn(FilterDisplay(filters=np.zeros((2, 3, 3, 1))).plot())
+    (line, curve) = drawn(FilterDisplay(filters=random_filters(1, 1, 1)).plot()).ax_.lines
+    assert curve.get_marker() == "o" and np.abs(curve.get_ydata()) == 0.4
+    assert_array_equal(line.get_xdata(), [0, 0.8])
 
 
 def test_filters_of_three_axes_are_slices_and_of_one_are_curves(pyplot):
@@ -534,12 +563,25 @@ def test_the_strongest_maps_come_first(pyplot, feature_map):
     assert_array_equal(shown, np.moveaxis(display.maps, -1, 0))
     assert [text.get_text() for text in display.ax_.texts] == [str(channel) for channel in display.channels]
     assert display.colorbar_.vmin == min(display.maps.min(), 0) and display.colorbar_.vmax == display.maps.max()
+    corners = [frame.get_extents().bounds[:2] for frame in display.ax_.collections[0].get_paths()]
+    assert_allclose([text.get_position() for text in display.ax_.texts], np.add(corners, 0.16))
     everything = FeatureMapDisplay.from_estimator(feature_map.network_[0], DIGITS[0], n_maps=99)
     assert everything.maps.shape == (4, 4, 8)
     drawn(FeatureMapDisplay.from_estimator(feature_map, 0 * DIGITS[0]))
     series = layer(ndim=1).fit(DIGITS[:, 0])
     curves = drawn(FeatureMapDisplay.from_estimator(series, DIGITS[0, 0]))
-    assert len(curves.ax_.lines) == 8 * 2 and len(curves.ax_.texts) == 8 and curves.colorbar_ is None
+    assert len(curves.ax_.lines) == 8 * 2 and curves.colorbar_ is None
+    places = [(i % 3, -(i // 3)) for i in range(8)]
+    assert_array_equal([text.get_position() for text in curves.ax_.texts], places)
+
+
+def test_scale_and_numbers_of_maps(pyplot):
+    maps = np.random.RandomState(0).rand(3, 3, 64)
+    for signed, limits in ((maps, (0, maps.max())), (-maps, (-maps.max(), 0)), (0 * maps, (0, 1))):
+        display = drawn(FeatureMapDisplay(maps=signed, channels=np.arange(64)).plot())
+        assert_allclose(display.ax_.images[0].get_clim(), limits) and len(display.ax_.texts) == 64
+    many = FeatureMapDisplay(maps=np.repeat(maps, 2, axis=-1), channels=np.arange(128)).plot()
+    assert not drawn(many).ax_.texts
 
 
 def test_one_signal_is_drawn_and_not_several(pyplot):
@@ -547,12 +589,16 @@ def test_one_signal_is_drawn_and_not_several(pyplot):
     one = FeatureMapDisplay.from_estimator(fitted, DIGITS[0]).maps
     for same in (DIGITS[0], DIGITS[0, ..., None], DIGITS[0].ravel()):
         assert_array_equal(FeatureMapDisplay.from_estimator(flat, same).maps, one)
-    message = r"x must be one signal of shape \(8, 8, 1\) or \(8, 8\)"
+    whole, message = CKNFeatureMap(layer()).fit(DIGITS), r"x must be one signal like those in fit, of shape"
     for several in (DIGITS[:3], DIGITS[:1], DIGITS[:3].reshape(3, 64), DIGITS[:1].reshape(1, 64), DIGITS[0, :7]):
-        with pytest.raises(ValueError, match=message + r" or \(64,\), as in fit"):
-            FeatureMapDisplay.from_estimator(flat, several)
-        with pytest.raises(ValueError, match=message + ", as in fit"):
-            FeatureMapDisplay.from_estimator(fitted, several)
+        for network in (flat, whole):
+            with pytest.raises(ValueError, match=rf"{message} \(8, 8, 1\); got \({several.shape[0]}, "):
+                FeatureMapDisplay.from_estimator(network, several)
+    with pytest.raises(ValueError, match=rf"{message} \(height, width, 1\); got \(3, 8, 8\). Of a batch X, X\[0\]"):
+        FeatureMapDisplay.from_estimator(fitted, DIGITS[:3])
+    smaller = fitted.transform(DIGITS[:1, :7])[0]  # a layer takes signals of any space
+    display = FeatureMapDisplay.from_estimator(fitted, DIGITS[0, :7])
+    assert_array_equal(display.maps, smaller[..., display.channels])
 
 
 @pytest.mark.parametrize("names", [np.array(["zero", "one"]), np.array([0, 1])])
@@ -576,19 +622,38 @@ def test_a_kernel_matrix_is_sorted_by_its_labels(pyplot, names):
     assert not as_it_is.ax_.lines and as_it_is.colorbar_.ax in as_it_is.figure_.axes
     many = drawn(KernelMatrixDisplay(matrix=np.eye(31), labels=np.arange(31)).plot())
     assert not many.ax_.lines
+    names = np.repeat(np.array([0.1 + 0.2, 1.5]), [6, 2])
+    few = drawn(KernelMatrixDisplay(matrix=np.eye(8), labels=names).plot())
+    assert [text.get_text() for text in few.ax_.get_xticklabels()] == ["0.3", "1.5"]
+    assert_array_equal(few.ax_.get_xticks(), [2.5, 6.5])
+    assert_array_equal(few.ax_.get_yticks(), [2.5, 6.5])
+    assert [line.get_ydata()[0] for line in few.ax_.lines if line.get_xdata()[0] == 0] == [5.5]
+    crowded = drawn(KernelMatrixDisplay(matrix=np.eye(30), labels=np.arange(30)).plot())
+    assert len(crowded.ax_.lines) == 2 * 29
+    for display, angle in ((few, 0), (crowded, 90)):
+        assert {text.get_rotation() for text in display.ax_.get_xticklabels()} == {angle}
 
 
 def test_displays_refuse_what_they_cannot_draw(pyplot, feature_map):
     with pytest.raises(
-        TypeError, match=r"layer must be a fitted CKNLayer, such as feature_map.network_\[0\].*got a CKNF"
+        TypeError,
+        match=r"layer must be a fitted CKNLayer, such as feature_map.network_\[0\].*got an object of type CKNF",
     ):
         FilterDisplay.from_estimator(feature_map)
     with pytest.raises(NotFittedError):
         FilterDisplay.from_estimator(layer())
     with pytest.raises(ValueError, match="n_maps must be an int >= 1; got 0"):
         FeatureMapDisplay.from_estimator(feature_map, DIGITS[0], n_maps=0)
-    with pytest.raises(TypeError, match="kernel must be a CKNKernel or another function of X; got a CKNFeatureMap"):
+    with pytest.raises(
+        TypeError, match="kernel must be a CKNKernel or another function of X; got an object of type CKNF"
+    ):
         KernelMatrixDisplay.from_estimator(feature_map, DIGITS)
+    with pytest.raises(TypeError, match=r"another function of X; got the class CKNKernel, without \(\)"):
+        KernelMatrixDisplay.from_estimator(CKNKernel, DIGITS)
+    with pytest.raises(ValueError, match=r"matrix must be square.*got \(2, 3\)"):
+        KernelMatrixDisplay(matrix=np.zeros((2, 3))).plot()
+    with pytest.raises(ValueError, match=r"labels must be one for each of the 3 signals; got shape \(2,\)"):
+        KernelMatrixDisplay(matrix=np.eye(3), labels=[0, 1]).plot()
     with pytest.raises(ValueError, match=r"y must have one label for each of the 60 signals of X; got shape \(59,\)"):
         KernelMatrixDisplay.from_estimator(CKNKernel(layer()), DIGITS, LABELS[1:])
 
@@ -623,3 +688,19 @@ def test_signals_are_never_changed(pyplot, feature_map):
     KernelMatrixDisplay.from_estimator(CKNKernel(layer()), X, LABELS[:6])
     FeatureMapDisplay.from_estimator(feature_map, X[0])
     assert_array_equal(X, DIGITS[:6])
+
+
+def test_columns_of_tables(pyplot, recwarn):
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame(DIGITS.reshape(60, 64), columns=[f"p{i}" for i in range(64)])
+    flat = layer(input_shape=(8, 8)).fit(table)
+    networks = [flat, CKNFeatureMap(layer(input_shape=(8, 8))).fit(table)]
+    for network in networks:
+        report = approximation_report(network, table[:9])
+        assert_array_equal(report.exact[0], CKNKernel(layer())(DIGITS[:9]))
+        FeatureMapDisplay.from_estimator(network, table.iloc[0])
+    stability_report(networks[1], table[:9], [1])
+    assert not recwarn.list
+    for network in networks:
+        with pytest.raises(ValueError, match="feature names should match"):
+            approximation_report(network, table[table.columns[::-1]])

@@ -1,5 +1,6 @@
 """The exact kernel: against its definition in loops, against networks, and inside scikit-learn's tools."""
 
+import copy
 import itertools
 
 import naive
@@ -17,7 +18,7 @@ from sklearn.gaussian_process import GaussianProcessClassifier, GaussianProcessR
 from sklearn.gaussian_process.kernels import ConstantKernel, WhiteKernel
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.svm import SVC
 
 from sklearn_ckn import CKNFeatureMap, CKNKernel, CKNLayer
@@ -246,6 +247,9 @@ def test_the_kernel_is_homogeneous_to_the_last_bit(dtype, rng):
     for call in (CKNKernel(network), CKNKernel(network).diag):
         with pytest.raises(ValueError, match=f"too large for {dtype}: divide X"):
             call(largest)
+    with pytest.raises(ValueError, match="too large") as caught:
+        CKNKernel(network)(largest, out=np.empty((3, 3), dtype=dtype))
+    assert caught.value.__notes__ == ["out holds no finished block; the rest of it is not finished."]
 
 
 def test_a_small_sigma_in_single_precision(rng):
@@ -312,6 +316,10 @@ def test_an_interrupt_leaves_whole_blocks_and_tells_which(symmetric, rng, monkey
     made |= made.T if symmetric else False
     assert_array_equal(~np.isnan(out), made)
     assert_allclose(out[made], expected[made], rtol=1e-6)
+    monkeypatch.undo()
+    rest = (slice(64, None), slice(64, None)) if symmetric else slice(64, None)
+    kernel(X[64:], None if symmetric else Y, out=out[rest])  # as the docstring says
+    assert_allclose(out, expected, rtol=1e-6)
 
 
 def test_nothing_of_the_caller_is_changed(rng):
@@ -352,8 +360,28 @@ def test_hyperparameters_are_those_of_gaussian_processes():
     assert not kernel.is_stationary()
     assert type(other.network[0].sigma) is float  # numbers of NumPy are printed with their type
     assert kernel == clone(kernel) and kernel != other and kernel != WhiteKernel()
+    as_a_list = CKNKernel(kernel.network, sigma_bounds=[0.2, 3])
+    assert_array_equal(as_a_list.bounds, kernel.bounds)
     composed = 2 * kernel + WhiteKernel(0.1)
     assert composed.n_dims == 4 and composed == clone(composed)
+
+
+def test_kernels_are_equal_when_all_parameters_are():
+    first, second = ("a", layer()), ("b", layer(patch_size=2))
+    kernels = [
+        CKNKernel(layer(patch_size=[2, 3])),
+        CKNKernel(layer(patch_size=[3, 2])),
+        CKNKernel(layer(patch_size=[3, 2], init=np.ones((2, 3, 2, 1)))),
+        CKNKernel(layer(patch_size=[3, 2], init=np.zeros((2, 3, 2, 1)))),
+        CKNKernel(layer(patch_size=[3, 2]), sigma_bounds=[0.1, 2]),
+        CKNKernel(layer(patch_size=[3, 2]), sigma_bounds=[0.1, 3]),
+        CKNKernel(Pipeline([first, second])),
+        CKNKernel(Pipeline([second, first])),
+        CKNKernel(CKNLayer),
+    ]
+    for i, one in enumerate(kernels):
+        for j, other in enumerate(kernels):
+            assert (one == copy.deepcopy(other)) == (i == j)
 
 
 def test_composed_kernels(digits):
@@ -453,11 +481,11 @@ def test_bad_signals(X, Y, message):
 @pytest.mark.parametrize(
     "kernel, error, message",
     [
-        (CKNKernel("network"), TypeError, "network must be a CKNLayer or a Pipeline.*got a str"),
-        (CKNKernel([layer(), layer()]), TypeError, "as make_pipeline makes it of several; got a list"),
+        (CKNKernel("network"), TypeError, "network must be a CKNLayer or a Pipeline.*got an object of type str"),
+        (CKNKernel([layer(), layer()]), TypeError, "as make_pipeline makes it of several; got an object of type list"),
         (CKNKernel(CKNLayer), TypeError, r"got the class CKNLayer, without \(\)"),
-        (CKNKernel(CKNFeatureMap(layer())), TypeError, "got a CKNFeatureMap: give that one's network"),
-        (CKNKernel(make_pipeline(layer(), SVC())), TypeError, "its step 'svc' is a SVC"),
+        (CKNKernel(CKNFeatureMap(layer())), TypeError, "type CKNFeatureMap: give that one's network"),
+        (CKNKernel(make_pipeline(layer(), SVC())), TypeError, "its step 'svc' is an object of type SVC"),
         (CKNKernel(make_pipeline(layer(), layer(1))), ValueError, r"must share ndim; got \[2, 1\]"),
         (CKNKernel(layer(sigma=-1)), ValueError, "'sigma' parameter of CKNLayer"),
         (CKNKernel(layer(sigma="auto")), ValueError, "sigma='auto' is found by fit"),
@@ -482,10 +510,16 @@ def test_gaussian_processes_refuse_a_bad_sigma(sigma):
         assert caught.value.__notes__ == ["This is step 'cknlayer-2' of network."]
 
 
-@pytest.mark.parametrize("bounds", [(0, 1), (2, 1), (1,), "free", (0.1, np.inf), None])
+@pytest.mark.parametrize(
+    "bounds", [(0, 1), (2, 1), (1,), "free", "12", ("1", "2"), {1: 0, 2: 0}, {1, 2}, (0.1, np.inf), None]
+)
 def test_bad_bounds(bounds):
-    with pytest.raises(ValueError, match="sigma_bounds must be 'fixed' or two finite numbers"):
-        _ = CKNKernel(layer(), sigma_bounds=bounds).bounds
+    for network in (layer(), layer(kernel="vovk")):
+        kernel = CKNKernel(network, sigma_bounds=bounds)
+        with pytest.raises(ValueError, match="sigma_bounds must be 'fixed' or a pair of finite numbers"):
+            kernel(IMAGES)
+        with pytest.raises(ValueError, match="sigma_bounds must be 'fixed' or a pair of finite numbers"):
+            _ = kernel.bounds
 
 
 @pytest.mark.parametrize(

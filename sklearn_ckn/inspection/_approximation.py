@@ -4,13 +4,10 @@ import numpy as np
 from scipy.special import entr
 from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch
-from sklearn.utils.validation import check_is_fitted
 
 from .._core import encode
-from .._feature_map import CKNFeatureMap
-from .._kernel import CKNKernel, settings_of
-from .._layer import CKNLayer
-from .._network import kind_of, steps_of
+from .._kernel import CKNKernel
+from ._fitted import fitted_layers, read_fitted
 
 
 def approximation_report(feature_map, X, *, n_jobs=None):
@@ -82,12 +79,13 @@ def approximation_report(feature_map, X, *, n_jobs=None):
     >>> bool(report.frobenius_error.max() < 0.05)
     True
     """
-    steps, maps, exact, approximate = fitted_layers(feature_map), X, [], []
+    steps, signals, exact, approximate = fitted_layers(feature_map), read_fitted(feature_map, X), [], []
+    maps = signals
     for k, (_, layer) in enumerate(steps, 1):
         maps = layer.transform(maps)
         rows = maps.reshape(len(maps), -1).astype(float)
         approximate.append(rows @ rows.T)
-        exact.append(CKNKernel(Pipeline(steps[:k]), n_jobs=n_jobs)(X).astype(float))
+        exact.append(CKNKernel(Pipeline(steps[:k]), n_jobs=n_jobs)(signals).astype(float))
     spectra = [_spectrum(layer) for _, layer in steps]
     return Bunch(
         layers=[name for name, _ in steps],
@@ -98,24 +96,6 @@ def approximation_report(feature_map, X, *, n_jobs=None):
         exact=exact,
         approximate=approximate,
     )
-
-
-def fitted_layers(feature_map):
-    """The named layers of a fitted network, however it is wrapped."""
-    if isinstance(feature_map, CKNFeatureMap):
-        check_is_fitted(feature_map)
-        feature_map = feature_map.network_
-    steps = steps_of(feature_map)
-    if not steps or not all(isinstance(step, CKNLayer) for _, step in steps):
-        raise TypeError(
-            f"feature_map must be a fitted CKNFeatureMap, a fitted CKNLayer or a Pipeline of such layers and nothing "
-            f"else (of a longer one, pipeline[:k] has the first k steps); got {kind_of(feature_map)}."
-        )
-    for name, layer in steps:
-        check_is_fitted(layer)
-        if settings_of(layer) != layer._settings:
-            raise ValueError(f"The parameters of layer {name!r} were changed after its fit: fit the network again.")
-    return steps
 
 
 def _errors(exact, approximate, order):

@@ -196,13 +196,14 @@ class StabilityDisplay(Display):
             The display.
         """
         ax, name = self._set_axes(ax), self.name if name is None else name
-        sizes, change = self.report.sizes, self.report.change
+        order = np.argsort(self.report.sizes)
+        sizes, change = self.report.sizes[order], self.report.change[order]
         low, high = np.quantile(change, [0.1, 0.9], axis=1)
         (self.line_,) = ax.plot(sizes, change.mean(axis=1), marker="o", markersize=4, label=name)
         self.band_ = ax.fill_between(sizes, low, high, color=self.line_.get_color(), alpha=0.15, linewidth=0)
         ratio = r"$|\Phi(x') - \Phi(x)| \, / \, |\Phi(x)|$"
         ax.set(xlabel="largest displacement (positions)", ylabel=f"{ratio} (mean; 10 to 90 %)")
         ax.set_ylim(bottom=0, auto=True)  # further curves may be higher
-        if name is not None:
+        if name:
             ax.legend(frameon=False)
         return self

@@ -6,10 +6,15 @@ from numbers import Integral
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from .. import _validation
+from .._feature_map import CKNFeatureMap
 from .._layer import CKNLayer
 from .._network import kind_of
-from ._approximation import fitted_layers
 from ._display import Display
+from ._fitted import fitted_layers
+
+GAP = 0.08  # between tiles, in parts of their longer side
+MANY_MAPS = 64  # the numbers of more would hide them
 
 
 class FilterDisplay(Display):
@@ -86,17 +91,19 @@ class FilterDisplay(Display):
         display : FilterDisplay
             The display.
         """
-        signed = self.filters.shape[-1] in (1, 3)
-        filters = self.filters if signed else np.linalg.norm(self.filters, axis=-1, keepdims=True)
+        filters = np.asarray(self.filters)
+        signed = filters.shape[-1] in (1, 3)
+        filters = filters if signed else np.linalg.norm(filters, axis=-1, keepdims=True)
         largest = np.abs(filters).max(axis=tuple(range(1, filters.ndim)), keepdims=True)
-        _draw_grid(self._set_axes(ax), filters / largest, -1 if signed else 0, 1, "gray")
+        _draw_grid(self._set_axes(ax), filters / np.where(largest > 0, largest, 1), -1 if signed else 0, 1, "gray")
         return self
 
 
 class FeatureMapDisplay(Display):
     """The channels of one signal's map after the last layer, side by side, the strongest first.
 
-    Each is marked by its number, the index of its filter, and all are on one scale. Maps of one space axis are curves.
+    Each is marked by its number, the index of its filter, unless there are more than 64, and all are on one scale. Maps
+    of one space axis are curves.
 
     Parameters
     ----------
@@ -145,7 +152,7 @@ class FeatureMapDisplay(Display):
         feature_map : CKNFeatureMap, CKNLayer or Pipeline of CKNLayer
             The fitted network.
         x : array-like of shape (*space, n_channels), (*space) or (n_features,)
-            One signal, of the shape seen in `fit`.
+            One signal; for a `CKNFeatureMap`, or if it is flattened, of the shape seen in `fit`.
         n_maps : int, default=16
             At most so many channels, at least 1.
         ax : matplotlib Axes, default=None
@@ -159,7 +166,7 @@ class FeatureMapDisplay(Display):
         if not isinstance(n_maps, Integral) or n_maps < 1:
             raise ValueError(f"n_maps must be an int >= 1; got {n_maps!r}.")
         layers = [layer for _, layer in fitted_layers(feature_map)]
-        maps = _as_batch(x, layers[0])
+        maps = _as_batch(x, layers[0], same_space=isinstance(feature_map, CKNFeatureMap))
         for layer in layers:
             maps = layer.transform(maps)
         strength = np.linalg.norm(maps.reshape(-1, maps.shape[-1]), axis=0)
@@ -179,22 +186,29 @@ class FeatureMapDisplay(Display):
         display : FeatureMapDisplay
             The display.
         """
-        ax, signals = self._set_axes(ax), np.moveaxis(self.maps, -1, 0)[..., None]
-        image = _draw_grid(ax, signals, min(signals.min(), 0), max(signals.max(), 0) or 1, "viridis", self.channels)
+        ax, signals = self._set_axes(ax), np.moveaxis(np.asarray(self.maps), -1, 0)[..., None]
+        low, high = min(signals.min(), 0), max(signals.max(), 0)
+        names = self.channels if len(signals) <= MANY_MAPS else ()
+        image = _draw_grid(ax, signals, low, high if low < high else 1, "viridis", names)
         self.colorbar_ = None if image is None else self.figure_.colorbar(image, ax=ax)
         return self
 
 
-def _as_batch(x, layer):  # (1, *space, n_channels)
+def _as_batch(x, layer, same_space):  # (1, *space, n_channels)
     """One signal for the layer, and not several."""
-    x, shape = np.asarray(x), layer.input_shape_
-    accepted = [shape, *[shape[:-1]] * (shape[-1] == 1), *[(layer.n_features_in_,)] * layer._flattened]
-    if x.shape not in accepted:
+    signal, (*space, n_channels) = np.asarray(x), layer.input_shape_
+    if layer._flattened and signal.shape == (layer.n_features_in_,):
+        signal = signal.reshape(layer.input_shape_)
+    if n_channels == 1 and signal.ndim == len(space):
+        signal = signal[..., None]
+    fixed = same_space or layer._flattened
+    if signal.ndim != len(space) + 1 or signal.shape[-1] != n_channels or (fixed and list(signal.shape[:-1]) != space):
+        expected = ", ".join(map(str, space if fixed else _validation.AXES[len(space)]))
         raise ValueError(
-            f"x must be one signal of shape {' or '.join(map(str, accepted))}, as in fit; got {x.shape}. Of a batch X, "
-            f"X[0] is the first."
+            f"x must be one signal like those in fit, of shape ({expected}, {n_channels}); got {np.shape(x)}. Of a "
+            f"batch X, X[0] is the first."
         )
-    return x.reshape(1, *shape)
+    return signal[None]
 
 
 def _draw_grid(ax, signals, low, high, cmap, names=()):  # (m, *space, 1 or 3)
@@ -214,27 +228,39 @@ def _as_images(signals):  # (m, [depth,] height, width, c) -> (m, height, depth 
 
 def _draw_tiles(ax, tiles, low, high, cmap, names):  # (m, height, width, 1 or 3), colours from 0 to 1
     m, height, width, c = tiles.shape
-    n_columns = ceil(sqrt(m * height / width))
-    n_rows = -(-m // n_columns)
-    nothing = np.full((n_rows * n_columns - m, *tiles.shape[1:]), np.nan if c == 1 else 1)  # as white as the page
-    cells = np.concatenate([tiles, nothing]).reshape(n_rows, n_columns, height, width, c)
-    image = cells.swapaxes(1, 2).reshape(n_rows * height, n_columns * width, c)
-    corners = [(i % n_columns * width - 0.5, i // n_columns * height - 0.5) for i in range(m)]
+    n_columns = min(m, ceil(sqrt(m * height / width)))
+    n_rows, gap = -(-m // n_columns), GAP * max(height, width)
+    if c == 1:
+        nothing = np.nan
+    else:
+        tiles, nothing = np.concatenate([tiles, np.ones_like(tiles[..., :1])], axis=-1), 0  # opaque, in nothing at all
+    cells = np.full((n_rows * n_columns, height + 1, width + 1, tiles.shape[-1]), nothing, dtype=tiles.dtype)
+    cells[:m, :-1, :-1] = tiles
+    image = cells.reshape(n_rows, n_columns, height + 1, width + 1, -1).swapaxes(1, 2)
+    image = image.reshape(n_rows * (height + 1), n_columns * (width + 1), -1)[:-1, :-1]
+    x, y = _edges(n_columns, width, gap), _edges(n_rows, height, gap)
+    image = ax.pcolorfast(x, y, image[..., 0] if c == 1 else image, cmap=cmap, vmin=low, vmax=high)
+    corners = [(x[i % n_columns * (width + 1)], y[i // n_columns * (height + 1)]) for i in range(m)]
     _frame(ax, corners, width, height)
-    for (x, y), name in zip(corners, names):
+    for (left, top), name in zip(corners, names):
         box = {"facecolor": "black", "alpha": 0.5, "linewidth": 0, "pad": 1}
-        ax.text(x + 0.04 * width, y + 0.04 * height, name, color="white", size=7, va="top", bbox=box)
-    return ax.imshow(image[..., 0] if c == 1 else image, cmap=cmap, vmin=low, vmax=high, interpolation="nearest")
+        ax.text(left + gap, top + gap, name, color="white", size=7, va="top", bbox=box)
+    ax.set(aspect="equal", xlim=(x[0] - gap, x[-1] + gap), ylim=(y[-1] + gap, y[0] - gap))
+    return image
+
+
+def _edges(n, size, gap):
+    """Of the pixels of n cells in a row, and of the gaps between these."""
+    return (np.arange(size + 1) + (size + gap) * np.arange(n)[:, None]).ravel()
 
 
 def _frame(ax, corners, width, height):
-    """White gaps between two thin grey lines, for tiles may be white themselves."""
+    """Thin lines around the tiles, which may be as white as the page."""
     from matplotlib.collections import PatchCollection
     from matplotlib.patches import Rectangle
 
     tiles = [Rectangle(corner, width, height) for corner in corners]
-    for color, linewidth in (("0.5", 4), ("white", 3)):
-        ax.add_collection(PatchCollection(tiles, facecolor="none", edgecolor=color, linewidth=linewidth))
+    ax.add_collection(PatchCollection(tiles, facecolor="none", edgecolor="0.5", linewidth=0.5))
 
 
 def _draw_curves(ax, curves, names):  # (m, length, c), 0 and all values at most 1 apart
@@ -242,10 +268,10 @@ def _draw_curves(ax, curves, names):  # (m, length, c), 0 and all values at most
     n_columns = ceil(sqrt(len(curves)))
     for i, curve in enumerate(curves):
         row, column = divmod(i, n_columns)
-        x = column + 0.8 * np.linspace(0, 1, len(curve))
-        ax.plot(x[[0, -1]], [-row, -row], color="0.8", linewidth=0.8)
+        x = column + (0.8 * np.linspace(0, 1, len(curve)) if len(curve) > 1 else np.array([0.4]))
+        ax.plot([column, column + 0.8], [-row, -row], color="0.8", linewidth=0.8)
         for channel, y in enumerate(curve.T):
-            ax.plot(x, 0.8 * y - row, color=f"C{channel}", linewidth=1.2)
+            ax.plot(x, 0.8 * y - row, color=f"C{channel}", linewidth=1.2, marker="o" if len(curve) == 1 else None)
         for name in names[i : i + 1]:
-            ax.text(column, -row, name, color="0.5", size=7, va="bottom")
+            ax.text(column, -row, name, color="0.5", size=7, va="top")
     ax.autoscale_view()  # now: matplotlib's layout reads the limits before they follow the curves

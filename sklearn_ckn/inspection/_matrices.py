@@ -75,7 +75,7 @@ class KernelMatrixDisplay(Display):
             The display, drawn.
         """
         pyplot()
-        if not callable(kernel):
+        if not callable(kernel) or isinstance(kernel, type):
             raise TypeError(f"kernel must be a CKNKernel or another function of X; got {kind_of(kernel)}.")
         labels = None if y is None else np.asarray(y)
         if labels is not None and labels.shape != (len(X),):
@@ -95,9 +95,14 @@ class KernelMatrixDisplay(Display):
         display : KernelMatrixDisplay
             The display.
         """
-        ax, matrix = self._set_axes(ax), np.asarray(self.matrix)
-        if self.labels is not None:
-            labels = np.asarray(self.labels)
+        matrix = np.asarray(self.matrix)
+        if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
+            raise ValueError(f"matrix must be square, one row and one column for each signal; got {matrix.shape}.")
+        labels = None if self.labels is None else np.asarray(self.labels)
+        if labels is not None and labels.shape != (len(matrix),):
+            raise ValueError(f"labels must be one for each of the {len(matrix)} signals; got shape {labels.shape}.")
+        ax = self._set_axes(ax)
+        if labels is not None:
             order = np.argsort(labels, kind="stable")
             matrix = matrix[np.ix_(order, order)]
             _mark_classes(ax, labels[order])
@@ -116,7 +121,8 @@ def _mark_classes(ax, labels):  # sorted
     for edge in edges[1:-1]:
         ax.axhline(edge, color="white", linewidth=0.8)
         ax.axvline(edge, color="white", linewidth=0.8)
-    ax.set(xticks=middles, xticklabels=classes, yticks=middles, yticklabels=classes)
+    names = [f"{name:g}" if isinstance(name, np.floating) else str(name) for name in classes]
+    ax.set(xticks=middles, xticklabels=names, yticks=middles, yticklabels=names)
     ax.tick_params(length=0)
-    if max(len(str(name)) for name in classes) > 2:
+    if max(map(len, names)) * len(names) > 30:  # they would touch
         ax.tick_params(axis="x", labelrotation=90)

@@ -1,18 +1,16 @@
 """What a deformation of the signals changes in their image under a network."""
 
-from copy import copy
 from math import prod
 
 import numpy as np
 from sklearn.utils import Bunch, check_random_state
 from sklearn.utils._param_validation import validate_params
-from sklearn.utils.validation import check_is_fitted
 
-from .. import _validation
 from .._feature_map import CKNFeatureMap
 from .._kernel import CKNKernel
 from .._network import kind_of
 from ._deformation import FIELD_CONSTRAINTS, deformation
+from ._fitted import read_fitted
 
 
 @validate_params(FIELD_CONSTRAINTS, prefer_skip_nested_validation=True)
@@ -140,16 +138,11 @@ def _read(estimator, X):
             f"estimator must be a fitted CKNFeatureMap or a CKNKernel, of layers: CKNFeatureMap(network).fit(X) or "
             f"CKNKernel(network); got {kind_of(estimator)}."
         )
-    check_is_fitted(estimator)
-    layers = [layer for _, layer in estimator.network_.steps]
-    signals = _validation.as_fitted_signals(estimator, X, layers[0]._flattened, same_space=True)
-    return signals.read(slice(None)), [layer._settings for layer in layers]
+    return read_fitted(estimator, X), [layer._settings for _, layer in estimator.network_.steps]
 
 
 def _feature_distances(feature_map, maps, deformed):  # (n, ...), (n_sizes, n, ...) -> (n,), (n_sizes, n)
     """``|Phi(x)|`` and ``|Phi(x') - Phi(x)|``."""
-    feature_map = copy(feature_map)
-    vars(feature_map).pop("feature_names_in_", None)  # of a table's columns; maps have none
 
     def features(maps):
         return np.asarray(feature_map.transform(maps), dtype=float)
