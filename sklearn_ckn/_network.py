@@ -9,13 +9,10 @@ from ._layer import CKNLayer
 
 def steps_of(network):
     """The named steps of a network that are not passed through."""
-    if isinstance(network, Pipeline):
-        return [(name, step) for name, step in network.steps if not (step is None or is_passthrough(step))]
-    return make_pipeline(network).steps
-
-
-def is_passthrough(step):
-    return isinstance(step, str) and step == "passthrough"
+    if not isinstance(network, Pipeline):
+        return make_pipeline(network).steps
+    passed = [step is None or (isinstance(step, str) and step == "passthrough") for _, step in network.steps]
+    return [step for step, is_passed in zip(network.steps, passed) if not is_passed]
 
 
 def layers_of(network):

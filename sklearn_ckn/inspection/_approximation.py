@@ -7,7 +7,7 @@ from sklearn.utils import Bunch
 
 from .._core import encode
 from .._kernel import CKNKernel
-from ._fitted import fitted_layers, read_fitted
+from ._fitted import read_fitted
 
 
 def approximation_report(feature_map, X, *, n_jobs=None):
@@ -79,8 +79,8 @@ def approximation_report(feature_map, X, *, n_jobs=None):
     >>> bool(report.frobenius_error.max() < 0.05)
     True
     """
-    steps, signals, exact, approximate = fitted_layers(feature_map), read_fitted(feature_map, X), [], []
-    maps = signals
+    steps, signals = read_fitted(feature_map, X)
+    maps, exact, approximate = signals, [], []
     for k, (_, layer) in enumerate(steps, 1):
         maps = layer.transform(maps)
         rows = maps.reshape(len(maps), -1).astype(float)

@@ -67,6 +67,13 @@ class ApproximationDisplay(Display):
         -------
         display : ApproximationDisplay
             The display, drawn.
+
+        Raises
+        ------
+        ImportError
+            matplotlib is not installed.
+        TypeError, NotFittedError, ValueError
+            As by `approximation_report`.
         """
         pyplot()
         return cls(approximation_report(feature_map, X, n_jobs=n_jobs)).plot(ax)
@@ -174,6 +181,13 @@ class StabilityDisplay(Display):
         -------
         display : StabilityDisplay
             The display, drawn.
+
+        Raises
+        ------
+        ImportError
+            matplotlib is not installed.
+        TypeError, NotFittedError, ValueError
+            As by `stability_report`.
         """
         pyplot()
         report = stability_report(estimator, X, sizes, kind=kind, smoothness=smoothness, random_state=random_state)

@@ -29,7 +29,8 @@ def fitted_layers(feature_map):
 
 
 def read_fitted(feature_map, X):
-    """The signals as maps ``(n, *space, n_channels)``, if the network accepts them."""
-    first, whole = fitted_layers(feature_map)[0][1], isinstance(feature_map, CKNFeatureMap)
-    estimator = feature_map if whole else first
-    return _validation.as_fitted_signals(estimator, X, first._flattened, same_space=whole).read(slice(None))
+    """The named layers, and the signals as maps ``(n, *space, n_channels)``, if the network accepts them."""
+    steps, whole = fitted_layers(feature_map), isinstance(feature_map, CKNFeatureMap)
+    first = steps[0][1]
+    signals = _validation.as_fitted_signals(feature_map if whole else first, X, first._flattened, same_space=whole)
+    return steps, signals.read(slice(None))

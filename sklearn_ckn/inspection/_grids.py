@@ -13,7 +13,7 @@ from .._network import kind_of
 from ._display import Display
 from ._fitted import fitted_layers
 
-GAP = 0.08  # between tiles, in parts of their longer side
+GAP = 0.15  # between tiles, in parts of their longer side; pages lose narrower ones between many small tiles
 MANY_MAPS = 64  # the numbers of more would hide them
 
 
@@ -69,6 +69,15 @@ class FilterDisplay(Display):
         -------
         display : FilterDisplay
             The display, drawn.
+
+        Raises
+        ------
+        ImportError
+            matplotlib is not installed.
+        TypeError
+            `layer` is no `CKNLayer`.
+        NotFittedError
+            It is not fitted.
         """
         if not isinstance(layer, CKNLayer):
             raise TypeError(
@@ -162,6 +171,17 @@ class FeatureMapDisplay(Display):
         -------
         display : FeatureMapDisplay
             The display, drawn.
+
+        Raises
+        ------
+        ImportError
+            matplotlib is not installed.
+        TypeError
+            `feature_map` is something else.
+        NotFittedError
+            It is not fitted.
+        ValueError
+            `x` is not one signal that the network accepts; `n_maps` is no int >= 1.
         """
         if not isinstance(n_maps, Integral) or n_maps < 1:
             raise ValueError(f"n_maps must be an int >= 1; got {n_maps!r}.")
@@ -227,26 +247,31 @@ def _as_images(signals):  # (m, [depth,] height, width, c) -> (m, height, depth 
 
 
 def _draw_tiles(ax, tiles, low, high, cmap, names):  # (m, height, width, 1 or 3), colours from 0 to 1
-    m, height, width, c = tiles.shape
+    m, height, width, _ = tiles.shape
     n_columns = min(m, ceil(sqrt(m * height / width)))
     n_rows, gap = -(-m // n_columns), GAP * max(height, width)
-    if c == 1:
-        nothing = np.nan
-    else:
-        tiles, nothing = np.concatenate([tiles, np.ones_like(tiles[..., :1])], axis=-1), 0  # opaque, in nothing at all
-    cells = np.full((n_rows * n_columns, height + 1, width + 1, tiles.shape[-1]), nothing, dtype=tiles.dtype)
-    cells[:m, :-1, :-1] = tiles
-    image = cells.reshape(n_rows, n_columns, height + 1, width + 1, -1).swapaxes(1, 2)
-    image = image.reshape(n_rows * (height + 1), n_columns * (width + 1), -1)[:-1, :-1]
     x, y = _edges(n_columns, width, gap), _edges(n_rows, height, gap)
-    image = ax.pcolorfast(x, y, image[..., 0] if c == 1 else image, cmap=cmap, vmin=low, vmax=high)
+    image = ax.pcolorfast(x, y, _mosaic(tiles, n_rows, n_columns), cmap=cmap, vmin=low, vmax=high)
     corners = [(x[i % n_columns * (width + 1)], y[i // n_columns * (height + 1)]) for i in range(m)]
     _frame(ax, corners, width, height)
     for (left, top), name in zip(corners, names):
         box = {"facecolor": "black", "alpha": 0.5, "linewidth": 0, "pad": 1}
-        ax.text(left + gap, top + gap, name, color="white", size=7, va="top", bbox=box)
+        ax.text(left + gap / 4, top + gap / 4, name, color="white", size=7, va="top", bbox=box)
     ax.set(aspect="equal", xlim=(x[0] - gap, x[-1] + gap), ylim=(y[-1] + gap, y[0] - gap))
     return image
+
+
+def _mosaic(tiles, n_rows, n_columns):  # (n_rows * (height + 1) - 1, n_columns * (width + 1) - 1), of colours with 4
+    """Tiles in rows, nothing between them: NaN or, for colours, a transparent one."""
+    m, height, width, c = tiles.shape
+    if c == 3:
+        tiles = np.concatenate([tiles, np.ones_like(tiles[..., :1])], axis=-1)  # opaque
+    nothing = np.nan if c == 1 else 0
+    cells = np.full((n_rows * n_columns, height + 1, width + 1, tiles.shape[-1]), nothing, dtype=tiles.dtype)
+    cells[:m, :-1, :-1] = tiles
+    image = cells.reshape(n_rows, n_columns, height + 1, width + 1, -1).swapaxes(1, 2)
+    image = image.reshape(n_rows * (height + 1), n_columns * (width + 1), -1)[:-1, :-1]
+    return image[..., 0] if c == 1 else image
 
 
 def _edges(n, size, gap):
@@ -260,7 +285,7 @@ def _frame(ax, corners, width, height):
     from matplotlib.patches import Rectangle
 
     tiles = [Rectangle(corner, width, height) for corner in corners]
-    ax.add_collection(PatchCollection(tiles, facecolor="none", edgecolor="0.5", linewidth=0.5))
+    ax.add_collection(PatchCollection(tiles, facecolor="none", edgecolor="0.5", linewidth=0.3))
 
 
 def _draw_curves(ax, curves, names):  # (m, length, c), 0 and all values at most 1 apart
@@ -268,7 +293,7 @@ def _draw_curves(ax, curves, names):  # (m, length, c), 0 and all values at most
     n_columns = ceil(sqrt(len(curves)))
     for i, curve in enumerate(curves):
         row, column = divmod(i, n_columns)
-        x = column + (0.8 * np.linspace(0, 1, len(curve)) if len(curve) > 1 else np.array([0.4]))
+        x = column + 0.8 * (np.arange(len(curve)) + 0.5) / len(curve)
         ax.plot([column, column + 0.8], [-row, -row], color="0.8", linewidth=0.8)
         for channel, y in enumerate(curve.T):
             ax.plot(x, 0.8 * y - row, color=f"C{channel}", linewidth=1.2, marker="o" if len(curve) == 1 else None)

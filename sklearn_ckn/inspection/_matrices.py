@@ -73,13 +73,20 @@ class KernelMatrixDisplay(Display):
         -------
         display : KernelMatrixDisplay
             The display, drawn.
+
+        Raises
+        ------
+        ImportError
+            matplotlib is not installed.
+        TypeError
+            `kernel` is no function.
+        ValueError
+            `y` has another length than `X`; `X` is refused by the kernel.
         """
         pyplot()
         if not callable(kernel) or isinstance(kernel, type):
             raise TypeError(f"kernel must be a CKNKernel or another function of X; got {kind_of(kernel)}.")
-        labels = None if y is None else np.asarray(y)
-        if labels is not None and labels.shape != (len(X),):
-            raise ValueError(f"y must have one label for each of the {len(X)} signals of X; got shape {labels.shape}.")
+        labels = _read_labels("y", y, len(X), "signals of X")
         return cls(matrix=kernel(X), labels=labels).plot(ax)
 
     def plot(self, ax=None):
@@ -94,13 +101,16 @@ class KernelMatrixDisplay(Display):
         -------
         display : KernelMatrixDisplay
             The display.
+
+        Raises
+        ------
+        ValueError
+            `matrix` is not square, or `labels` has another length.
         """
         matrix = np.asarray(self.matrix)
         if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
             raise ValueError(f"matrix must be square, one row and one column for each signal; got {matrix.shape}.")
-        labels = None if self.labels is None else np.asarray(self.labels)
-        if labels is not None and labels.shape != (len(matrix),):
-            raise ValueError(f"labels must be one for each of the {len(matrix)} signals; got shape {labels.shape}.")
+        labels = _read_labels("labels", self.labels, len(matrix), "rows of matrix")
         ax = self._set_axes(ax)
         if labels is not None:
             order = np.argsort(labels, kind="stable")
@@ -109,6 +119,13 @@ class KernelMatrixDisplay(Display):
         self.image_ = ax.imshow(matrix, cmap="magma", interpolation="nearest")
         self.colorbar_ = self.figure_.colorbar(self.image_, ax=ax)
         return self
+
+
+def _read_labels(name, labels, n, of_what):
+    labels = None if labels is None else np.asarray(labels)
+    if labels is not None and labels.shape != (n,):
+        raise ValueError(f"{name} must have one label for each of the {n} {of_what}; got shape {labels.shape}.")
+    return labels
 
 
 def _mark_classes(ax, labels):  # sorted

@@ -138,7 +138,8 @@ def _read(estimator, X):
             f"estimator must be a fitted CKNFeatureMap or a CKNKernel, of layers: CKNFeatureMap(network).fit(X) or "
             f"CKNKernel(network); got {kind_of(estimator)}."
         )
-    return read_fitted(estimator, X), [layer._settings for _, layer in estimator.network_.steps]
+    steps, maps = read_fitted(estimator, X)
+    return maps, [layer._settings for _, layer in steps]
 
 
 def _feature_distances(feature_map, maps, deformed):  # (n, ...), (n_sizes, n, ...) -> (n,), (n_sizes, n)
