@@ -85,7 +85,7 @@ def inverse_square_root(n_filters):
     Z = patches.normalize(np.random.RandomState(0).rand(n_filters, 512))[1]
     K = kappa.Exponential(0.6).kappa(np.clip(Z @ Z.T, -1, 1))
     begin = time.perf_counter()
-    A = nystroem.inverse_sqrt(K, 1e-3)
+    A = nystroem.inverse_sqrt(K, 1e-3).value
     middle = time.perf_counter()
     eigenvalues, vectors = linalg.eigh(K)
     plain = (vectors / np.sqrt(np.maximum(eigenvalues, 0) + 1e-3)) @ vectors.T

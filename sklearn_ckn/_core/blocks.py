@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import direct, simd, winograd
+from . import direct, fused, simd, winograd
 from .machine import compiled, over_blocks, slices
 from .panels import ROWS, multiply, pack
 
@@ -30,8 +30,13 @@ class Layer(NamedTuple):
 
 def make_layer(Z, A, settings, shape):  # (m, d), (m, m)
     """The layer with these filters, for maps of ``shape`` ``(*space, c)``."""
-    products = winograd.make(Z, settings, shape) or direct.make(Z, settings, shape)
+    products = make_products(Z, settings, shape, fused.ending(settings, shape[:-1], Z.dtype))
     return Layer(tuple(shape), (*settings.pooled_positions(shape[:-1]), len(Z)), products, pack(A.T))
+
+
+def make_products(Z, settings, shape, ending):  # -> winograd.Winograd or direct.Direct
+    """The way with the fewest multiplications."""
+    return winograd.make(Z, settings, shape, ending) or direct.make(Z, settings, shape, ending)
 
 
 def encode_block(X, layer):  # (n, *space, c) -> (n, *pooled, m)

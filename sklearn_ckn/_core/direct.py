@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import patches, simd
-from .fused import Ending, add_pooled, ending
+from .fused import finish
 from .machine import compiled
 from .panels import ROWS, multiply, pack
 
@@ -17,16 +17,16 @@ TILE_BYTES = 2**14  # products of a tile: they stay in the first cache
 
 
 class Direct(NamedTuple):
-    """A layer's products and pooling made ready for signals of one shape."""
+    """A layer's products, and what becomes of them, made ready for signals of one shape."""
 
     at: patches.Layout
     centering: bool
     tiles: np.ndarray  # (n_tiles, 4): lines from, to, columns from, to
     panels: np.ndarray  # (n_panels, d, n_lanes)
-    ending: Ending
+    ending: tuple  # fused.Ending or fused.Kept
 
     def add_to(self, Q, X):  # out (n, pooled_lines, pooled_length, n_panels * n_lanes), (n, *space, c)
-        """Add all patches of the maps, pooled, to Q."""
+        """Add all patches of the maps, pooled, to Q; or keep their products in it."""
         at, (_, d, lanes) = self.at, self.panels.shape
         sizes = self.tiles[:, 1::2] - self.tiles[:, ::2]
         n_patches = sizes.prod(axis=1).max() + ROWS - 1
@@ -40,13 +40,13 @@ class Direct(NamedTuple):
             add_tiles(*arguments)
 
 
-def make(Z, settings, shape):  # (m, d), (*space, c)
+def make(Z, settings, shape, ending):  # (m, d), (*space, c)
     """This way, for maps of ``shape``."""
     *space, _ = shape
     widths = (*settings.padding_widths, (0, 0))
     at = patches.layout(shape, widths, settings.patch_size, settings.patch_positions(space))
     tiles = cut_tiles(len(at.starts), at.length)
-    return Direct(at, settings.patch_centering, tiles, pack(Z), ending(settings, space, Z.dtype))
+    return Direct(at, settings.patch_centering, tiles, pack(Z), ending)
 
 
 def cut_tiles(n_lines, length):  # -> (n_tiles, 4)
@@ -112,10 +112,10 @@ def find_starts(at, line, last_line, column, last_column, starts):
 
 @compiled
 def add_tile(x, place, norms, panels, ending, line, column, T, scratch, Q):
-    """Multiply the patches of a tile by one panel after the other, and add them to the pooled map."""
+    """Multiply the patches of a tile by one panel after the other, and finish the products."""
     (starts, runs, run), shape, lanes = place, norms[0].shape, T.shape[1]
     n_patches = shape[0] * shape[1]
     products = T[:n_patches].reshape(shape + (lanes,))
     for panel in range(len(panels)):
         multiply(x, starts, n_patches, runs, run, panels[panel], T, panels[panel, :0])
-        add_pooled(products, norms, ending, line, column, scratch, Q, panel * lanes)
+        finish(products, norms, ending, line, column, scratch, Q, panel * lanes)

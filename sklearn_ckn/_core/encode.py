@@ -1,8 +1,9 @@
 """The layer as a page of mathematics: ``x_k = A_k M_k P_k x_{k-1}``.
 
-`encode` reads the five steps (patches, normalise, kappa, pool, whiten) as a transform, `encode_kernel` the first four
-as the kernel between two signals that the transform approximates. They are the definition; `blocks` and `pairs` compute
-the same, faster. Pooling comes before whitening: both are linear, they commute, and the product is smaller.
+`encode` reads the five steps (patches, normalise, kappa, pool, whiten) as a transform, `encode_vjp` backwards, as its
+vector-Jacobian product, and `encode_kernel` the first four as the kernel between two signals that the transform
+approximates. They are the definition; `blocks`, `gradients` and `pairs` compute the same, faster. Pooling comes before
+whitening: both are linear, they commute, and the product is smaller.
 """
 
 from math import prod
@@ -39,8 +40,23 @@ class LayerSettings(NamedTuple):
         return pooling.operators(self.pooling, positions, self.pooling_width, self.subsampling)
 
 
+class Cache(NamedTuple):
+    """What `encode_vjp` needs of `encode`."""
+
+    space: tuple
+    r: np.ndarray  # (n, *positions, 1)
+    U: np.ndarray  # (n, *positions, d)
+    T: np.ndarray  # (n, *positions, m)
+    Q: np.ndarray  # (n, *pooled, m)
+
+
 def encode(X, Z, A, layer):  # (n, *space, c), (m, d), (m, m) -> (n, *pooled, m)
     """The transform of one layer: Mairal (2016), section 3, the Nyström projection onto the filters, then pooling."""
+    return encode_and_cache(X, Z, A, layer)[0]
+
+
+def encode_and_cache(X, Z, A, layer):  # -> (n, *pooled, m), Cache
+    """`encode`, and what its derivative needs."""
     P = patches.extract(X, layer.patch_size, layer.padding_widths)  # (n, *positions, d)
     if layer.patch_centering:
         P = patches.center(P, X.shape[-1])
@@ -48,7 +64,26 @@ def encode(X, Z, A, layer):  # (n, *space, c), (m, d), (m, m) -> (n, *pooled, m)
     T = np.clip(U @ Z.T, -1, 1)  # (n, *positions, m)
     F = r * layer.kernel.kappa(T)  # (n, *positions, m)
     Q = pooling.pool(F, layer.pooling_operators(X.shape[1:-1]), first_axis=1)  # (n, *pooled, m)
-    return Q @ A
+    return Q @ A, Cache(X.shape[1:-1], r, U, T, Q)
+
+
+def encode_vjp(G, Z, A, layer, cache):  # (n, *pooled, m), ... -> (n, *space, c), (m, d), (m, m)
+    """The gradients with respect to X, Z and A of a function whose gradient with respect to ``encode(X, Z, A)`` is G.
+
+    The derivative of ``r kappa(<P, z> / r)`` is ``kappa'(t) P`` by z and ``kappa'(t) z + (kappa(t) - t kappa'(t)) P/r``
+    by P. At a zero patch, where there is none, it is taken as 0. A is a variable of its own here: `whitening_vjp` leads
+    on to Z.
+    """
+    space, r, U, T, Q = cache
+    G_A = np.tensordot(Q, G, (range(Q.ndim - 1),) * 2)
+    G_F = pooling.pool_adjoint(G @ A.T, layer.pooling_operators(space), first_axis=1) * (r > 0)
+    kappa, slope = layer.kernel.kappa(T), layer.kernel.slope(T)
+    G_T = G_F * slope
+    G_Z = np.tensordot(G_T, r * U, (range(U.ndim - 1),) * 2)
+    G_P = G_T @ Z + (G_F * (kappa - T * slope)).sum(axis=-1, keepdims=True) * U
+    if layer.patch_centering:  # a projection: it is its own adjoint
+        G_P = patches.center(G_P, Z.shape[1] // prod(layer.patch_size))
+    return patches.scatter(G_P, space, layer.patch_size, layer.padding_widths), G_Z, G_A
 
 
 def encode_kernel(k_xy, k_xx, k_yy, layer, space):  # (*space, *space) -> (*pooled, *pooled)
@@ -87,7 +122,20 @@ def norms(P, K, layer):  # (*positions, *positions), (*space, *space) -> (*posit
 
 def whitening(Z, layer):  # (m, d) -> (m, m)
     """``A = (kappa(Z Z^T) + reg I)^(-1/2)``, in double precision."""
+    return whitening_and_cache(Z, layer).value
+
+
+def whitening_and_cache(Z, layer):  # (m, d) -> nystroem.InverseSqrt
+    """`whitening`, and what its derivative needs."""
     return inverse_sqrt(filter_products(Z, layer), layer.reg)
+
+
+def whitening_vjp(G, Z, layer, cache):  # (m, m), (m, d), ... -> (m, d)
+    """The gradient with respect to Z of a function whose gradient with respect to ``whitening(Z)`` is G."""
+    Z = Z.astype(np.float64)
+    with single_threaded_blas():
+        G_K = cache.vjp(G) * layer.kernel.slope(np.clip(Z @ Z.T, -1, 1))
+        return (G_K + G_K.T) @ Z
 
 
 def filter_products(Z, layer):  # (m, d) -> (m, m)

@@ -1,12 +1,14 @@
 """Norm, kappa and pooling of the products of patches and filters, in one pass while they are in the cache.
 
 The products arrive as tiles: some columns of some *lines* of the map (positions along its last space axis), for the
-filters of one panel. They leave as sums in the pooled map. The map before pooling never exists.
+filters of one panel. They leave as sums in the pooled map. The map before pooling never exists. (Where the products
+themselves are wanted, they end as they are: `Kept`.)
 """
 
 from typing import NamedTuple
 
 import numpy as np
+from numba.extending import overload
 
 from . import pooling, simd
 from .kappa import kappa
@@ -29,12 +31,42 @@ class Ending(NamedTuple):
         return tuple(simd.aligned((n, lanes), Q.dtype) for n in (n_columns + 2 * window, n_pooled))
 
 
+class Kept(NamedTuple):
+    """Nothing: Q is a map of products, of as many lines and columns."""
+
+    def scratch(self, n_columns, Q):
+        return None
+
+
 def ending(layer, space, dtype):
     """Of a layer, for maps of this space."""
     *outer, length = layer.patch_positions(space)
     offsets, weights = pooling.window(layer.pooling, layer.pooling_width[-1], length)
     taps = pooling.taps(layer.pooling, tuple(outer), layer.pooling_width[:-1], layer.subsampling[:-1], dtype)
     return Ending(layer.kernel, taps, int(offsets[0]), layer.subsampling[-1], weights.astype(dtype))
+
+
+def finish(T, norms, ending, first_line, first_column, scratch, Q, first_filter):
+    """`add_pooled` or `keep`, by the type of the ending."""
+
+
+@overload(finish, inline="always")
+def _compile_finish(T, norms, ending, first_line, first_column, scratch, Q, first_filter):
+    if ending.instance_class is Kept:
+        return lambda T, norms, ending, first_line, first_column, scratch, Q, first_filter: keep(
+            T, norms[0].shape, first_line, first_column, Q, first_filter
+        )
+    return lambda T, norms, ending, first_line, first_column, scratch, Q, first_filter: add_pooled(
+        T, norms, ending, first_line, first_column, scratch, Q, first_filter
+    )
+
+
+@compiled
+def keep(T, shape, first_line, first_column, Q, first_filter):  # (n_lines, n_columns) of T
+    """Write a tile to its place in the map, Q."""
+    for line in range(shape[0]):
+        for i in range(shape[1]):
+            simd.store(simd.load(T, (line, i, 0)), Q, (first_line + line, first_column + i, first_filter))
 
 
 @compiled

@@ -141,7 +141,7 @@ class InversePolynomial(NamedTuple):
         return 1 / (2 - u)
 
     def slope(self, u):
-        return 1 / (2 - u) ** 2
+        return 1 / power(2 - u, 2)
 
 
 class ArcCosine0(NamedTuple):

@@ -150,6 +150,16 @@ def extract(X, size, widths):  # (n, *space, c) -> (n, *positions, d)
     return P.reshape(len(X), *n_positions(X.shape[1:-1], size, widths), -1)
 
 
+def scatter(P, space, size, widths):  # (n, *positions, d) -> (n, *space, c)
+    """The adjoint of `extract`: every position is the sum of what all patches hold of it."""
+    n, *positions, d = P.shape
+    P = P.reshape(n, *positions, *size, d // prod(size))
+    X = np.zeros((n, *(length + before + after for length, (before, after) in zip(space, widths)), P.shape[-1]), P.dtype)
+    for v in np.ndindex(*size):
+        X[:, *(slice(first, first + count) for first, count in zip(v, positions))] += P[..., *v, :]
+    return X[:, *(slice(before, before + length) for length, (before, _) in zip(space, widths))]
+
+
 def _layout(X, size, widths):
     return layout(X.shape[1:], (*widths, (0, 0)), size, n_positions(X.shape[1:-1], size, widths))
 

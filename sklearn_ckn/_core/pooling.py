@@ -65,6 +65,11 @@ def pool(X, matrices, first_axis):
     return X
 
 
+def pool_adjoint(Q, matrices, first_axis):
+    """The adjoint of `pool`."""
+    return pool(Q, [matrix.T for matrix in matrices], first_axis)
+
+
 class Taps(NamedTuple):
     """Position u adds ``weights[t] * x(u)`` to ``outputs[t]`` for ``pointers[u] <= t < pointers[u + 1]``."""
 

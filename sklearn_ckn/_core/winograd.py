@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import patches, simd
-from .fused import Ending, add_pooled, ending
+from .fused import finish
 from .machine import compiled, single_threaded_blas
 from .panels import ROWS, count_panels, multiply
 from .transforms import backward, choose, forward
@@ -44,16 +44,16 @@ class Tiling(NamedTuple):
 
 
 class Winograd(NamedTuple):
-    """A layer's products and pooling made ready for signals of one shape."""
+    """A layer's products, and what becomes of them, made ready for signals of one shape."""
 
     scheme: tuple
     at: patches.Layout  # with zeros around the signal so that tiles and vectors fill it
     tiling: Tiling
     panels: np.ndarray  # (n_panels, entries of a tile, n_runs * c, n_lanes)
-    ending: Ending
+    ending: tuple  # fused.Ending or fused.Kept
 
     def add_to(self, Q, X):  # out (n, pooled_lines, pooled_length, n_panels * n_lanes), (n, *space, c)
-        """Add all patches of the maps, pooled, to Q."""
+        """Add all patches of the maps, pooled, to Q; or keep their products in it."""
         at, rows, columns, tiling = self.at, self.scheme.rows, self.scheme.columns, self.tiling
         lanes = self.panels.shape[3]
         V = simd.aligned((rows.n, columns.n, tiling.n_numbers + SPACING), X.dtype)
@@ -64,7 +64,7 @@ class Winograd(NamedTuple):
         add_bands(by_lines, self.scheme, tiling, at, padded, self.panels, self.ending, V, products, T, scratch, Q)
 
 
-def make(Z, settings, shape):  # (m, d), (*space, c)
+def make(Z, settings, shape, ending):  # (m, d), (*space, c)
     """This way for maps of ``shape``, or None where it is slower, not precise enough or takes too much memory."""
     (*space, c), size, positions = shape, settings.patch_size, settings.patch_positions(shape[:-1])
     if Z.dtype != np.float32 or settings.patch_centering or c < FEWEST_CHANNELS:
@@ -78,7 +78,7 @@ def make(Z, settings, shape):  # (m, d), (*space, c)
         return None
     widths = [(before, full - n - before) for n, full, (before, _) in zip(space, padded, settings.padding_widths)]
     at = patches.layout(shape, (*widths, (0, c_padded - c)), size, positions)
-    return Winograd(scheme, at, tiling, transform(Z, scheme, tiling, c_padded), ending(settings, space, Z.dtype))
+    return Winograd(scheme, at, tiling, transform(Z, scheme, tiling, c_padded), ending)
 
 
 def cut(scheme, positions, size, c):
@@ -169,4 +169,4 @@ def add_bands(X, scheme, tiling, at, padded, panels, ending, V, products, T, scr
                     line = plane * height + m_y * y
                     lines = slice(line, min(line + m_y, (plane + 1) * height))
                     norms = r[signal, lines], inverse[signal, lines]
-                    add_pooled(T, norms, ending, line, 0, scratch, Q[signal], panel * lanes)
+                    finish(T, norms, ending, line, 0, scratch, Q[signal], panel * lanes)
