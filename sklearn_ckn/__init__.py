@@ -5,6 +5,16 @@ from ._flatten import Flatten
 from ._kernel import CKNKernel
 from ._layer import CKNLayer
 from ._linear import LinearClassifier, LinearRegressor
+from ._supervised import CKNClassifier, CKNRegressor
 
 __version__ = "0.1.0"
-__all__ = ["CKNFeatureMap", "CKNKernel", "CKNLayer", "Flatten", "LinearClassifier", "LinearRegressor"]
+__all__ = [
+    "CKNClassifier",
+    "CKNFeatureMap",
+    "CKNKernel",
+    "CKNLayer",
+    "CKNRegressor",
+    "Flatten",
+    "LinearClassifier",
+    "LinearRegressor",
+]

@@ -5,21 +5,19 @@ from numbers import Integral
 
 import numpy as np
 from joblib import effective_n_jobs
-from sklearn import get_config
-from sklearn.base import BaseEstimator, TransformerMixin, _fit_context, clone
+from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.pipeline import Pipeline
-from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from . import _validation
 from ._core import encode
 from ._flatten import feature_names
-from ._layer import CKNLayer
-from ._network import check_architecture, check_parameters, in_step, layers_of, steps_of
+from ._network import input_tags, learn, read_signals, to_be_fitted
+from ._progress import CallbackSupportMixin, Progress
 from ._signals import EncodedSignals
 
 
-class CKNFeatureMap(TransformerMixin, BaseEstimator):
+class CKNFeatureMap(CallbackSupportMixin, TransformerMixin, BaseEstimator):
     """The feature map of a convolutional kernel network: signals in, rows of features out.
 
     It computes what a `Pipeline` of the network's layers and `Flatten` computes, block by block: no map of the whole
@@ -39,6 +37,10 @@ class CKNFeatureMap(TransformerMixin, BaseEstimator):
 
     scale : bool, default=False
         Divide each row by its own norm, after centring; a row of zeros stays.
+
+    verbose : bool, default=False
+        Whether `fit` prints a line for every layer. The callbacks of scikit-learn 1.9 and later, such as
+        :class:`~sklearn.callback.ProgressBar`, see the layers as tasks, whatever its value.
 
     n_jobs : int or None, default=None
         Threads over blocks of signals. None: 1, unless in a :obj:`joblib.parallel_config` context. -1: all processors.
@@ -90,13 +92,15 @@ class CKNFeatureMap(TransformerMixin, BaseEstimator):
         "network": "no_validation",
         "center": ["boolean"],
         "scale": ["boolean"],
+        "verbose": ["verbose"],
         "n_jobs": [Integral, None],
     }
 
-    def __init__(self, network, *, center=False, scale=False, n_jobs=None):
+    def __init__(self, network, *, center=False, scale=False, verbose=False, n_jobs=None):
         self.network = network
         self.center = center
         self.scale = scale
+        self.verbose = verbose
         self.n_jobs = n_jobs
 
     @_fit_context(prefer_skip_nested_validation=False)
@@ -115,23 +119,16 @@ class CKNFeatureMap(TransformerMixin, BaseEstimator):
         self : CKNFeatureMap
             The fitted feature map.
         """
-        steps = [(name, clone(layer)) for name, layer in layers_of(self.network)]
-        layers = [layer for _, layer in steps]
-        check_architecture(steps)
-        if not get_config()["skip_parameter_validation"]:
-            check_parameters(steps)
-        signals = _validation.as_signals(self, X, layers[0].ndim, layers[0].input_shape)
-        n_threads = effective_n_jobs(self.n_jobs)
-        maps = signals
-        for k, (name, layer) in enumerate(steps):
-            with in_step(name):
-                vars(layer).update(layer._learn(maps, n_threads))
-            maps = EncodedSignals(signals, layers[: k + 1], n_threads)
+        steps = to_be_fitted(self.network)
+        signals = read_signals(self, X, steps[0][1])
+        progress = Progress(self, len(steps), self.verbose, X, y)
+        maps = learn(steps, signals, effective_n_jobs(self.n_jobs), progress)
         _validation.record_feature_names(self, X)
         self.network_ = Pipeline(steps)
         self.input_shape_ = signals.shape
         self.output_shape_ = maps.shape
         self.n_features_in_ = prod(signals.shape)
+        progress.end()
         return self
 
     def transform(self, X):
@@ -172,8 +169,6 @@ class CKNFeatureMap(TransformerMixin, BaseEstimator):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        steps = steps_of(self.network)
-        if steps and isinstance(steps[0][1], CKNLayer):
-            tags.input_tags = get_tags(steps[0][1]).input_tags
+        tags.input_tags = input_tags(self.network, otherwise=tags.input_tags)
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags

@@ -5,19 +5,16 @@ from warnings import warn
 
 import numpy as np
 from joblib import effective_n_jobs
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, _fit_context
+from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import accuracy_score, r2_score
-from sklearn.model_selection import train_test_split
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.class_weight import compute_class_weight
-from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from . import _validation
-from ._core.losses import LOSSES, log_probabilities
+from ._core.losses import LOSSES
 from ._core.solver import LinearModel, Signs, scores
+from ._targets import Classification, decide, hold_out, standardise
 
 PATH_TOL = 1e-4  # to choose C: scores differ less than those of other held-out parts
 
@@ -50,7 +47,7 @@ class _Linear(BaseEstimator):
         fitted : dict, the attributes that tell of the search
         """
         path = _validation.check_path(self.C, weights)
-        held_out = self._hold_out(weights, labels) if np.ndim(self.C) else None
+        held_out = hold_out(self, weights, labels, "C is a list") if np.ndim(self.C) else None
         model = LinearModel(X, Y, weights, loss, self.fit_intercept, effective_n_jobs(self.n_jobs))
         solutions, C, best, validation_scores = {}, path[0], None, None
         if held_out is not None:
@@ -74,23 +71,6 @@ class _Linear(BaseEstimator):
         fitted = {"C_": float(C), "validation_scores_": validation_scores, "n_iter_": solution.n_passes}
         return *model.coefficients(solution), fitted
 
-    def _hold_out(self, weights, labels):
-        """Indices of `validation_fraction` of the rows that count."""
-        rows = np.flatnonzero(weights)
-        strata = None if labels is None else labels[rows]
-        try:
-            _, held_out = train_test_split(
-                rows, test_size=self.validation_fraction, stratify=strata, random_state=self.random_state
-            )
-            if len(held_out) < 2:
-                raise ValueError("One sample gives no score.")
-        except ValueError as error:
-            raise ValueError(
-                f"C is a list, and validation_fraction={self.validation_fraction} of {len(rows)} samples cannot be "
-                f"held out to choose from it: {str(error).rstrip('.')}. Change validation_fraction, or give one C."
-            ) from error
-        return held_out
-
     def _scores(self, X):
         """``W x + b`` for every row, in the longer of the dtypes of X and of the coefficients."""
         check_is_fitted(self)
@@ -100,13 +80,7 @@ class _Linear(BaseEstimator):
         return scores(X, W, b, effective_n_jobs(self.n_jobs))
 
 
-def _has_probabilities(classifier):
-    if classifier.loss != "logistic":
-        raise AttributeError(f"Probabilities need loss='logistic'; got loss={classifier.loss!r}.")
-    return True
-
-
-class LinearClassifier(ClassifierMixin, _Linear):
+class LinearClassifier(Classification, _Linear):
     """A linear classifier for many dense features: the optimum, in seconds.
 
     It minimises ``1/2 |W|^2 + C sum_i s_i loss(W x_i + b, y_i)`` over the weights W and the intercepts b, s being the
@@ -281,15 +255,10 @@ class LinearClassifier(ClassifierMixin, _Linear):
         """
         table = X
         X, y = _validation.as_features(self, table, y)
-        check_classification_targets(y)
-        classes, labels = np.unique(y, return_inverse=True)
-        if len(classes) < 2:
-            raise ValueError(f"y must have two classes at least; got one class, {classes.tolist()[0]!r}.")
-        factors = self._class_weights(classes, labels, _validation.check_weights(sample_weight, X))
-        weights = _validation.check_weights(sample_weight, X, factors[labels], " times class_weight")
+        classes, labels, weights = self._read_classes(X, y, sample_weight, _validation.features_dtype(X.dtype))
 
         def accuracy(rows, S):
-            return accuracy_score(labels[rows], _decide(S), sample_weight=weights[rows])
+            return accuracy_score(labels[rows], decide(S), sample_weight=weights[rows])
 
         Y = Signs.of_all(labels, len(classes))
         coef, intercept, fitted = self._solve(X, Y, weights, self.loss, accuracy, labels)
@@ -297,82 +266,6 @@ class LinearClassifier(ClassifierMixin, _Linear):
         self.classes_, self.coef_, self.intercept_ = classes, coef, intercept
         vars(self).update(fitted)
         return self
-
-    def _class_weights(self, classes, labels, weights):
-        """Factors of the classes."""
-        if self.class_weight != "balanced":
-            return compute_class_weight(self.class_weight, classes=classes, y=classes[labels])
-        sums = np.bincount(labels, weights)
-        return sums.sum() / (len(classes) * np.where(sums > 0, sums, 1))
-
-    def decision_function(self, X):
-        """Compute the scores of the classes.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Features.
-
-        Returns
-        -------
-        scores : ndarray of shape (n_samples,) or (n_samples, n_classes)
-            ``W x + b``; for two classes the score of the second one, which is positive where that is predicted.
-        """
-        S = self._scores(X)
-        return S[:, 0] if S.shape[1] == 1 else S
-
-    def predict(self, X):
-        """Predict the class with the highest score.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Features.
-
-        Returns
-        -------
-        labels : ndarray of shape (n_samples,)
-            Labels from `classes_`.
-        """
-        S = self._scores(X)
-        return self.classes_[_decide(S)]
-
-    @available_if(_has_probabilities)
-    def predict_log_proba(self, X):
-        """Compute the logarithms of `predict_proba`.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Features.
-
-        Returns
-        -------
-        logarithms : ndarray of shape (n_samples, n_classes)
-            In the order of `classes_`.
-        """
-        return log_probabilities(self._scores(X))
-
-    @available_if(_has_probabilities)
-    def predict_proba(self, X):
-        """Compute the probabilities of the classes, with the logistic loss only.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Features.
-
-        Returns
-        -------
-        probabilities : ndarray of shape (n_samples, n_classes)
-            In the order of `classes_`.
-        """
-        return np.exp(self.predict_log_proba(X))
-
-
-def _decide(S):  # (n, k) -> (n,)
-    """Indices of the classes predicted."""
-    return (S[:, 0] > 0).astype(int) if S.shape[1] == 1 else S.argmax(axis=1)
 
 
 class LinearRegressor(RegressorMixin, _Linear):
@@ -500,17 +393,9 @@ class LinearRegressor(RegressorMixin, _Linear):
         """
         table = X
         X, y = _validation.as_features(self, table, y, multi_output=True, y_numeric=True)
-        weights = _validation.check_weights(sample_weight, X)
+        weights = _validation.check_weights(sample_weight, X, _validation.features_dtype(X.dtype))
         targets = _validation.as_targets(y, weights.dtype)
-        centre = np.zeros(targets.shape[1])
-        if self.fit_intercept:
-            centre = np.average(targets, axis=0, weights=weights)
-            constant = (targets == targets[0]).all(axis=0)
-            centre[constant] = targets[0, constant]
-        Y = targets - centre
-        size = np.abs(Y).max(axis=0)
-        size[size == 0] = 1
-        Y = (Y / size).astype(weights.dtype)  # up to 1: nothing is lost in single precision
+        Y, size, centre = standardise(targets, weights, self.fit_intercept)
 
         def determination(rows, S):
             return r2_score(targets[rows], S * size + centre, sample_weight=weights[rows])

@@ -2,9 +2,14 @@
 
 from contextlib import contextmanager
 
+from sklearn import get_config
+from sklearn.base import clone
 from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.utils import get_tags
 
+from . import _validation
 from ._layer import CKNLayer
+from ._signals import EncodedSignals
 
 
 def steps_of(network):
@@ -65,3 +70,33 @@ def check_parameters(steps):
     for name, layer in steps:
         with in_step(name):
             layer._validate_params()
+
+
+def to_be_fitted(network):
+    """The named layers of a network, cloned and checked."""
+    steps = [(name, clone(layer)) for name, layer in layers_of(network)]
+    check_architecture(steps)
+    if not get_config()["skip_parameter_validation"]:
+        check_parameters(steps)
+    return steps
+
+
+def read_signals(estimator, X, layer):
+    """Check ``X`` for the first layer of an estimator's network."""
+    return _validation.as_signals(estimator, X, layer.ndim, layer.input_shape)
+
+
+def learn(steps, signals, n_threads, progress):  # -> Signals or EncodedSignals: the last maps
+    """Fit layers without labels, one after the other."""
+    maps = signals
+    for k, (name, layer) in enumerate(steps, 1):
+        with in_step(name), progress.task(name):
+            vars(layer).update(layer._learn(maps, n_threads))
+        maps = EncodedSignals(signals, [layer for _, layer in steps[:k]], n_threads)
+    return maps
+
+
+def input_tags(network, otherwise):
+    """What the first layer reads; ``otherwise`` if there is none."""
+    steps = steps_of(network)
+    return get_tags(steps[0][1]).input_tags if steps and isinstance(steps[0][1], CKNLayer) else otherwise

@@ -5,7 +5,14 @@ from numbers import Integral, Real
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import _check_sample_weight, check_array, check_X_y, validate_data
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    _check_y,
+    check_array,
+    check_consistent_length,
+    check_X_y,
+    validate_data,
+)
 
 from ._signals import Signals, computing_dtype
 
@@ -117,9 +124,18 @@ def as_fitted_features(estimator, X):
     return validate_data(estimator, X, reset=False)
 
 
-def check_weights(sample_weight, X, factors=1, factors_name=""):
+def as_labels_or_targets(estimator, X, y, **checks):
+    """Check ``y``, one label or one or several numbers for every signal of X."""
+    if y is None:
+        raise ValueError(f"{type(estimator).__name__} requires y to be passed, but the target y is None.")
+    y = _check_y(y, estimator=estimator, **checks)
+    check_consistent_length(X, y)
+    return y
+
+
+def check_weights(sample_weight, X, dtype, factors=1, factors_name=""):
     """One finite number >= 0 per row, not all of them 0, times ``factors`` of which the same is asked."""
-    weights = _check_sample_weight(sample_weight, X, dtype=features_dtype(X.dtype))
+    weights = _check_sample_weight(sample_weight, X, dtype=dtype)
     with np.errstate(over="ignore", invalid="ignore"):
         weights = weights * np.asarray(factors, dtype=weights.dtype)
         total = weights.sum()

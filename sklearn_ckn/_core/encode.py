@@ -153,6 +153,16 @@ def flatten(X, center, scale):  # (n, *space, c) -> (n, prod(space) * c)
     return patches.normalize(rows)[1] if scale else rows
 
 
+def flatten_vjp(G, X, center, scale):  # (n, f), (n, *space, c) -> (n, *space, c)
+    """The gradient with respect to X of a function whose gradient with respect to ``flatten(X)`` is G."""
+    if scale:
+        r, rows = patches.normalize(flatten(X, center, scale=False))
+        G = (G - (G * rows).sum(axis=1, keepdims=True) * rows) / np.where(r > 0, r, np.inf)
+    if center:
+        G = G - G.mean(axis=1, keepdims=True)
+    return G.reshape(X.shape)
+
+
 def typical_sigma(U, rng, n_pairs=100_000):  # (k, d)
     """``sigma`` with ``sigma^2`` the 0.1 quantile of ``|u - u'|^2`` over pairs (Mairal et al., 2014, section 3.3).
 

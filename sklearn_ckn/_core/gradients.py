@@ -55,7 +55,7 @@ class Cache(NamedTuple):
 
 def make_layer(Z, A, settings, shape, is_first):  # (m, d), (m, m)
     """The layer with these filters, for maps of ``shape`` ``(*space, c)``."""
-    *space, c = shape
+    space = shape[:-1]
     positions, widths = settings.patch_positions(space), settings.padding_widths
     at = patches.layout(shape, (*widths, (0, 0)), settings.patch_size, positions)
     taps = pooling.taps(settings.pooling, positions, settings.pooling_width, settings.subsampling, Z.dtype)
@@ -69,7 +69,7 @@ def make_layer(Z, A, settings, shape, is_first):  # (m, d), (m, m)
 
 def mirror(layer):
     """The filters, settings and shape of the layer whose products are the adjoint's."""
-    (m, d), size, c = layer.Z.shape, layer.settings.patch_size, layer.shape[-1]
+    m, size, c = len(layer.Z), layer.settings.patch_size, layer.shape[-1]
     Z = np.zeros((c, *size, layer.n_filled), layer.Z.dtype)
     space_axes = range(1, len(size) + 1)
     Z[..., :m] = np.flip(np.moveaxis(layer.Z.reshape(m, *size, c), (0, -1), (-1, 0)), space_axes)
@@ -131,12 +131,11 @@ def _products(products, X, shape, positions):
 
 def _extract(X, layer):  # (n, *space, c) -> (n, n_patches, d)
     """Patches; those of one position are the map itself."""
-    settings = layer.settings
-    if settings.patch_centering:
-        return patches.center(_extract(X, layer._replace(settings=settings._replace(patch_centering=False))), X.shape[-1])
-    if layer.at.n_patches * layer.Z.shape[1] == X[0].size:
-        return X.reshape(len(X), layer.at.n_patches, -1)
-    return patches.extract(X, settings.patch_size, settings.padding_widths).reshape(len(X), layer.at.n_patches, -1)
+    settings, shape = layer.settings, (len(X), layer.at.n_patches, layer.Z.shape[1])
+    if shape[-1] == X.shape[-1]:
+        return X.reshape(shape)
+    P = patches.extract(X, settings.patch_size, settings.padding_widths).reshape(shape)
+    return patches.center(P, X.shape[-1]) if settings.patch_centering else P
 
 
 @compiled

@@ -153,8 +153,8 @@ def extract(X, size, widths):  # (n, *space, c) -> (n, *positions, d)
 def scatter(P, space, size, widths):  # (n, *positions, d) -> (n, *space, c)
     """The adjoint of `extract`: every position is the sum of what all patches hold of it."""
     n, *positions, d = P.shape
-    P = P.reshape(n, *positions, *size, d // prod(size))
-    X = np.zeros((n, *(length + before + after for length, (before, after) in zip(space, widths)), P.shape[-1]), P.dtype)
+    P, padded = P.reshape(n, *positions, *size, d // prod(size)), [k + sum(zeros) for k, zeros in zip(space, widths)]
+    X = np.zeros((n, *padded, P.shape[-1]), P.dtype)
     for v in np.ndindex(*size):
         X[:, *(slice(first, first + count) for first, count in zip(v, positions))] += P[..., *v, :]
     return X[:, *(slice(before, before + length) for length, (before, _) in zip(space, widths))]

@@ -1,0 +1,68 @@
+"""A file from which a fit that was killed goes on."""
+
+import os
+from pathlib import Path
+
+import joblib
+from sklearn.base import BaseEstimator
+
+FORMAT = 1  # of the file; others are refused
+
+
+class Checkpoint:
+    """What a fit has reached, on disk: written as a whole or not at all, read only by the same fit.
+
+    Parameters
+    ----------
+    path : str, PathLike or None
+        None: nothing is written.
+    estimator : the one that is fitted
+    ignored : parameters of it that do not change the result
+    data : arrays that it is fitted on
+    """
+
+    def __init__(self, path, estimator, ignored, data):
+        self.path = None if path is None else Path(path)
+        if path is None:
+            return
+        if self.path.is_dir() or not self.path.parent.is_dir():
+            raise ValueError(f"checkpoint must be the path of a file in a folder that exists; got {str(path)!r}.")
+        self.fit = joblib.hash((identity(estimator, ignored), data))
+
+    def read(self):
+        """What was written last, or None if nothing was."""
+        if self.path is None or not self.path.exists():
+            return None
+        try:
+            found = joblib.load(self.path)
+            is_known = found["format"] == FORMAT
+        except Exception as error:
+            raise ValueError(
+                f"checkpoint={str(self.path)!r} exists and cannot be read: delete the file, or give another path."
+            ) from error
+        if not is_known or found["fit"] != self.fit:
+            which = "to other data or parameters" if is_known else "to another version of the package"
+            raise ValueError(f"checkpoint={str(self.path)!r} belongs {which}: delete the file, or give another path.")
+        return found["reached"]
+
+    def write(self, reached):
+        """Replace the file."""
+        if self.path is not None:
+            part = self.path.with_name(self.path.name + ".part")
+            joblib.dump({"format": FORMAT, "fit": self.fit, "reached": reached}, part)
+            os.replace(part, self.path)
+
+
+def identity(estimator, ignored):
+    """The parameters, those of its steps too, that decide what it learns."""
+
+    def value_of(value):
+        if isinstance(value, BaseEstimator):
+            return type(value).__name__
+        return f"{value.__module__}.{value.__qualname__}" if hasattr(value, "__qualname__") else value
+
+    return {
+        name: value_of(value)
+        for name, value in estimator.get_params(deep=True).items()
+        if name.rpartition("__")[2] not in (*ignored, "steps")
+    }

@@ -1,0 +1,497 @@
+"""Networks whose filters are learned with labels, end to end."""
+
+import copy
+from collections.abc import Callable
+from math import prod
+from numbers import Integral, Real
+from os import PathLike
+from typing import NamedTuple
+from warnings import warn
+
+import numpy as np
+from joblib import effective_n_jobs
+from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import accuracy_score, r2_score
+from sklearn.pipeline import Pipeline
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted
+
+from . import _training, _validation
+from ._checkpoint import Checkpoint
+from ._core.descent import Head, Top
+from ._core.losses import LOSSES
+from ._core.solver import Signs
+from ._network import input_tags, learn, read_signals, to_be_fitted
+from ._progress import CallbackSupportMixin, Progress
+from ._targets import Classification, decide, hold_out, standardise
+
+NOT_OF_THE_RESULT = ("checkpoint", "n_jobs", "verbose", "memory", "transform_input")  # parameters
+LARGEST_SEED = 2**31 - 1
+
+
+class Targets(NamedTuple):
+    """What is to be predicted, as the solver takes it."""
+
+    Y: object  # (n, k), read by rows
+    weights: np.ndarray  # (n,)
+    score: Callable  # indices of signals, their scores (n, k) -> float
+    strata: np.ndarray  # labels (n,), or None
+    attributes: dict  # of the fitted estimator
+    size: np.ndarray = 1.0  # (k,), of a score of 1 in units of the targets
+    centre: np.ndarray = 0.0  # (k,), their value where a score is 0
+
+    def coefficients(self, head):  # -> (k, f), (k,)
+        """The linear model in units of the targets."""
+        size = np.reshape(self.size, (-1, 1))
+        return (head.W * size).astype(head.W.dtype), (head.b * self.size + self.centre).astype(head.b.dtype)
+
+    def head(self, coef, intercept):
+        """The inverse of `coefficients`."""
+        W = np.atleast_2d(coef) / np.reshape(self.size, (-1, 1))
+        b = (np.atleast_1d(intercept) - self.centre) / self.size
+        return Head(W.astype(self.weights.dtype), b.astype(self.weights.dtype))
+
+
+class _Supervised(CallbackSupportMixin, BaseEstimator):
+    """What the classifier and the regressor share; ``_read_targets`` and ``_loss`` are theirs."""
+
+    _parameter_constraints = {
+        "network": "no_validation",
+        "alpha": [Interval(Real, 0, None, closed="neither")],
+        "center": ["boolean"],
+        "scale": ["boolean"],
+        "max_iter": [Interval(Integral, 0, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "schedule": [StrOptions(set(_training.SCHEDULES))],
+        "momentum": [Interval(Real, 0, 1, closed="left")],
+        "augmentation": [StrOptions(set(_training.AUGMENTATIONS)), callable, None],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "warm_start": ["boolean"],
+        "checkpoint": [str, PathLike, None],
+        "verbose": ["verbose"],
+        "random_state": ["random_state"],
+        "n_jobs": [Integral, None],
+    }
+
+    def _fit(self, X, y, sample_weight):
+        """Learn; the attributes are set when all is done."""
+        is_warm = self.warm_start and hasattr(self, "network_")
+        steps, signals = self._begin(X, is_warm)
+        layers = [layer for _, layer in steps]
+        targets = self._read_targets(signals, y, sample_weight, is_warm)
+        options, held_out = self._options(layers), None
+        if self.early_stopping:
+            held_out = hold_out(self, targets.weights, targets.strata, "early_stopping=True")
+        checkpoint = Checkpoint(self.checkpoint, self, NOT_OF_THE_RESULT, (signals.array, y, sample_weight))
+        reached = checkpoint.read()
+        progress = Progress(self, len(steps) + 1 + self.max_iter, self.verbose, X, y)
+
+        def attributes():
+            return self._fitted(state, steps, signals, targets)
+
+        if reached is not None:
+            state, learned, held_out, seed = reached
+            options = options._replace(seed=seed)
+        problem = self._problem(signals, targets, options, held_out)
+        if reached is not None:
+            for layer, its in zip(layers, learned):
+                vars(layer).update(its)
+        else:
+            if not is_warm:
+                learn(steps, signals, problem.n_threads, progress)
+            with progress.task("linear model", attributes) as figures:
+                state = _training.begin(layers, problem)
+                figures.update(state.figures())
+        learned = [{name: vars(layer)[name] for name in vars(layer).keys() - layer.get_params()} for layer in layers]
+        try:
+            while True:
+                checkpoint.write((state, learned, held_out, options.seed))
+                if self._is_done(state) or progress.is_to_stop:
+                    break
+                with progress.task(f"round {state.n_rounds + 1}", attributes) as figures:
+                    state = _training.advance(state, layers, problem)
+                    figures.update(state.figures())
+        except KeyboardInterrupt:
+            warn(f"Interrupted: the result of {state.n_rounds} of max_iter={self.max_iter} rounds is kept.")
+        self._warn_of_failure(state)
+        _validation.record_feature_names(self, X)
+        vars(self).update(attributes())
+        progress.end(attributes)
+        return self
+
+    def _partial_fit(self, X, y, sample_weight, **known):
+        """Learn from one epoch, from where the last call has ended on."""
+        is_warm = hasattr(self, "network_")
+        steps, signals = self._begin(X, is_warm)
+        layers = [layer for _, layer in steps]
+        targets = self._read_targets(signals, y, sample_weight, is_warm, **known)
+        problem = self._problem(signals, targets, self._options(layers))
+        if not is_warm:
+            learn(steps, signals, problem.n_threads, Progress(self, len(steps), self.verbose, X, y))
+            state = _training.begin(layers, problem)
+        else:
+            filters, velocities = _training.at_rest(layers)
+            head = targets.head(self.coef_, self.intercept_)
+            state = _training.State(filters, self._velocities or velocities, head, tuple(self.loss_curve_))
+        state = _training.follow(state, layers, problem)
+        _validation.record_feature_names(self, X)
+        vars(self).update(self._fitted(state, steps, signals, targets), _velocities=state.velocities)
+        return self
+
+    def _begin(self, X, is_warm):  # -> named layers, Signals
+        """Layers to be fitted, or copies of the fitted ones, and what they read."""
+        if is_warm:
+            steps = [(name, copy.copy(layer)) for name, layer in self.network_.steps]
+            return steps, self._read_fitted(X)
+        steps = to_be_fitted(self.network)
+        return steps, read_signals(self, X, steps[0][1])
+
+    def _read_fitted(self, X):
+        return _validation.as_fitted_signals(self, X, self.network_[0]._flattened, same_space=True)
+
+    def _problem(self, signals, targets, options, held_out=None):
+        weights = targets.weights
+        if held_out is not None:
+            weights = weights.copy()
+            weights[held_out] = 0
+        return _training.Problem(
+            signals=signals,
+            Y=targets.Y,
+            weights=weights,
+            alpha=self.alpha,
+            top=self._top(),
+            held_out=held_out,
+            score=targets.score,
+            n_threads=effective_n_jobs(self.n_jobs),
+            options=options,
+        )
+
+    def _top(self):
+        return Top(self._loss(), self.center, self.scale)
+
+    def _options(self, layers):
+        """How to descend; all that is random is drawn here, for layers without a `random_state` too."""
+        rng = check_random_state(self.random_state)
+        for layer in layers:
+            if layer.random_state is None:
+                layer.random_state = rng.randint(LARGEST_SEED)
+        return _training.Options(
+            self.max_iter,
+            self.batch_size,
+            self.learning_rate,
+            self.schedule,
+            self.momentum,
+            _training.augmentation(self.augmentation),
+            rng.randint(LARGEST_SEED),
+        )
+
+    def _is_done(self, state):
+        return state.n_rounds >= self.max_iter or state.n_idle(self.tol) >= self.n_iter_no_change
+
+    def _warn_of_failure(self, state):
+        if state.n_rounds and state.n_halvings == state.n_rounds:
+            smallest = self.learning_rate / 2 ** (state.n_halvings - 1)
+            warn(
+                f"None of {state.n_rounds} rounds has lowered the objective, with learning rates from "
+                f"{self.learning_rate} down to {smallest:.2g}: the filters are those learned without labels. Lower "
+                f"learning_rate, raise max_iter or batch_size, or change alpha.",
+                ConvergenceWarning,
+            )
+
+    def _fitted(self, state, steps, signals, targets):
+        """The attributes of a fit that ends here."""
+        filters, head = state.best if state.best is not None else (state.filters, state.head)
+        _training.place(filters, [layer for _, layer in steps])
+        coef, intercept = targets.coefficients(head)
+        return {
+            "network_": Pipeline(steps),
+            "coef_": coef,
+            "intercept_": intercept,
+            "n_iter_": state.n_rounds,
+            "loss_curve_": list(state.loss_curve),
+            "validation_scores_": None if state.scores is None else list(state.scores),
+            "input_shape_": signals.shape,
+            "n_features_in_": prod(signals.shape),
+            "_velocities": None,
+            **targets.attributes,
+        }
+
+    def _scores(self, X):  # -> (n, k)
+        """``W x + b`` for the features x of every signal."""
+        check_is_fitted(self)
+        signals, top = self._read_fitted(X), self._top()
+        head, layers = Head(np.atleast_2d(self.coef_), np.atleast_1d(self.intercept_)), [*self.network_]
+        return _training.over_signals(signals, layers, top.scorer(head), effective_n_jobs(self.n_jobs))
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags = input_tags(self.network, otherwise=tags.input_tags)
+        return tags
+
+
+class CKNClassifier(Classification, _Supervised):
+    """DOC"""
+
+    _parameter_constraints = {
+        **_Supervised._parameter_constraints,
+        "loss": [StrOptions(set(LOSSES))],
+        "class_weight": [dict, StrOptions({"balanced"}), None],
+    }
+
+    def __init__(
+        self,
+        network,
+        *,
+        loss="squared_hinge",
+        alpha=1e-5,
+        center=True,
+        scale=True,
+        class_weight=None,
+        max_iter=20,
+        batch_size=128,
+        learning_rate=0.01,
+        schedule="cosine",
+        momentum=0.9,
+        augmentation=None,
+        tol=1e-4,
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=10,
+        warm_start=False,
+        checkpoint=None,
+        verbose=False,
+        random_state=None,
+        n_jobs=None,
+    ):
+        self.network = network
+        self.loss = loss
+        self.alpha = alpha
+        self.center = center
+        self.scale = scale
+        self.class_weight = class_weight
+        self.max_iter = max_iter
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.schedule = schedule
+        self.momentum = momentum
+        self.augmentation = augmentation
+        self.tol = tol
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.warm_start = warm_start
+        self.checkpoint = checkpoint
+        self.verbose = verbose
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y, sample_weight=None):
+        """Learn the filters without labels, then with them.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, *space, n_channels), (n_samples, *space) or (n_samples, n_features)
+            Signals; see `ndim` and `input_shape` of the network's first layer.
+        y : array-like of shape (n_samples,)
+            Labels.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights >= 0 of the samples; None: 1.
+
+        Returns
+        -------
+        self : CKNClassifier
+            The fitted classifier.
+        """
+        return self._fit(X, y, sample_weight)
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def partial_fit(self, X, y, classes=None, sample_weight=None):
+        """Learn from a batch of a stream: one epoch of gradient descent on filters and linear model.
+
+        The first call finds the filters, without labels, and the optimal linear model of its batch before. The learning
+        rate stays the same, and nothing is held out.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, *space, n_channels), (n_samples, *space) or (n_samples, n_features)
+            Signals.
+        y : array-like of shape (n_samples,)
+            Labels, all of them among the classes.
+        classes : array-like of shape (n_classes,), default=None
+            All labels there will be; needed in the first call.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights >= 0 of the samples; None: 1.
+
+        Returns
+        -------
+        self : CKNClassifier
+            The classifier.
+        """
+        if self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight='balanced' needs all samples, which partial_fit does not see: give a dict, or weights."
+            )
+        classes = None if classes is None else np.unique(classes)
+        return self._partial_fit(X, y, sample_weight, classes=classes)
+
+    def _loss(self):
+        return self.loss
+
+    def _read_targets(self, signals, y, sample_weight, is_warm, classes=None):
+        y = _validation.as_labels_or_targets(self, signals.array, y)
+        check_classification_targets(y)
+        if is_warm and classes is not None and not np.array_equal(classes, self.classes_):
+            raise ValueError(f"classes={classes.tolist()} are not those of before, {self.classes_.tolist()}.")
+        classes = self.classes_ if is_warm else classes
+        classes, labels, weights = self._read_classes(signals.array, y, sample_weight, signals.dtype, classes)
+
+        def accuracy(rows, S):
+            return accuracy_score(labels[rows], decide(S), sample_weight=weights[rows])
+
+        return Targets(Signs.of_all(labels, len(classes)), weights, accuracy, labels, {"classes_": classes})
+
+
+class CKNRegressor(RegressorMixin, _Supervised):
+    """DOC"""
+
+    def __init__(
+        self,
+        network,
+        *,
+        alpha=1e-5,
+        center=True,
+        scale=True,
+        max_iter=20,
+        batch_size=128,
+        learning_rate=0.01,
+        schedule="cosine",
+        momentum=0.9,
+        augmentation=None,
+        tol=1e-4,
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=10,
+        warm_start=False,
+        checkpoint=None,
+        verbose=False,
+        random_state=None,
+        n_jobs=None,
+    ):
+        self.network = network
+        self.alpha = alpha
+        self.center = center
+        self.scale = scale
+        self.max_iter = max_iter
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.schedule = schedule
+        self.momentum = momentum
+        self.augmentation = augmentation
+        self.tol = tol
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.warm_start = warm_start
+        self.checkpoint = checkpoint
+        self.verbose = verbose
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y, sample_weight=None):
+        """Learn the filters without targets, then with them.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, *space, n_channels), (n_samples, *space) or (n_samples, n_features)
+            Signals; see `ndim` and `input_shape` of the network's first layer.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            Targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights >= 0 of the samples; None: 1.
+
+        Returns
+        -------
+        self : CKNRegressor
+            The fitted regressor.
+        """
+        return self._fit(X, y, sample_weight)
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def partial_fit(self, X, y, sample_weight=None):
+        """Learn from a batch of a stream: one epoch of gradient descent on filters and linear model.
+
+        The first call finds the filters, without targets, and the optimal linear model of its batch before. The
+        learning rate stays the same, and nothing is held out.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, *space, n_channels), (n_samples, *space) or (n_samples, n_features)
+            Signals.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            Targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights >= 0 of the samples; None: 1.
+
+        Returns
+        -------
+        self : CKNRegressor
+            The regressor.
+        """
+        return self._partial_fit(X, y, sample_weight)
+
+    def predict(self, X):
+        """Predict the targets.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            As in `fit`.
+
+        Returns
+        -------
+        targets : ndarray of shape (n_samples,) or (n_samples, n_targets)
+            ``W x + b`` for the features x of a signal.
+        """
+        S = self._scores(X)
+        return S[:, 0] if self.coef_.ndim == 1 else S
+
+    def _loss(self):
+        return "squared_error"
+
+    def _read_targets(self, signals, y, sample_weight, is_warm):
+        y = _validation.as_labels_or_targets(self, signals.array, y, multi_output=True, y_numeric=True)
+        weights = _validation.check_weights(sample_weight, signals.array, signals.dtype)
+        targets = _validation.as_targets(y, weights.dtype)
+        if is_warm:
+            size, centre = self._units
+            if y.ndim != self.coef_.ndim or targets.shape[1] != len(size):
+                raise ValueError(f"y has shape {y.shape}, with other targets than before, when there were {len(size)}.")
+            Y = ((targets - centre) / size).astype(weights.dtype)
+        else:
+            Y, size, centre = standardise(targets, weights, centred=True)
+
+        def determination(rows, S):
+            return r2_score(targets[rows], S * size + centre, sample_weight=weights[rows])
+
+        attributes = {"_units": (size, centre), "_is_flat": y.ndim == 1}
+        return Targets(Y, weights, determination, None, attributes, size, centre)
+
+    def _fitted(self, state, steps, signals, targets):
+        attributes = super()._fitted(state, steps, signals, targets)
+        if attributes.pop("_is_flat"):
+            attributes |= {name: attributes[name][0] for name in ("coef_", "intercept_")}
+        return attributes
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags

@@ -1,0 +1,147 @@
+"""What classifiers and regressors do with targets: labels, weights, held-out parts, and scores turned into labels."""
+
+import numpy as np
+from sklearn.base import ClassifierMixin
+from sklearn.model_selection import train_test_split
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import check_classification_targets
+
+from . import _validation
+from ._core.losses import log_probabilities
+
+
+def hold_out(estimator, weights, labels, reason):
+    """Indices of `validation_fraction` of the samples that count, of every label the same part."""
+    rows = np.flatnonzero(weights)
+    strata = None if labels is None else labels[rows]
+    try:
+        _, held_out = train_test_split(
+            rows, test_size=estimator.validation_fraction, stratify=strata, random_state=estimator.random_state
+        )
+        if len(held_out) < 2:
+            raise ValueError("One sample gives no score.")
+    except ValueError as error:
+        raise ValueError(
+            f"{reason}, and validation_fraction={estimator.validation_fraction} of {len(rows)} samples cannot be held "
+            f"out to choose by it: {str(error).rstrip('.')}. Change validation_fraction, or this choice."
+        ) from error
+    return held_out
+
+
+def standardise(targets, weights, centred):  # (n, k), (n,) -> (n, k), (k,), (k,)
+    """Targets less their mean, divided by the largest deviation: nothing is lost in single precision; what it was."""
+    centre = np.zeros(targets.shape[1])
+    if centred:
+        centre = np.average(targets, axis=0, weights=weights)
+        constant = (targets == targets[0]).all(axis=0)
+        centre[constant] = targets[0, constant]
+    Y = targets - centre
+    size = np.abs(Y).max(axis=0)
+    size[size == 0] = 1
+    return (Y / size).astype(weights.dtype), size, centre
+
+
+def _has_probabilities(classifier):
+    if classifier.loss != "logistic":
+        raise AttributeError(f"Probabilities need loss='logistic'; got loss={classifier.loss!r}.")
+    return True
+
+
+def decide(S):  # (n, k) -> (n,)
+    """Indices of the classes predicted."""
+    return (S[:, 0] > 0).astype(int) if S.shape[1] == 1 else S.argmax(axis=1)
+
+
+class Classification(ClassifierMixin):
+    """What classifiers by scores share: an estimator with `loss`, `class_weight`, `classes_` and ``_scores(X)``."""
+
+    def _read_classes(self, X, y, sample_weight, dtype, known=None):
+        """The classes, all of them ``known`` if any are, the index of each sample's, and the samples' weights."""
+        check_classification_targets(y)
+        classes, labels = np.unique(y, return_inverse=True)
+        if known is not None:
+            unknown = np.setdiff1d(classes, known)
+            if len(unknown):
+                raise ValueError(f"y has classes that are not among {known.tolist()}: {unknown.tolist()}.")
+            classes, labels = known, np.searchsorted(known, y)
+        if len(classes) < 2:
+            raise ValueError(f"y must have two classes at least; got one class, {classes.tolist()[0]!r}.")
+        return classes, labels, self._weigh(X, classes, labels, sample_weight, dtype)
+
+    def _weigh(self, X, classes, labels, sample_weight, dtype):
+        """The samples' weights times their classes'."""
+        weights = _validation.check_weights(sample_weight, X, dtype)
+        factors = self._class_weights(classes, labels, weights)
+        return _validation.check_weights(sample_weight, X, dtype, factors[labels], " times class_weight")
+
+    def _class_weights(self, classes, labels, weights):
+        """Factors of the classes."""
+        if self.class_weight != "balanced":
+            return compute_class_weight(self.class_weight, classes=classes, y=classes[labels])
+        sums = np.bincount(labels, weights)
+        return sums.sum() / (len(classes) * np.where(sums > 0, sums, 1))
+
+    def decision_function(self, X):
+        """Compute the scores of the classes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            As in `fit`.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,) or (n_samples, n_classes)
+            ``W x + b``; for two classes the score of the second one, which is positive where that is predicted.
+        """
+        S = self._scores(X)
+        return S[:, 0] if S.shape[1] == 1 else S
+
+    def predict(self, X):
+        """Predict the class with the highest score.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            As in `fit`.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,)
+            Labels from `classes_`.
+        """
+        S = self._scores(X)
+        return self.classes_[decide(S)]
+
+    @available_if(_has_probabilities)
+    def predict_log_proba(self, X):
+        """Compute the logarithms of `predict_proba`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            As in `fit`.
+
+        Returns
+        -------
+        logarithms : ndarray of shape (n_samples, n_classes)
+            In the order of `classes_`.
+        """
+        return log_probabilities(self._scores(X))
+
+    @available_if(_has_probabilities)
+    def predict_proba(self, X):
+        """Compute the probabilities of the classes, with the logistic loss only.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            As in `fit`.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n_classes)
+            In the order of `classes_`.
+        """
+        return np.exp(self.predict_log_proba(X))

@@ -1,0 +1,240 @@
+"""Learning filters with labels: rounds of an epoch of gradient descent and an optimal linear model.
+
+In every step the filters of a layer turn by the same angle (root mean square over the filters), in the direction of the
+gradients' running sum. The angle is the learning rate: the sizes of data, losses and penalty are not in it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from math import cos, pi
+from typing import NamedTuple
+from warnings import warn
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from ._core import descent, encode
+from ._core.machine import slices
+from ._core.solver import LinearModel
+from ._signals import EncodedSignals, Signals
+
+HEAD_TOL, HEAD_PASSES = 1e-5, 1000  # of the linear model's solver
+CHUNK = 1024  # signals that are varied together for the linear model
+FEW = 16  # signals that tell how long features are
+CROP = 8  # "flip-crop" moves an image by up to this part of its size
+
+SCHEDULES = {  # factor of the learning rate when this part of all rounds is done
+    "constant": lambda done: 1.0,
+    "cosine": lambda done: (1 + cos(pi * min(done, 1))) / 2,
+}
+
+
+def flip(X, rng):  # (n, *space, c)
+    """Signals reversed along their last space axis, one in two."""
+    chosen = rng.random(len(X)) < 0.5
+    return np.where(chosen.reshape(-1, *[1] * (X.ndim - 1)), X[..., ::-1, :], X)
+
+
+def flip_and_crop(X, rng):
+    """The same, moved by some positions along every axis; zeros come in."""
+    space = X.shape[1:-1]
+    reach = [-(-size // CROP) for size in space]
+    padded = np.pad(flip(X, rng), [(0, 0), *((r, r) for r in reach), (0, 0)])
+    starts = np.stack([rng.integers(2 * r + 1, size=len(X)) for r in reach], axis=1)
+    return np.stack([x[tuple(slice(i, i + n) for i, n in zip(start, space))] for x, start in zip(padded, starts)])
+
+
+AUGMENTATIONS = {"flip": flip, "flip-crop": flip_and_crop}
+
+
+def augmentation(chosen):  # name in AUGMENTATIONS, function or None
+    """The function, whose result is checked if it is the user's; None stays."""
+    if chosen is None or isinstance(chosen, str):
+        return AUGMENTATIONS.get(chosen)
+
+    def augment(X, rng):
+        augmented = np.ascontiguousarray(chosen(X.copy(), rng), dtype=X.dtype)
+        if augmented.shape != X.shape or not np.isfinite(augmented).all():
+            raise ValueError(
+                f"augmentation must give finite signals of the shape that it gets, {X.shape}; got "
+                f"{'values that are not finite' if augmented.shape == X.shape else augmented.shape}."
+            )
+        return augmented
+
+    return augment
+
+
+def over_signals(signals, layers, finish, n_threads):  # -> (n, columns)
+    """``finish(maps)`` for the last maps of all signals, block by block."""
+    maps = EncodedSignals(signals, layers, n_threads)
+    like = finish(np.zeros((1, *maps.shape), signals.dtype))
+    return maps.write(signals, np.empty((len(signals), like.shape[1]), like.dtype), finish)
+
+
+class Options(NamedTuple):
+    """How a problem is solved."""
+
+    max_iter: int
+    batch_size: int
+    learning_rate: float
+    schedule: str
+    momentum: float
+    augmentation: Callable  # (n, *space, c), Generator -> (n, *space, c); or None
+    seed: int
+
+
+class Problem(NamedTuple):
+    """What is minimised: ``alpha / 2 |W|^2`` plus the weighted mean of the losses of all signals."""
+
+    signals: object  # Signals
+    Y: object  # targets (n, k) of `losses`, read by rows
+    weights: np.ndarray  # (n,)
+    alpha: float
+    top: descent.Top
+    held_out: np.ndarray  # indices of signals, of weight 0, that tell which filters are the best; or None
+    score: Callable  # those indices, their scores (n, k) -> float
+    n_threads: int
+    options: Options
+
+    def solve(self, layers):  # -> descent.Head, float, float
+        """The best linear model of the layers' features, its objective, and its score on the held-out part."""
+        model = LinearModel(self._features(layers), self.Y, self.weights, self.top.loss, True, self.n_threads)
+        C = 1 / (self.alpha * self.weights.sum(dtype=float))
+        solution = model.solve(C, self.weights, None, HEAD_TOL, HEAD_PASSES)
+        head, score = descent.Head(*model.coefficients(solution)), None
+        if self.held_out is not None:
+            S = over_signals(self.signals[self.held_out], layers, self.top.scorer(head), self.n_threads)
+            score = self.score(self.held_out, S)
+        return head, float(solution.value), score
+
+    def _features(self, layers):  # -> (n, f)
+        """Those of the signals or, with an augmentation, of one variation of each, the same in every call."""
+        if self.options.augmentation is None:
+            return over_signals(self.signals, layers, self.top.features, self.n_threads)
+        parts = []
+        for rows in slices(len(self.signals), CHUNK):
+            rng = np.random.default_rng([self.options.seed, rows.start])
+            X = self.options.augmentation(self.signals.read(rows), rng)
+            parts.append(over_signals(Signals(X, X.shape[1:]), layers, self.top.features, self.n_threads))
+        return np.concatenate(parts)
+
+
+@dataclass(frozen=True)
+class State:
+    """Where a descent has arrived, and everything that it goes on from. The arrays in it are never changed."""
+
+    filters: tuple  # of (m, d)
+    velocities: tuple  # of the same shapes: running sums of gradients
+    head: descent.Head
+    loss_curve: tuple  # the objective, first that of the filters it began with
+    scores: tuple = None  # on the held-out part, the same way; None if there is none
+    best: tuple = None  # filters and head of the best of them
+    n_halvings: int = 0  # of the learning rate
+
+    @property
+    def n_rounds(self):
+        return len(self.loss_curve) - 1
+
+    def figures(self):
+        """What there is to be told of the last round."""
+        score = {} if self.scores is None else {"validation score": self.scores[-1]}
+        return {"objective": self.loss_curve[-1], **score}
+
+    def n_idle(self, tol):
+        """Rounds since the last one that has made the score better by ``tol``, or the objective by this part of it."""
+        last, scored = 0, self.scores is not None
+        values = [-score for score in self.scores] if scored else self.loss_curve
+        for i, value in enumerate(values):
+            if value < values[last] - tol * (1 if scored else values[last]):
+                last = i
+        return len(values) - 1 - last
+
+
+def begin(layers, problem):  # -> State
+    """From fitted layers on, with the linear model that is best for them."""
+    filters, velocities = at_rest(layers)
+    head, value, score = problem.solve(layers)
+    if score is None:
+        return State(filters, velocities, head, (value,))
+    return State(filters, velocities, head, (value,), (score,), (filters, head))
+
+
+def at_rest(layers):  # -> filters, velocities
+    filters = tuple(layer.filters_.reshape(len(layer.filters_), -1) for layer in layers)
+    return filters, tuple(np.zeros_like(Z) for Z in filters)
+
+
+def advance(state, layers, problem):  # -> State
+    """One round; where it has raised the objective it is taken back, and the next ones turn by half the angles."""
+    options = problem.options
+
+    def angle(part):
+        done = (state.n_rounds + part) / options.max_iter
+        return options.learning_rate * SCHEDULES[options.schedule](done) / 2**state.n_halvings
+
+    filters, velocities, _, _ = descend(state, layers, problem, angle)
+    head, value, score = None, np.inf, None
+    if all(np.isfinite(Z).all() for Z in filters):
+        place(filters, layers)
+        head, value, score = problem.solve(layers)
+    if not value <= state.loss_curve[-1]:
+        return replace(
+            state,
+            velocities=tuple(np.zeros_like(Z) for Z in state.filters),
+            loss_curve=(*state.loss_curve, state.loss_curve[-1]),
+            scores=None if state.scores is None else (*state.scores, state.scores[-1]),
+            n_halvings=state.n_halvings + 1,
+        )
+    state_now = replace(state, filters=filters, velocities=velocities, head=head, loss_curve=(*state.loss_curve, value))
+    if score is None:
+        return state_now
+    best = (filters, head) if score > max(state.scores) else state.best
+    return replace(state_now, scores=(*state.scores, score), best=best)
+
+
+def follow(state, layers, problem):  # -> State
+    """An epoch without an end in sight: at one learning rate, the linear model moving with the filters."""
+    few = over_signals(problem.signals[:FEW], layers, problem.top.features, problem.n_threads)
+    square = float((few.astype(float) ** 2).sum(axis=1).mean())
+    rates = (lambda part: problem.options.learning_rate), 1 / square if square > 0 else 1.0
+    filters, velocities, head, loss = descend(state, layers, problem, *rates)
+    if not all(np.isfinite(array).all() for array in (*filters, *head, loss)):
+        warn("An epoch of partial_fit has diverged and is taken back: lower learning_rate.", ConvergenceWarning)
+        return state
+    return replace(state, filters=filters, velocities=velocities, head=head, loss_curve=(*state.loss_curve, loss))
+
+
+def place(filters, layers):
+    """Give layers their filters, and the whitening that belongs to them."""
+    for Z, layer in zip(filters, layers):
+        layer.filters_ = Z.reshape(layer.filters_.shape)
+        layer.whitening_ = encode.whitening(Z, layer._settings).astype(Z.dtype)
+
+
+def descend(state, layers, problem, angle, head_rate=0.0):  # -> filters, velocities, head, float
+    """An epoch of minibatches, in random order, and their mean loss.
+
+    The filters of every layer turn by ``angle(part)`` when this part of it is done; the linear model moves too, if its
+    rate is not 0.
+    """
+    options, settings = problem.options, [layer._settings for layer in layers]
+    filters, velocities, head, total = state.filters, state.velocities, state.head, 0.0
+    rng = np.random.default_rng([options.seed, state.n_rounds])
+    rows = np.flatnonzero(problem.weights)
+    order, size = rng.permutation(rows), min(options.batch_size, len(rows))
+    share = (problem.weights / (problem.weights[rows].mean(dtype=float) * size)).astype(problem.weights.dtype)
+    batches = slices(len(order), size)
+    for step, batch in enumerate(batches):
+        chosen = order[batch]
+        X = problem.signals.read(chosen)
+        if options.augmentation is not None:
+            X = options.augmentation(X, rng)
+        network = descent.Network(filters, settings, X.shape[1:], problem.n_threads)
+        loss, gradients, of_head = network.gradients(X, problem.Y[chosen], share[chosen], head, problem.top)
+        velocities = tuple(options.momentum * V + G for V, G in zip(velocities, gradients))
+        filters = tuple(descent.turn(Z, V, angle(step / len(batches))) for Z, V in zip(filters, velocities))
+        if head_rate:
+            W = head.W - head_rate * (of_head.W + problem.alpha * head.W)
+            head = descent.Head(W.astype(head.W.dtype), (head.b - head_rate * of_head.b).astype(head.b.dtype))
+        total += loss / len(batches)
+    return filters, velocities, head, total
