@@ -165,7 +165,7 @@ class _Supervised(CallbackSupportMixin, BaseEstimator):
             signals=signals,
             Y=targets.Y,
             weights=weights,
-            alpha=self.alpha,
+            alpha=1e-4,
             top=self._top(),
             held_out=held_out,
             score=targets.score,
@@ -237,7 +237,173 @@ class _Supervised(CallbackSupportMixin, BaseEstimator):
 
 
 class CKNClassifier(Classification, _Supervised):
-    """DOC"""
+    """A convolutional kernel network and a linear classifier, learned together.
+
+    The filters of every layer are first learned without labels, as in :class:`CKNFeatureMap`, and the linear classifier
+    of the features is solved. Then, in rounds, the filters follow the gradient of the objective for an epoch of
+    minibatches, while the classifier stays, and the classifier is solved again [1]_. The objective is::
+
+        alpha / 2 |W|^2 + sum_i s_i loss(W x_i + b, y_i) / sum_i s_i
+
+    with x the features of a signal (the last map as a row, centred and scaled on demand), W and b the classifier's
+    weights and intercepts, and s the weights of the samples. What is learned in each layer is a subspace of its
+    kernel's space, the one that the filters span.
+
+    Parameters
+    ----------
+    network : CKNLayer or Pipeline of CKNLayer
+        The architecture, cloned, never changed; see :class:`CKNFeatureMap`. Its kernels need a finite slope, which all
+        but `"arccos0"` have.
+
+    loss : {"squared_hinge", "logistic", "squared_error"}, default="squared_hinge"
+        As for `LinearClassifier`. `predict_proba` needs `"logistic"`; for the others,
+        :class:`~sklearn.calibration.CalibratedClassifierCV` finds probabilities.
+
+    alpha : float, default=1e-4
+        Weight of the penalty ``|W|^2 / 2`` against the mean loss, > 0: ``1 / (C n)`` for the C of `LinearClassifier`.
+
+    center : bool, default=True
+        Subtract from each row of features its own mean.
+
+    scale : bool, default=True
+        Divide each row by its own norm, after centring; a row of zeros stays.
+
+    class_weight : dict, "balanced" or None, default=None
+        Factors of the weights of the samples, by their classes. "balanced": classes have the same sum of weights.
+
+    max_iter : int, default=20
+        At most so many rounds. 0: the network learned without labels, with the best linear model.
+
+    batch_size : int, default=128
+        Signals in a minibatch.
+
+    learning_rate : float, default=0.02
+        Angle in radians by which the filters of a layer turn in one step, root mean square over them. A round that
+        makes the objective larger is taken back, and the next ones turn by half the angles.
+
+    schedule : {"cosine", "constant"}, default="cosine"
+        What becomes of `learning_rate`: `"cosine"`, it falls to 0 over `max_iter` rounds, by half a cosine wave.
+
+    momentum : float, default=0.9
+        Factor of the gradients' sum before the next gradient is added, in [0, 1).
+
+    augmentation : {"flip", "flip-crop"}, callable or None, default=None
+        What varies the signals of a minibatch. `"flip"`: one in two is reversed along its last space axis;
+        `"flip-crop"`: and moved by up to an eighth of its size along every axis, zeros coming in; a function
+        ``(X, rng) -> X`` of signals ``(n, *space, n_channels)`` and a :class:`numpy.random.Generator`. The linear model
+        is solved for one variation of each signal, always the same.
+
+    tol : float, default=1e-4
+        Part of the objective by which a round must lower it, or raise the validation score, to count as progress.
+
+    early_stopping : bool, default=False
+        Whether a part of the samples is held out, the score on which decides when to stop and which filters are kept.
+        Otherwise it is the objective.
+
+    validation_fraction : float, default=0.1
+        That part, of every class the same.
+
+    n_iter_no_change : int, default=10
+        Stop after so many rounds without progress.
+
+    warm_start : bool, default=False
+        Whether `fit` goes on from the filters of the `fit` before. `network` is then not read again.
+
+    checkpoint : str, PathLike or None, default=None
+        A file that is written after every round, and from which the same fit goes on if it exists: after it was killed,
+        to the same result. A file of another fit is refused. It is a pickle: load none that others may have written.
+
+    verbose : bool, default=False
+        Whether `fit` prints a line for every layer and round. The callbacks of scikit-learn 1.9 and later, such as
+        :class:`~sklearn.callback.ProgressBar`, see them as tasks, whatever its value.
+
+    random_state : int, RandomState instance or None, default=None
+        Draws the order of the signals, the held-out part, variations, and seeds for the layers that have no
+        `random_state` of their own.
+
+    n_jobs : int or None, default=None
+        Threads. None: 1, unless in a :obj:`joblib.parallel_config` context. -1: all processors. Every value gives the
+        same result to the last bit.
+
+    Attributes
+    ----------
+    network_ : Pipeline
+        The fitted layers; they transform and are inspected like any other.
+
+    classes_ : ndarray of shape (n_classes,)
+        The labels.
+
+    coef_ : ndarray of shape (1, n_map_features) or (n_classes, n_map_features)
+        The weights W, one row for two classes.
+
+    intercept_ : ndarray of shape (1,) or (n_classes,)
+        The intercepts b.
+
+    n_iter_ : int
+        Rounds made, those taken back too.
+
+    loss_curve_ : list of float
+        The objective before the first round and after every one; after `partial_fit`, mean losses of its epochs.
+
+    validation_scores_ : list of float or None
+        Accuracy on the held-out part, the same way; None without `early_stopping`.
+
+    input_shape_ : tuple
+        Shape ``(*space, n_channels)`` of the signals seen in `fit`.
+
+    n_features_in_ : int
+        Values in one signal, ``prod(input_shape_)``; the columns of a 2-D `X`.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, where `X` had any.
+
+    Raises
+    ------
+    TypeError
+        `network` is no `CKNLayer` and no `Pipeline` of them.
+    ValueError
+        As for `CKNFeatureMap`; `y` has one class, or is not one of labels; weights are negative or
+        all 0; too few samples for a part to be held out; `augmentation` gives signals of another shape; `checkpoint` is
+        of another fit.
+
+    Warns
+    -----
+    ConvergenceWarning
+        No round has lowered the objective.
+    UserWarning
+        `fit` was interrupted (KeyboardInterrupt) after its first linear model: what was reached is kept.
+
+    See Also
+    --------
+    CKNFeatureMap : The features alone, learned without labels.
+    LinearClassifier : The linear model alone.
+
+    Notes
+    -----
+    In a step a layer's filters Z move by ``-learning_rate V / rms(|V_j|)``, V being the part of the gradients' running
+    sum that is tangent to the spheres on which filters lie, and are put back on them; ``(kappa(Z Z^T) + reg I)^(-1/2)``
+    is differentiated with the rest. A step takes memory for a few signals per thread, a round for the features of all.
+
+    Which gain to expect: with few labels little or none, with some thousands per class much; deep networks gain more
+    than those of two layers. A larger `alpha` than for fixed filters is often better.
+
+    References
+    ----------
+    .. [1] J. Mairal, "End-to-end kernel learning with supervised convolutional kernel networks", NIPS 2016,
+       section 3.2.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn_ckn import CKNClassifier, CKNLayer
+    >>> X, y = load_digits().images, load_digits().target
+    >>> network = make_pipeline(CKNLayer(16, pooling_width=1, n_patches=5000), CKNLayer(32, n_patches=5000))
+    >>> unsupervised = CKNClassifier(network, max_iter=0, random_state=0).fit(X[:500], y[:500])
+    >>> supervised = CKNClassifier(network, max_iter=10, random_state=0).fit(X[:500], y[:500])
+    >>> bool(supervised.score(X[500:], y[500:]) > unsupervised.score(X[500:], y[500:]))
+    True
+    """
 
     _parameter_constraints = {
         **_Supervised._parameter_constraints,
@@ -250,13 +416,13 @@ class CKNClassifier(Classification, _Supervised):
         network,
         *,
         loss="squared_hinge",
-        alpha=1e-5,
+        alpha=1e-4,
         center=True,
         scale=True,
         class_weight=None,
         max_iter=20,
         batch_size=128,
-        learning_rate=0.01,
+        learning_rate=0.02,
         schedule="cosine",
         momentum=0.9,
         augmentation=None,
@@ -360,18 +526,163 @@ class CKNClassifier(Classification, _Supervised):
 
 
 class CKNRegressor(RegressorMixin, _Supervised):
-    """DOC"""
+    """A convolutional kernel network and a linear regression, learned together.
+
+    The filters of every layer are first learned without targets, as in :class:`CKNFeatureMap`, and the linear
+    regression on the features is solved. Then, in rounds, the filters follow the gradient of the objective for an epoch
+    of minibatches, while the regression stays, and the regression is solved again. The objective is::
+
+        alpha / 2 |W|^2 + sum_i s_i |W x_i + b - y_i|^2 / sum_i s_i
+
+    with x the features of a signal (the last map as a row, centred and scaled on demand), W and b the weights and
+    intercepts, s the weights of the samples, and y the targets, less their mean and divided by the largest deviation
+    from it.
+
+    Parameters
+    ----------
+    network : CKNLayer or Pipeline of CKNLayer
+        The architecture, cloned, never changed; see :class:`CKNFeatureMap`. Its kernels need a finite slope, which all
+        but `"arccos0"` have.
+
+    alpha : float, default=1e-4
+        Weight of the penalty ``|W|^2 / 2`` against the mean loss, > 0: ``1 / (C n)`` for the C of `LinearRegressor`.
+
+    center : bool, default=True
+        Subtract from each row of features its own mean.
+
+    scale : bool, default=True
+        Divide each row by its own norm, after centring; a row of zeros stays.
+
+    max_iter : int, default=20
+        At most so many rounds. 0: the network learned without targets, with the best linear model.
+
+    batch_size : int, default=128
+        Signals in a minibatch.
+
+    learning_rate : float, default=0.02
+        Angle in radians by which the filters of a layer turn in one step, root mean square over them. A round that
+        makes the objective larger is taken back, and the next ones turn by half the angles.
+
+    schedule : {"cosine", "constant"}, default="cosine"
+        What becomes of `learning_rate`: `"cosine"`, it falls to 0 over `max_iter` rounds, by half a cosine wave.
+
+    momentum : float, default=0.9
+        Factor of the gradients' sum before the next gradient is added, in [0, 1).
+
+    augmentation : {"flip", "flip-crop"}, callable or None, default=None
+        What varies the signals of a minibatch. `"flip"`: one in two is reversed along its last space axis;
+        `"flip-crop"`: and moved by up to an eighth of its size along every axis, zeros coming in; a function
+        ``(X, rng) -> X`` of signals ``(n, *space, n_channels)`` and a :class:`numpy.random.Generator`. The linear model
+        is solved for one variation of each signal, always the same.
+
+    tol : float, default=1e-4
+        Part of the objective by which a round must lower it, or raise the validation score, to count as progress.
+
+    early_stopping : bool, default=False
+        Whether a part of the samples is held out, the score on which decides when to stop and which filters are kept.
+        Otherwise it is the objective.
+
+    validation_fraction : float, default=0.1
+        That part.
+
+    n_iter_no_change : int, default=10
+        Stop after so many rounds without progress.
+
+    warm_start : bool, default=False
+        Whether `fit` goes on from the filters of the `fit` before. `network` is then not read again.
+
+    checkpoint : str, PathLike or None, default=None
+        A file that is written after every round, and from which the same fit goes on if it exists: after it was killed,
+        to the same result. A file of another fit is refused. It is a pickle: load none that others may have written.
+
+    verbose : bool, default=False
+        Whether `fit` prints a line for every layer and round. The callbacks of scikit-learn 1.9 and later, such as
+        :class:`~sklearn.callback.ProgressBar`, see them as tasks, whatever its value.
+
+    random_state : int, RandomState instance or None, default=None
+        Draws the order of the signals, the held-out part, variations, and seeds for the layers that have no
+        `random_state` of their own.
+
+    n_jobs : int or None, default=None
+        Threads. None: 1, unless in a :obj:`joblib.parallel_config` context. -1: all processors. Every value gives the
+        same result to the last bit.
+
+    Attributes
+    ----------
+    network_ : Pipeline
+        The fitted layers; they transform and are inspected like any other.
+
+    coef_ : ndarray of shape (n_map_features,) or (n_targets, n_map_features)
+        The weights W, in units of the targets; one row for a 1-D `y`.
+
+    intercept_ : float or ndarray of shape (n_targets,)
+        The intercepts b.
+
+    n_iter_ : int
+        Rounds made, those taken back too.
+
+    loss_curve_ : list of float
+        The objective before the first round and after every one; after `partial_fit`, mean losses of its epochs.
+
+    validation_scores_ : list of float or None
+        Coefficient of determination on the held-out part, the same way; None without `early_stopping`.
+
+    input_shape_ : tuple
+        Shape ``(*space, n_channels)`` of the signals seen in `fit`.
+
+    n_features_in_ : int
+        Values in one signal, ``prod(input_shape_)``; the columns of a 2-D `X`.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, where `X` had any.
+
+    Raises
+    ------
+    TypeError
+        `network` is no `CKNLayer` and no `Pipeline` of them.
+    ValueError
+        As for `CKNFeatureMap`; `y` is not finite; weights are negative or
+        all 0; too few samples for a part to be held out; `augmentation` gives signals of another shape; `checkpoint` is
+        of another fit.
+
+    Warns
+    -----
+    ConvergenceWarning
+        No round has lowered the objective.
+    UserWarning
+        `fit` was interrupted (KeyboardInterrupt) after its first linear model: what was reached is kept.
+
+    See Also
+    --------
+    CKNFeatureMap : The features alone, learned without targets.
+    LinearRegressor : The linear model alone.
+
+    Notes
+    -----
+    How the filters are learned: see the notes of `CKNClassifier`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_ckn import CKNLayer, CKNRegressor
+    >>> rng = np.random.RandomState(0)
+    >>> frequency, phase = rng.uniform(0.5, 1.5, (2, 400))
+    >>> X = np.sin(frequency[:, None] * np.arange(32) + 4 * phase[:, None])
+    >>> regressor = CKNRegressor(CKNLayer(16, ndim=1, pooling_width=8), max_iter=10, random_state=0)
+    >>> bool(regressor.fit(X[:300], frequency[:300]).score(X[300:], frequency[300:]) > 0.9)
+    True
+    """
 
     def __init__(
         self,
         network,
         *,
-        alpha=1e-5,
+        alpha=1e-4,
         center=True,
         scale=True,
         max_iter=20,
         batch_size=128,
-        learning_rate=0.01,
+        learning_rate=0.02,
         schedule="cosine",
         momentum=0.9,
         augmentation=None,

@@ -14,6 +14,7 @@ from sklearn_ckn._core import (
     blocks,
     direct,
     encode,
+    fused,
     kappa,
     kmeans,
     machine,
@@ -535,7 +536,7 @@ def test_winograd_is_for_many_channels_and_single_precision_only():
     def goes(space, c, size, dtype=np.float32, **case):
         settings = layer_settings(len(space), size=size, **case)
         Z = np.ones((2, math.prod(settings.patch_size) * c), dtype=dtype)
-        return winograd.make(Z, settings, (*space, c)) is not None
+        return winograd.make(Z, settings, (*space, c), fused.Kept()) is not None
 
     assert goes((16, 16), 64, 3) and goes((16, 16), 64, 2) and goes((64,), 64, 9) and goes((8, 8, 8), 64, 3)
     assert not goes((16, 16), 64, 3, np.float64)
@@ -551,7 +552,9 @@ def test_winograd_is_for_many_channels_and_single_precision_only():
 @pytest.mark.parametrize("space, c, size", [((16, 16), 1024, 3), ((12, 12, 12), 256, 3), ((3000,), 512, 6)])
 def test_transformed_tiles_take_bounded_memory(space, c, size):
     settings = layer_settings(len(space), size=size)
-    made = winograd.make(np.ones((2, math.prod(settings.patch_size) * c), dtype=np.float32), settings, (*space, c))
+    made = winograd.make(
+        np.ones((2, math.prod(settings.patch_size) * c), dtype=np.float32), settings, (*space, c), fused.Kept()
+    )
     assert made.tiling.n_numbers * made.scheme.rows.n * made.scheme.columns.n <= winograd.MOST_NUMBERS
 
 

@@ -1,0 +1,289 @@
+"""Vector-Jacobian products: adjoint identities, central differences, and the fast reading against the page."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+
+from sklearn_ckn._core import (
+    blocks,
+    descent,
+    encode,
+    fused,
+    gradients,
+    kappa,
+    losses,
+    nystroem,
+    patches,
+    pooling,
+    winograd,
+)
+
+PARAMETERS = {"sigma": 0.6, "degree": 3, "coef0": 0.5}
+SPACES = {1: (9,), 2: (6, 7), 3: (4, 3, 5)}
+STEP = 1e-5
+
+
+def layer_settings(ndim, kernel="exponential", size=3, width=2, stride=2, padding="same", kind="gaussian", centering=0):
+    size, width, stride = ((n,) * ndim if isinstance(n, int) else n for n in (size, width, stride))
+    widths = patches.padding_widths(size, padding)
+    record = kappa.make(kernel, **PARAMETERS)
+    return encode.LayerSettings(size, widths, bool(centering), record, kind, width, stride, 1e-3)
+
+
+def unit_rows(rng, m, d):
+    return patches.normalize(rng.randn(m, d))[1]
+
+
+def slope_along(function, x, direction):
+    """The central difference of a function of one array."""
+    return (function(x + STEP * direction) - function(x - STEP * direction)) / (2 * STEP)
+
+
+def assert_is_gradient(G, function, x, rng):
+    """Of a function of an array, along a random direction."""
+    direction = rng.randn(*x.shape)
+    expected = slope_along(function, x, direction)
+    assert abs((G * direction).sum() - expected) <= 1e-6 * max(np.linalg.norm(G), abs(expected))
+
+
+@given(data=st.data())
+@settings(max_examples=30, deadline=None)
+def test_scatter_is_the_adjoint_of_extract(data):
+    ndim, padding = data.draw(st.integers(1, 3)), data.draw(st.sampled_from(["same", "valid"]))
+    size = data.draw(st.tuples(*[st.integers(1, 3)] * ndim))
+    space = data.draw(st.tuples(*[st.integers(3, 6)] * ndim))
+    rng, widths = np.random.RandomState(0), patches.padding_widths(size, padding)
+    X = rng.randn(2, *space, 2)
+    P = patches.extract(X, size, widths)
+    G = rng.randn(*P.shape)
+    assert_allclose((P * G).sum(), (X * patches.scatter(G, space, size, widths)).sum(), rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "average"])
+@pytest.mark.parametrize("ndim", [1, 2, 3])
+def test_pool_adjoint(kind, ndim, rng):
+    F = rng.randn(2, *SPACES[ndim], 3)
+    operators = pooling.operators(kind, SPACES[ndim], (3, 2, 3)[:ndim], (2, 1, 3)[:ndim])
+    Q = pooling.pool(F, operators, 1)
+    G = rng.randn(*Q.shape)
+    assert_allclose((Q * G).sum(), (F * pooling.pool_adjoint(G, operators, 1)).sum(), rtol=1e-10)
+
+
+def test_centring_is_its_own_adjoint(rng):
+    P, G = rng.randn(2, 7, 12)
+    assert_allclose((patches.center(P, 3) * G).sum(), (P * patches.center(G, 3)).sum(), rtol=1e-10)
+
+
+SPECTRA = {
+    "spread": [3.0, 2.0, 1.0, 0.5, 0.1],
+    "equal": [1.0, 1.0, 1.0, 1.0, 1.0],
+    "singular": [2.0, 1.0, 1.0, 0.0, 0.0],
+    "nearly singular": [2.0, 1.0, 1e-9, 1e-10, 0.0],
+}
+
+
+@pytest.mark.parametrize("spectrum", SPECTRA)
+def test_vjp_of_the_inverse_square_root(spectrum, rng):
+    V = np.linalg.qr(rng.randn(5, 5))[0]
+    K, G, D = (V * SPECTRA[spectrum]) @ V.T, rng.randn(5, 5), rng.randn(5, 5)
+    D = D @ D.T if "singular" in spectrum else D + D.T  # eigenvalues below 0 would be clipped: one side only
+    h = 1e-6
+
+    def function(t):  # no clipping: the plain formula
+        eigenvalues, vectors = np.linalg.eigh(K + t * D)
+        return (G * ((vectors / np.sqrt(eigenvalues + 1e-3)) @ vectors.T)).sum()
+
+    exact = (nystroem.inverse_sqrt(K, 1e-3).vjp(G) * D).sum()
+    assert exact == pytest.approx((function(h) - function(-h)) / (2 * h), rel=1e-5)
+
+
+def test_whitening_vjp_with_nearly_equal_filters(rng):
+    Z = unit_rows(rng, 6, 8)
+    Z[1] = patches.normalize(Z[:1] + 1e-7 * rng.randn(1, 8))[1]
+    layer, G = layer_settings(1), rng.randn(6, 6)
+    exact = encode.whitening_vjp(G, Z, layer, encode.whitening_and_cache(Z, layer))
+    D = descent.tangent(rng.randn(6, 8), Z)
+
+    def function(t):
+        return (G * encode.whitening(patches.normalize(Z + t * D)[1], layer)).sum()
+
+    h = 1e-6
+    assert (descent.tangent(exact, Z) * D).sum() == pytest.approx((function(h) - function(-h)) / (2 * h), rel=1e-6)
+
+
+CASES = [
+    {},
+    {"padding": "valid"},
+    {"kind": "average"},
+    {"centering": True, "width": 1, "stride": 1},
+    {"size": 2, "width": 2, "stride": 1},
+    {"size": 1, "width": 3, "stride": 2, "padding": "valid"},
+    {"size": 2, "centering": True, "kind": "average", "width": 2, "stride": 1, "padding": "valid"},
+]
+KERNELS = [name for name in kappa.KERNELS if name != "arccos0"]
+
+
+def a_layer(rng, ndim, case, c=3, m=5):
+    """Settings, maps, filters and whitening."""
+    layer = layer_settings(ndim, **case)
+    X = rng.randn(2, *SPACES[ndim], c)
+    Z = unit_rows(rng, m, math.prod(layer.patch_size) * c)
+    return layer, X, Z, rng.randn(m, m)
+
+
+@pytest.mark.parametrize("ndim", [1, 2, 3])
+@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_encode_vjp_against_central_differences(kernel, case, ndim, rng):
+    layer, X, Z, A = a_layer(rng, ndim, {"kernel": kernel, **case})
+    Y, cache = encode.encode_and_cache(X, Z, A, layer)
+    G = rng.randn(*Y.shape)
+    G_X, G_Z, G_A = encode.encode_vjp(G, Z, A, layer, cache)
+    assert_is_gradient(G_X, lambda X: (G * encode.encode(X, Z, A, layer)).sum(), X, rng)
+    on_spheres = descent.tangent(G_Z, Z)
+    assert_is_gradient(on_spheres, lambda Z: (G * encode.encode(X, patches.normalize(Z)[1], A, layer)).sum(), Z, rng)
+    assert_is_gradient(G_A, lambda A: (G * encode.encode(X, Z, A, layer)).sum(), A, rng)
+
+
+@pytest.mark.parametrize("center", [False, True])
+@pytest.mark.parametrize("scale", [False, True])
+def test_flatten_vjp(center, scale, rng):
+    X = rng.randn(3, 2, 3, 4)
+    G = rng.randn(3, 24)
+    G_X = encode.flatten_vjp(G, X, center, scale)
+    assert_is_gradient(G_X, lambda X: (G * encode.flatten(X, center, scale)).sum(), X, rng)
+    X[1] = 1  # what is left after centring is zero, and stays
+    assert np.isfinite(encode.flatten_vjp(G, X, center, scale)).all()
+
+
+def assert_equal_readings(layer, X, Z, A, dtype, tolerance, rng):
+    """The fast reading and the page, both ways."""
+    Y, cache = encode.encode_and_cache(X, Z, A, layer)
+    G = rng.randn(*Y.shape)
+    expected = [Y, *encode.encode_vjp(G, Z, A, layer, cache)]
+    made = gradients.make_layer(Z.astype(dtype), A.astype(dtype), layer, X.shape[1:], is_first=False)
+    got, cache = gradients.encode(X.astype(dtype), made)
+    got = [got, *gradients.encode_vjp(G.astype(dtype), made, cache)]
+    for a, b in zip(expected, got):
+        assert b.dtype == dtype and b.shape == a.shape
+        assert np.linalg.norm(a - b) <= tolerance * np.linalg.norm(a)
+    return made
+
+
+@pytest.mark.parametrize("ndim", [1, 2, 3])
+@pytest.mark.parametrize("case", [*CASES, *({"kernel": name} for name in ("polynomial", "arccos1"))], ids=str)
+@pytest.mark.parametrize("dtype, tolerance", [(np.float64, 1e-12), (np.float32, 1e-4)])
+def test_fast_gradients_equal_the_page(case, ndim, dtype, tolerance, rng):
+    layer, X, Z, A = a_layer(rng, ndim, case)
+    X[0, 1:3] = 0  # zero patches too
+    assert_equal_readings(layer, X, Z, A, dtype, tolerance, rng)
+
+
+@pytest.mark.parametrize("space, size, padding", [((13, 8), 3, "same"), ((9, 14), 2, "valid"), ((33,), 9, "same")])
+@pytest.mark.parametrize("m", [32, 37])
+def test_fast_gradients_by_winograd_equal_the_page(space, size, padding, m, rng):
+    layer = layer_settings(len(space), size=size, padding=padding)
+    X, Z = rng.randn(3, *space, 64), unit_rows(rng, m, math.prod(layer.patch_size) * 64)
+    made = assert_equal_readings(layer, X, Z, rng.randn(m, m), np.float32, 1e-4, rng)
+    assert isinstance(made.products, winograd.Winograd) and isinstance(made.mirrored, winograd.Winograd)
+
+
+def test_first_layer_has_no_gradient_with_respect_to_the_signals(rng):
+    layer, X, Z, A = a_layer(rng, 2, {})
+    made = gradients.make_layer(Z, A, layer, X.shape[1:], is_first=True)
+    Y, cache = gradients.encode(X, made)
+    assert made.mirrored is None and gradients.encode_vjp(np.ones_like(Y), made, cache, wanted=False)[0] is None
+
+
+def test_constant_signals_have_finite_gradients(rng):
+    for case in ({}, {"centering": True}):
+        layer, X, Z, A = a_layer(rng, 2, case)
+        for value in (0, 1):
+            X[:] = value
+            made = gradients.make_layer(Z, A, layer, X.shape[1:], is_first=False)
+            Y, cache = gradients.encode(X, made)
+            assert all(np.isfinite(G).all() for G in gradients.encode_vjp(np.ones_like(Y), made, cache))
+
+
+def test_products_are_kept_as_they_are(rng):
+    layer, X, Z, _ = a_layer(rng, 2, {})
+    out = np.zeros((2, 6, 7, 32))
+    blocks.make_products(Z, layer, X.shape[1:], fused.Kept()).add_to(out, X)
+    assert_allclose(out[..., :5], patches.extract(X, (3, 3), layer.padding_widths) @ Z.T, atol=1e-13)
+
+
+TWO_LAYERS = {
+    1: [{"size": 3}, {"size": 2, "kernel": "polynomial", "kind": "average", "stride": 1}],
+    2: [{"centering": True}, {"kernel": "arccos1"}],
+    3: [{"size": 2, "width": 1, "stride": 1}, {"kernel": "vovk", "size": (1, 3, 2)}],
+}
+
+
+@pytest.mark.parametrize("loss", losses.LOSSES)
+@pytest.mark.parametrize("ndim", [1, 2, 3])
+@pytest.mark.parametrize("is_singular", [False, True])
+def test_gradient_of_a_network_of_two_layers(ndim, loss, is_singular, rng):
+    """Whitening, features and loss included, along the spheres."""
+    settings, shape = [layer_settings(ndim, **case) for case in TWO_LAYERS[ndim]], (*SPACES[ndim], 3)
+    X, c, filters = rng.randn(5, *shape), 3, []
+    for layer in settings:
+        filters.append(unit_rows(rng, 6, math.prod(layer.patch_size) * c))
+        c = 6
+    if is_singular:
+        filters[1][1] = patches.normalize(filters[1][:1] + 1e-6 * rng.randn(1, filters[1].shape[1]))[1]
+    Y = np.where(rng.randint(3, size=5)[:, None] == np.arange(3), 1.0, -1.0)
+    share, top = rng.rand(5), descent.Top(loss, center=True, scale=True)
+
+    def maps(filters):
+        x = X
+        for Z, layer in zip(filters, settings):
+            x = encode.encode(x, Z, encode.whitening(Z, layer), layer)
+        return x
+
+    n_features = maps(filters)[0].size
+    head = descent.Head(3 * rng.randn(3, n_features), rng.randn(3))
+
+    def objective(filters, head):
+        values, _ = losses.LOSSES[loss].function(top.scorer(head)(maps(filters)), Y)
+        return (share[:, None] * values).sum()
+
+    network = descent.Network(filters, settings, shape, n_threads=1)
+    value, of_filters, of_head = network.gradients(X, Y, share, head, top)
+    assert value == pytest.approx(objective(filters, head), rel=1e-10)
+    for k, (Z, G) in enumerate(zip(filters, of_filters)):
+        assert_allclose((G * Z).sum(axis=1), 0, atol=1e-9 * np.abs(G).max())
+        D = descent.tangent(rng.randn(*Z.shape), Z)
+
+        def moved(t, k=k, Z=Z, D=D):
+            return objective([*filters[:k], patches.normalize(Z + t * D)[1], *filters[k + 1 :]], head)
+
+        h = 1e-6 if is_singular else STEP
+        expected = (moved(h) - moved(-h)) / (2 * h)
+        assert abs((G * D).sum() - expected) <= 1e-6 * np.linalg.norm(G) * np.linalg.norm(D)
+    assert_is_gradient(of_head.W, lambda W: objective(filters, descent.Head(W, head.b)), head.W, rng)
+    assert_is_gradient(of_head.b, lambda b: objective(filters, descent.Head(head.W, b)), head.b, rng)
+
+
+def test_gradients_are_the_same_for_any_number_of_threads(rng):
+    settings, X = [layer_settings(2), layer_settings(2, size=2)], rng.randn(70, 8, 8, 1).astype(np.float32)
+    filters = [unit_rows(rng, 7, 9).astype(np.float32), unit_rows(rng, 9, 28).astype(np.float32)]
+    Y, share = rng.randn(70, 2).astype(np.float32), np.full(70, 1 / 70, np.float32)
+    head = descent.Head(rng.randn(2, 36).astype(np.float32), np.zeros(2, np.float32))
+    top = descent.Top("squared_error", center=False, scale=False)
+    one, two = (descent.Network(filters, settings, X.shape[1:], n).gradients(X, Y, share, head, top) for n in (1, 2))
+    assert one[0] == two[0] and all(map(np.array_equal, (*one[1], *one[2]), (*two[1], *two[2])))
+
+
+def test_turn_moves_filters_by_the_angle_on_their_spheres(rng):
+    Z, V = unit_rows(rng, 5, 8), rng.randn(5, 8)
+    turned = descent.turn(Z, V, 1e-3)
+    assert_allclose(np.linalg.norm(turned, axis=1), 1, rtol=1e-14)
+    angles = np.arccos((turned * Z).sum(axis=1))
+    assert np.sqrt((angles**2).mean()) == pytest.approx(1e-3, rel=1e-5)
+    assert ((turned - Z) * V).sum() < 0
+    assert_array_equal(descent.turn(Z, 0 * V, 1e-3), Z)
+    assert descent.turn(Z.astype(np.float32), V.astype(np.float32), np.float64(0.1)).dtype == np.float32
