@@ -13,10 +13,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from . import _validation
 from ._core import encode, kappa, kmeans, patches
+from ._progress import CallbackSupportMixin, Progress
 from ._signals import EncodedSignals
 
 
-class CKNLayer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
+class CKNLayer(CallbackSupportMixin, TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
     r"""One layer of a convolutional kernel network: a transformer from maps to maps.
 
     In words: a channel of the output tells how much the neighbourhood of a position resembles one filter, smoothed over
@@ -252,9 +253,11 @@ class CKNLayer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
             The fitted layer.
         """
         signals = _validation.as_signals(self, X, self.ndim, self.input_shape)
+        progress = Progress(self, 0, False, X, y)
         attributes = self._learn(signals, effective_n_jobs(self.n_jobs))
         _validation.record_feature_names(self, X)
         vars(self).update(attributes)
+        progress.end()
         return self
 
     def transform(self, X):

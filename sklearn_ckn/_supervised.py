@@ -165,7 +165,7 @@ class _Supervised(CallbackSupportMixin, BaseEstimator):
             signals=signals,
             Y=targets.Y,
             weights=weights,
-            alpha=1e-4,
+            alpha=float(self.alpha),
             top=self._top(),
             held_out=held_out,
             score=targets.score,
@@ -505,6 +505,8 @@ class CKNClassifier(Classification, _Supervised):
             raise ValueError(
                 "class_weight='balanced' needs all samples, which partial_fit does not see: give a dict, or weights."
             )
+        if classes is None and not hasattr(self, "classes_"):
+            raise ValueError("classes must be passed on the first call to partial_fit.")
         classes = None if classes is None else np.unique(classes)
         return self._partial_fit(X, y, sample_weight, classes=classes)
 

@@ -196,7 +196,7 @@ def follow(state, layers, problem):  # -> State
     """An epoch without an end in sight: at one learning rate, the linear model moving with the filters."""
     few = over_signals(problem.signals[:FEW], layers, problem.top.features, problem.n_threads)
     square = float((few.astype(float) ** 2).sum(axis=1).mean())
-    rates = (lambda part: problem.options.learning_rate), 1 / square if square > 0 else 1.0
+    rates = (lambda part: problem.options.learning_rate), 1 / (2 * (square + 1))  # below what would make W diverge
     filters, velocities, head, loss = descend(state, layers, problem, *rates)
     if not all(np.isfinite(array).all() for array in (*filters, *head, loss)):
         warn("An epoch of partial_fit has diverged and is taken back: lower learning_rate.", ConvergenceWarning)

@@ -1,0 +1,521 @@
+"""CKNClassifier and CKNRegressor: what they learn, how they stop, resume and fail."""
+
+import pickle
+import warnings
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.datasets import load_digits
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import Pipeline, make_pipeline
+
+from sklearn_ckn import CKNClassifier, CKNFeatureMap, CKNLayer, CKNRegressor, LinearClassifier, LinearRegressor
+from sklearn_ckn import _training as training
+from sklearn_ckn._core import encode
+
+
+def layer(n_filters=8, **parameters):
+    return CKNLayer(n_filters, **{"n_patches": 1000, "max_iter": 3, "random_state": 0, **parameters})
+
+
+def network():
+    return make_pipeline(layer(pooling_width=1, patch_centering=True), layer(12, patch_size=2))
+
+
+def classifier(**parameters):
+    return CKNClassifier(network(), **{"max_iter": 3, "batch_size": 32, "random_state": 0, **parameters})
+
+
+def regressor(**parameters):
+    return CKNRegressor(network(), **{"max_iter": 3, "batch_size": 32, "random_state": 0, **parameters})
+
+
+@pytest.fixture(scope="module")
+def digits():
+    images, target = load_digits(return_X_y=True)
+    return images[:300].reshape(-1, 8, 8).astype(np.float32), target[:300]
+
+
+@pytest.fixture(scope="module")
+def fitted(digits):
+    return classifier().fit(*digits)
+
+
+def assert_same_model(a, b):
+    assert_array_equal(a.coef_, b.coef_)
+    assert_array_equal(a.intercept_, b.intercept_)
+    for one, other in zip(a.network_, b.network_):
+        assert_array_equal(one.filters_, other.filters_)
+        assert_array_equal(one.whitening_, other.whitening_)
+    assert a.loss_curve_ == b.loss_curve_ and a.n_iter_ == b.n_iter_
+
+
+@pytest.mark.parametrize("loss", ["squared_hinge", "logistic"])
+def test_without_rounds_it_is_the_feature_map_and_the_linear_classifier(loss, digits):
+    X, y = digits
+    model = classifier(loss=loss, alpha=1e-3, max_iter=0).fit(X, y)
+    linear = LinearClassifier(loss, C=1 / (1e-3 * len(X)), tol=training.HEAD_TOL)
+    expected = make_pipeline(CKNFeatureMap(network(), center=True, scale=True), linear).fit(X, y)
+    assert_array_equal(model.coef_, linear.coef_)
+    assert_allclose(model.decision_function(X), expected.decision_function(X), atol=1e-5)
+    assert model.n_iter_ == 0 and len(model.loss_curve_) == 1 and model.validation_scores_ is None
+
+
+def test_without_rounds_the_regressor_is_the_feature_map_and_the_linear_regressor(digits):
+    X, y = digits
+    model = regressor(alpha=1e-3, max_iter=0).fit(X, y)
+    linear = LinearRegressor(C=1 / (1e-3 * len(X)), tol=training.HEAD_TOL)
+    expected = make_pipeline(CKNFeatureMap(network(), center=True, scale=True), linear).fit(X, y)
+    assert_array_equal(model.coef_, linear.coef_)
+    assert_allclose(model.predict(X), expected.predict(X), atol=1e-4)
+
+
+def test_rounds_lower_the_objective(fitted, digits):
+    X, y = digits
+    assert fitted.n_iter_ == 3 and len(fitted.loss_curve_) == 4
+    assert (np.diff(fitted.loss_curve_) < 0).all()
+    S, Y = fitted.decision_function(X), np.where(y[:, None] == np.arange(10), 1, -1)
+    objective = fitted.alpha / 2 * (fitted.coef_**2).sum() + (np.maximum(1 - Y * S, 0) ** 2).sum(axis=1).mean()
+    assert fitted.loss_curve_[-1] == pytest.approx(objective, rel=1e-4)
+
+
+def test_labels_help_on_new_images():
+    images, y = load_digits(return_X_y=True)
+    X = images.reshape(-1, 8, 8).astype(np.float32)
+    few = make_pipeline(layer(6, pooling_width=1), layer(8))
+    scores = [
+        CKNClassifier(few, max_iter=n, random_state=0, batch_size=32).fit(X[:600], y[:600]).score(X[600:], y[600:])
+        for n in (0, 8)
+    ]
+    assert scores[1] > scores[0] + 0.01
+
+
+def test_network_is_one_of_ordinary_fitted_layers(fitted, digits):
+    X, _ = digits
+    assert isinstance(fitted.network_, Pipeline) and [*fitted.network_.named_steps] == ["cknlayer-1", "cknlayer-2"]
+    for fitted_layer in fitted.network_:
+        Z = fitted_layer.filters_.reshape(len(fitted_layer.filters_), -1)
+        assert_allclose(np.linalg.norm(Z, axis=1), 1, rtol=1e-6)
+        expected = encode.whitening(Z, fitted_layer._settings)
+        assert_allclose(fitted_layer.whitening_, expected, atol=1e-4 * np.abs(expected).max())
+    features = encode.flatten(fitted.network_.transform(X), center=True, scale=True)
+    scores = features @ fitted.coef_.T + fitted.intercept_
+    assert_allclose(fitted.decision_function(X), scores, atol=1e-4)
+    again = pickle.loads(pickle.dumps(fitted))
+    assert_array_equal(again.decision_function(X), fitted.decision_function(X))
+
+
+def test_nothing_of_the_callers_is_changed(digits):
+    X, y = (a.copy() for a in digits)
+    X.flags.writeable = y.flags.writeable = False
+    model, architecture, state = classifier(augmentation="flip-crop"), network(), np.random.get_state()[1].copy()
+    model.set_params(network=architecture).fit(X, y)
+    assert all(not hasattr(step, "filters_") for step in architecture)
+    assert_array_equal(np.random.get_state()[1], state)
+    assert clone(model).get_params()["max_iter"] == 3
+
+
+@pytest.mark.parametrize("parameters", [{}, {"early_stopping": True, "augmentation": "flip-crop"}], ids=str)
+def test_same_random_state_same_model_for_any_number_of_threads(parameters, digits):
+    one, two = (classifier(n_jobs=n, **parameters).fit(*digits) for n in (1, 2))
+    assert_same_model(one, two)
+    assert one.validation_scores_ == two.validation_scores_
+
+
+def test_layers_without_random_state_draw_from_that_of_the_classifier(digits):
+    free = make_pipeline(layer(random_state=None), layer(random_state=None))
+    models = [CKNClassifier(free, max_iter=1, random_state=n).fit(*digits) for n in (1, 1, 2)]
+    assert_same_model(*models[:2])
+    assert models[0].loss_curve_ != models[2].loss_curve_
+
+
+def test_labels_of_any_type(digits):
+    X, y = digits
+    names = np.array([f"digit {digit}" for digit in y])
+    by_name, by_number = classifier(max_iter=1).fit(X, names), classifier(max_iter=1).fit(X, y)
+    assert_array_equal(by_name.classes_, np.unique(names))
+    assert_array_equal(by_name.coef_, by_number.coef_)
+    two = classifier(max_iter=1).fit(X, y > 4)
+    assert two.coef_.shape == (1, 192) and two.decision_function(X).shape == (len(X),)
+    assert two.predict(X).dtype == bool and two.score(X, y > 4) > 0.9
+
+
+def test_weights_count_in_the_linear_model(digits):
+    X, y = digits
+    y = y[:100] > 4
+    given = np.random.RandomState(1).rand(8, 3, 3, 1)  # no patches are drawn
+    fixed = CKNClassifier(layer(init=given), max_iter=0, alpha=1e-3)
+    twice = clone(fixed).fit(np.concatenate([X[:100], X[:50]]), np.concatenate([y, y[:50]]))
+    weighted = clone(fixed).fit(X[:100], y, sample_weight=np.where(np.arange(100) < 50, 2, 1))
+    assert_allclose(twice.decision_function(X), weighted.decision_function(X), atol=2e-3)
+    by_class = clone(fixed).set_params(class_weight={True: 3, False: 1}).fit(X[:100], y)
+    by_sample = clone(fixed).fit(X[:100], y, sample_weight=np.where(y, 3, 1))
+    assert_allclose(by_class.decision_function(X), by_sample.decision_function(X), atol=1e-5)
+
+
+def test_samples_of_weight_zero_teach_nothing(digits):
+    X, y = digits
+    weights = (np.arange(300) < 200).astype(float)
+    given = np.random.RandomState(1).rand(8, 3, 3, 1)
+    models = []
+    for noise in (0, 5):
+        other = X.copy()
+        other[200:] += noise
+        model = CKNClassifier(layer(init=given), max_iter=2, random_state=0)
+        models.append(model.fit(other, y, sample_weight=weights))
+    assert_array_equal(models[0].network_[0].filters_, models[1].network_[0].filters_)
+
+
+def test_early_stopping_keeps_the_best_filters(digits):
+    X, y = digits
+    model = classifier(early_stopping=True, validation_fraction=0.3, max_iter=6, learning_rate=0.2).fit(X, y)
+    assert len(model.validation_scores_) == len(model.loss_curve_) == model.n_iter_ + 1
+    from sklearn_ckn._targets import hold_out
+
+    held_out = hold_out(model, np.ones(len(X)), y, "")
+    assert model.score(X[held_out], y[held_out]) == pytest.approx(max(model.validation_scores_))
+    idle = classifier(early_stopping=True, n_iter_no_change=2, tol=1.0, max_iter=50).fit(X, y)
+    assert idle.n_iter_ == 2
+    assert classifier(tol=1.0, n_iter_no_change=3, max_iter=50).fit(X, y).n_iter_ == 3
+
+
+def test_a_round_that_raises_the_objective_is_taken_back(digits):
+    model = classifier(learning_rate=3.0, schedule="constant", max_iter=8).fit(*digits)
+    curve = np.array(model.loss_curve_)
+    assert (np.diff(curve) <= 0).all() and (np.diff(curve) == 0).any() and curve[-1] < curve[0]
+
+
+def test_a_descent_that_never_descends_says_so(digits):
+    with pytest.warns(ConvergenceWarning, match=r"None of 2 rounds.*learning rates from 30 down to 15"):
+        model = classifier(learning_rate=30, schedule="constant", max_iter=2).fit(*digits)
+    expected = classifier(max_iter=0).fit(*digits)
+    assert_array_equal(model.network_[0].filters_, expected.network_[0].filters_)
+    assert_array_equal(model.coef_, expected.coef_)
+
+
+def test_partial_fit(digits):
+    X, y = digits
+    model = classifier()
+    for i in range(4):
+        model.partial_fit(X[i::4], y[i::4], classes=np.arange(10) if i == 0 else None)
+    assert model.n_iter_ == 4 and len(model.loss_curve_) == 5
+    assert model.score(X, y) > 0.9
+    with pytest.raises(ValueError, match=r"not among \[0, .*9\]: \[10\]"):
+        model.partial_fit(X[:2], [1, 10])
+    with pytest.raises(ValueError, match=r"are not those of before"):
+        model.partial_fit(X[:2], [1, 2], classes=[1, 2])
+    with pytest.raises(ValueError, match="classes must be passed on the first call"):
+        classifier().partial_fit(X, y)
+    with pytest.raises(ValueError, match="class_weight='balanced' needs all samples"):
+        classifier(class_weight="balanced").partial_fit(X, y, classes=np.arange(10))
+
+
+def test_partial_fit_goes_on_after_fit(digits, fitted):
+    X, y = digits
+    model = pickle.loads(pickle.dumps(fitted)).partial_fit(X, y)
+    assert model.n_iter_ == fitted.n_iter_ + 1
+    moved = np.abs(model.network_[0].filters_ - fitted.network_[0].filters_).max()
+    assert 0 < moved < 0.5 and model.score(X, y) > 0.95
+
+
+def test_partial_fit_of_the_regressor(digits):
+    X, y = digits
+    model = regressor(learning_rate=0.005)
+    for i in (0, 1, 2, 0, 1, 2):
+        model.partial_fit(X[i::3], y[i::3])
+    assert model.score(X, y) > 0.6
+    with pytest.raises(ValueError, match="other targets than before"):
+        model.partial_fit(X, np.stack([y, y], axis=1))
+
+
+def test_warm_start(digits, fitted):
+    X, y = digits
+    model = pickle.loads(pickle.dumps(fitted)).set_params(warm_start=True)
+    before = model.loss_curve_[-1]
+    model.fit(X, y)
+    assert model.loss_curve_[0] == pytest.approx(before, rel=1e-5) and model.loss_curve_[-1] < before
+    with pytest.raises(ValueError, match="not among"):
+        model.fit(X, y + 1)
+    with pytest.raises(ValueError, match="fitted on ones of shape"):
+        model.fit(X[:, 1:], y)
+
+
+class Killed(Exception):
+    pass
+
+
+CALLS = {"left": 0, "error": None}
+
+
+def interrupted(X, rng):
+    """An augmentation that changes nothing and, some time, does not come back."""
+    CALLS["left"] -= 1
+    if CALLS["left"] == 0:
+        raise CALLS["error"]
+    return X
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_killed_fit_goes_on_from_its_checkpoint(early_stopping, digits, tmp_path):
+    parameters = {"augmentation": interrupted, "early_stopping": early_stopping, "random_state": None}
+    model = classifier(checkpoint=tmp_path / "fit.ckpt", **parameters)
+    CALLS.update(left=14, error=Killed())  # in the second round
+    with pytest.raises(Killed):
+        model.fit(*digits)
+    assert not hasattr(model, "network_")
+    copy = tmp_path / "copy.ckpt"
+    copy.write_bytes((tmp_path / "fit.ckpt").read_bytes())
+    model.fit(*digits)
+    again = classifier(checkpoint=copy, n_jobs=2, **parameters).fit(*digits)
+    assert model.n_iter_ == 3
+    assert_same_model(model, again)
+    done = classifier(checkpoint=copy, **parameters).fit(*digits)  # nothing is left to be done
+    assert_same_model(model, done)
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_checkpoint_gives_what_a_fit_without_gives(digits, tmp_path):
+    path = tmp_path / "fit.ckpt"
+    CALLS.update(left=14, error=Killed())
+    with pytest.raises(Killed):
+        classifier(checkpoint=path, augmentation=interrupted).fit(*digits)
+    resumed = classifier(checkpoint=path, augmentation=interrupted).fit(*digits)
+    assert_same_model(resumed, classifier(augmentation=interrupted).fit(*digits))
+
+
+def test_bad_checkpoints(digits, tmp_path):
+    X, y = digits
+    path = tmp_path / "fit.ckpt"
+    classifier(checkpoint=path, max_iter=1).fit(X, y)
+    for model, data in ((classifier(checkpoint=path, max_iter=2), X), (classifier(checkpoint=path, max_iter=1), X + 1)):
+        with pytest.raises(ValueError, match="belongs to other data or parameters: delete the file"):
+            model.fit(data, y)
+    with pytest.raises(ValueError, match="belongs to other data"):
+        classifier(checkpoint=path, max_iter=1).set_params(**{"network__cknlayer-1__sigma": 0.5}).fit(X, y)
+    path.write_bytes(b"something else")
+    with pytest.raises(ValueError, match="exists and cannot be read"):
+        classifier(checkpoint=path).fit(X, y)
+    for place in (tmp_path, tmp_path / "nowhere" / "fit.ckpt"):
+        with pytest.raises(ValueError, match="checkpoint must be the path of a file in a folder that exists"):
+            classifier(checkpoint=str(place)).fit(X, y)
+
+
+def test_interrupted_fit_keeps_what_it_has(digits):
+    CALLS.update(left=14, error=KeyboardInterrupt())
+    with pytest.warns(UserWarning, match="Interrupted: the result of 1 of max_iter=3 rounds is kept"):
+        model = classifier(augmentation=interrupted).fit(*digits)
+    assert model.n_iter_ == 1 and model.score(*digits) > 0.9
+    expected = classifier(augmentation=interrupted, schedule="constant", max_iter=1).fit(*digits)
+    assert len(expected.loss_curve_) == len(model.loss_curve_)
+    CALLS.update(left=1, error=KeyboardInterrupt())  # before there is anything
+    model = classifier(augmentation=interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(*digits)
+    assert not hasattr(model, "network_")
+
+
+def test_verbose(digits, capsys):
+    classifier(max_iter=1, verbose=True, early_stopping=True).fit(*digits)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(" s: ")[1].split(",")[0] for line in lines] == [
+        "cknlayer-1", "cknlayer-2", "linear model", "round 1",
+    ]  # fmt: skip
+    assert "objective" in lines[-1] and "validation score" in lines[-1]
+    CKNFeatureMap(network(), verbose=True).fit(digits[0])
+    assert capsys.readouterr().out.count("[CKNFeatureMap]") == 2
+
+
+class Recorder:
+    """A callback: what it is told, and when it asks to stop."""
+
+    def __init__(self, stop_at=None):
+        self.told, self.stop_at, self.scores = [], stop_at, []
+
+    def setup(self, estimator, context):
+        self.told.append("setup")
+
+    def on_fit_task_begin(self, estimator, context):
+        pass
+
+    def on_fit_task_end(self, estimator, context, *, X, y, fitted_estimator):
+        self.told.append(context.task_name)
+        if fitted_estimator is not None:
+            self.scores.append(fitted_estimator.score(X, y))
+        return context.task_name == self.stop_at
+
+    def teardown(self, estimator, context):
+        self.told.append("teardown")
+
+
+def test_callbacks(digits):
+    pytest.importorskip("sklearn.callback", reason="callbacks came with scikit-learn 1.9")
+    recorder = Recorder()
+    model = classifier(max_iter=2).set_callbacks(recorder).fit(*digits)
+    tasks = ["cknlayer-1", "cknlayer-2", "linear model", "round 1", "round 2", "fit"]
+    assert recorder.told == ["setup", *tasks, "teardown"]
+    assert len(recorder.scores) == 4 and recorder.scores[-1] == model.score(*digits)
+    model = classifier(max_iter=9).set_callbacks(Recorder(stop_at="round 1")).fit(*digits)
+    assert model.n_iter_ == 1
+    recorder = Recorder()
+    CKNFeatureMap(network()).set_callbacks(recorder).fit(digits[0])
+    assert recorder.told == ["setup", "cknlayer-1", "cknlayer-2", "fit", "teardown"]
+    recorder = Recorder()
+    layer().set_callbacks(recorder).fit(digits[0])
+    assert recorder.told == ["setup", "fit", "teardown"]
+
+
+def test_augmentations(rng):
+    X, generator = rng.rand(200, 8, 10, 2), np.random.default_rng(0)
+    flipped = training.flip(X, generator)
+    is_flipped = (flipped == X[:, :, ::-1]).all(axis=(1, 2, 3))
+    assert ((flipped == X).all(axis=(1, 2, 3)) ^ is_flipped).all() and 70 < is_flipped.sum() < 130
+    moved = training.flip_and_crop(np.ones((200, 8, 16, 1)), generator)
+    assert moved.shape == (200, 8, 16, 1) and set(np.unique(moved)) == {0, 1}
+    lengths = moved.sum(axis=(1, 2, 3))
+    assert lengths.min() == 7 * 14 and lengths.max() == 8 * 16
+    assert training.flip_and_crop(np.ones((3, 5, 2)), generator).shape == (3, 5, 2)
+
+
+def test_own_augmentation_is_checked(digits):
+    X, y = digits
+    with pytest.raises(ValueError, match=r"augmentation must give finite signals .*got \(300, 7, 8, 1\)"):
+        classifier(augmentation=lambda X, rng: X[:, 1:]).fit(X, y)
+    with pytest.raises(ValueError, match=r"augmentation must give finite signals .*not finite"):
+        classifier(augmentation=lambda X, rng: X * np.nan).fit(X, y)
+
+    def spoil(X, rng):
+        kept = X.copy()
+        X[:] = 0
+        return kept
+
+    before = X.copy()
+    classifier(augmentation=spoil, max_iter=1).fit(X, y)
+    assert_array_equal(X, before)
+
+
+def test_probabilities(digits):
+    X, y = digits
+    model = classifier(loss="logistic", max_iter=1).fit(X, y)
+    P = model.predict_proba(X)
+    assert_allclose(P.sum(axis=1), 1, rtol=1e-5)
+    assert_array_equal(model.classes_[P.argmax(axis=1)], model.predict(X))
+    assert_allclose(np.log(P), model.predict_log_proba(X), atol=1e-5)
+    with pytest.raises(AttributeError, match="predict_proba"):
+        classifier().predict_proba(X)
+    calibrated = CalibratedClassifierCV(classifier(max_iter=1), cv=2).fit(X, y)
+    assert_allclose(calibrated.predict_proba(X).sum(axis=1), 1)
+
+
+def test_grid_search(digits):
+    grid = {"network__cknlayer-1__patch_size": [2, 3], "alpha": [1e-4, 1e-1]}
+    search = GridSearchCV(classifier(max_iter=1), grid, cv=2).fit(*digits)
+    assert search.best_params_["alpha"] == 1e-4 and search.best_score_ > 0.8
+
+
+@pytest.mark.parametrize(
+    "shape, parameters",
+    [
+        ((40, 12), {"ndim": 1}),
+        ((40, 12, 2), {"ndim": 1, "padding": "valid"}),
+        ((40, 4, 5, 3), {"ndim": 3, "kernel": "polynomial"}),
+        ((40, 24), {"input_shape": (4, 6)}),
+        ((40, 6, 6), {"pooling": "average", "kernel": "inverse_polynomial"}),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("dtype", [np.float64, np.uint8])
+def test_signals_of_any_kind(shape, parameters, dtype, rng):
+    X, y = (255 * rng.rand(*shape)).astype(dtype), rng.randint(3, size=40)
+    model = CKNClassifier(layer(5, **parameters), max_iter=2, random_state=0, learning_rate=0.005).fit(X, y)
+    expected = np.float64 if dtype == np.float64 else np.float32
+    assert model.coef_.dtype == model.decision_function(X).dtype == model.network_[0].filters_.dtype == expected
+    assert model.loss_curve_[-1] <= model.loss_curve_[0]
+
+
+def test_regression_of_several_targets(digits):
+    X, y = digits
+    targets = np.stack([y, 100 - 10 * y, np.full(len(y), 3)], axis=1)
+    both, one = regressor(max_iter=2).fit(X, targets), regressor(max_iter=2).fit(X, y)
+    assert both.predict(X).shape == targets.shape and one.predict(X).shape == y.shape
+    assert both.coef_.shape == (3, 192) and one.coef_.shape == (192,) and np.ndim(one.intercept_) == 0
+    assert_allclose(both.predict(X)[:, 2], 3, atol=1e-4)
+    assert_allclose(both.predict(X)[:, 1], 100 - 10 * both.predict(X)[:, 0], atol=0.05)
+    assert (np.diff(one.loss_curve_) < 0).all()
+    pixels = Ridge(1.0).fit(X.reshape(300, -1)[:200], y[:200]).score(X.reshape(300, -1)[200:], y[200:])
+    assert regressor(max_iter=5, alpha=1e-3).fit(X[:200], y[:200]).score(X[200:], y[200:]) > pixels
+
+
+BAD_FITS = [
+    pytest.param(lambda X, y: (X, np.zeros(300)), {}, ValueError, "y must have two classes at least", id="one class"),
+    pytest.param(lambda X, y: (X, np.where(y == 1, np.nan, y)), {}, ValueError, "NaN", id="NaN in y"),
+    pytest.param(lambda X, y: (X, None), {}, ValueError, "requires y to be passed", id="no y"),
+    pytest.param(lambda X, y: (X, y[1:]), {}, ValueError, "inconsistent numbers", id="length"),
+    pytest.param(lambda X, y: (X, y + 0.5), {}, ValueError, "Unknown label type", id="real labels"),
+    pytest.param(lambda X, y: (X, y, -np.ones(300)), {}, ValueError, "sample_weight must be >= 0", id="weights"),
+    pytest.param(lambda X, y: (X, y), {"network": Ridge()}, TypeError, "network must be a CKNLayer", id="no network"),
+    pytest.param(lambda X, y: (X, y), {"network": CKNLayer}, TypeError, "the class CKNLayer, without", id="a class"),
+    pytest.param(
+        lambda X, y: (X, y), {"network": CKNFeatureMap(layer())}, TypeError, "give that one's network", id="feature map"
+    ),
+    pytest.param(
+        lambda X, y: (X, y), {"network": layer(kernel="arccos0")}, ValueError, "infinite slope", id="arccos0"
+    ),
+    pytest.param(lambda X, y: (X, y), {"alpha": 0}, ValueError, "'alpha' parameter", id="alpha"),
+    pytest.param(lambda X, y: (X, y), {"learning_rate": -1}, ValueError, "'learning_rate'", id="learning rate"),
+    pytest.param(lambda X, y: (X, y), {"augmentation": "turn"}, ValueError, "'augmentation'", id="augmentation"),
+    pytest.param(
+        lambda X, y: (X[:12], y[:12]), {"early_stopping": True}, ValueError,
+        "early_stopping=True, and validation_fraction=0.1 of 12", id="too few to hold out",
+    ),
+    pytest.param(lambda X, y: (X.reshape(300, -1), y), {}, ValueError, "set input_shape", id="flat"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("data, parameters, error, message", BAD_FITS)
+def test_bad_fits(data, parameters, error, message, digits):
+    model = classifier(**parameters) if "network" not in parameters else CKNClassifier(**parameters)
+    before = set(vars(model))
+    with pytest.raises(error, match=message):
+        model.fit(*data(*digits))
+    assert set(vars(model)) - {"_skl_callbacks"} == before
+    with pytest.raises(NotFittedError):
+        model.predict(digits[0])
+
+
+def test_bad_targets_of_the_regressor(digits):
+    X, y = digits
+    for bad, message in ((np.where(y == 1, np.nan, y), "NaN"), (y * 1e37, "divide y by a constant")):
+        with pytest.raises(ValueError, match=message):
+            regressor().fit(X, bad)
+
+
+def test_failed_fit_leaves_the_model_as_it_was(fitted, digits):
+    X, _ = digits
+    model = pickle.loads(pickle.dumps(fitted))
+    with pytest.raises(ValueError, match="two classes"):
+        model.fit(X, np.zeros(300))
+    assert_array_equal(model.decision_function(X), fitted.decision_function(X))
+
+
+def test_an_epoch_of_a_stream_that_diverges_is_taken_back(fitted, digits, monkeypatch):
+    X, y = digits
+    model = pickle.loads(pickle.dumps(fitted))
+
+    def diverge(state, layers, problem, angle, head_rate):
+        return state.filters, state.velocities, state.head, np.inf
+
+    monkeypatch.setattr(training, "descend", diverge)
+    with pytest.warns(ConvergenceWarning, match="diverged and is taken back"):
+        model.partial_fit(X, y)
+    assert_array_equal(model.coef_, fitted.coef_)
+
+
+def test_no_warning_where_all_is_well(digits):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        classifier(max_iter=1).fit(*digits).predict(digits[0])
