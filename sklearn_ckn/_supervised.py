@@ -138,8 +138,10 @@ class _Supervised(CallbackSupportMixin, BaseEstimator):
             state = _training.begin(layers, problem)
         else:
             filters, velocities = _training.at_rest(layers)
+            if self._velocities is not None:
+                velocities = tuple(V.astype(signals.dtype, copy=False) for V in self._velocities)
             head = targets.head(self.coef_, self.intercept_)
-            state = _training.State(filters, self._velocities or velocities, head, tuple(self.loss_curve_))
+            state = _training.State(filters, velocities, head, tuple(self.loss_curve_))
         state = _training.follow(state, layers, problem)
         _validation.record_feature_names(self, X)
         vars(self).update(self._fitted(state, steps, signals, targets), _velocities=state.velocities)
@@ -147,11 +149,14 @@ class _Supervised(CallbackSupportMixin, BaseEstimator):
 
     def _begin(self, X, is_warm):  # -> named layers, Signals
         """Layers to be fitted, or copies of the fitted ones, and what they read."""
-        if is_warm:
-            steps = [(name, copy.copy(layer)) for name, layer in self.network_.steps]
-            return steps, self._read_fitted(X)
-        steps = to_be_fitted(self.network)
-        return steps, read_signals(self, X, steps[0][1])
+        if not is_warm:
+            steps = to_be_fitted(self.network)
+            return steps, read_signals(self, X, steps[0][1])
+        steps, signals = [(name, copy.copy(layer)) for name, layer in self.network_.steps], self._read_fitted(X)
+        signals.dtype = np.result_type(signals.dtype, self.coef_)
+        for _, layer in steps:
+            layer.filters_ = layer.filters_.astype(signals.dtype, copy=False)
+        return steps, signals
 
     def _read_fitted(self, X):
         return _validation.as_fitted_signals(self, X, self.network_[0]._flattened, same_space=True)

@@ -48,7 +48,7 @@ def layer(n_filters=4, **parameters):
         LinearRegressor(C=[0.1, 1], validation_fraction=0.3, random_state=0),
         CKNClassifier(layer(ndim=1), max_iter=2, random_state=0),
         CKNClassifier(make_pipeline(layer(input_shape=(1, -1)), layer()), loss="logistic", max_iter=2, random_state=0),
-        CKNRegressor(layer(16, ndim=1, pooling_width=1), max_iter=2, random_state=0),
+        CKNRegressor(layer(8, ndim=1, pooling_width=1), max_iter=2, random_state=0),
     ],
     expected_failed_checks=lambda estimator: (
         {"check_sample_weight_equivalence_on_dense_data": "which samples and patches are drawn depends on their number"}

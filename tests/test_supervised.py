@@ -223,6 +223,17 @@ def test_partial_fit_goes_on_after_fit(digits, fitted):
     assert 0 < moved < 0.5 and model.score(X, y) > 0.95
 
 
+@pytest.mark.parametrize("first, then", [(np.float32, np.float64), (np.float64, np.float32), (np.uint8, np.float64)])
+def test_going_on_with_signals_of_another_dtype(first, then, digits):
+    X, y = digits
+    model = classifier(max_iter=1, warm_start=True).fit(X.astype(first), y)
+    longer = np.result_type(model.coef_, then)
+    for go_on in (model.partial_fit, model.partial_fit, model.fit):
+        go_on(X.astype(then), y)
+        assert model.coef_.dtype == model.network_[0].filters_.dtype == longer
+    assert model.score(X, y) > 0.95
+
+
 def test_partial_fit_of_the_regressor(digits):
     X, y = digits
     model = regressor(learning_rate=0.005)

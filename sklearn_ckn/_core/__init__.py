@@ -14,7 +14,8 @@ A     ``(m, m)``                          whitening, ``(kappa(Z Z^T) + reg I)^(-
 ``machine`` (how code is compiled and run), ``simd`` (vectors in compiled code) and ``panels`` (their products) are the
 ground floor; ``kappa``, ``patches``, ``pooling``, ``nystroem``, ``kmeans`` and ``transforms`` stand on it side by side;
 ``encode`` puts them together as one page of mathematics. ``fused``, ``direct``, ``winograd`` and ``blocks`` compute the
-same tile by tile, for speed. So do ``relations``, ``ring``, ``pairs`` and ``gram`` for the exact kernel, pair by pair.
+same tile by tile, for speed; ``gradients`` does so forwards and backwards, and ``descent`` steps along. ``relations``,
+``ring``, ``pairs`` and ``gram`` compute the exact kernel, pair by pair.
 
 The linear model at the end has rooms of its own: ``losses``, ``lbfgs`` (a minimiser) and ``products`` (many rows times
 few vectors); on them ``covariance``, and on that ``solver``, whose notation it is.
