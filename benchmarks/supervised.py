@@ -3,9 +3,9 @@
     python benchmarks/supervised.py --data FOLDER --dataset cifar10
 
 FOLDER holds ``mnist.npz``, ``fashion_mnist.npz`` or ``cifar10.npz`` with uint8 arrays X_train, y_train, X_test, y_test.
-Round 0 is the network learned without labels. All settings were chosen on held-out training images. The test accuracy
-after every round is recorded and nothing is done with it: the result is the last one, of the filters that `fit` keeps.
-One JSON line is appended to ``--output``.
+Round 0 is the network learned without labels. All settings were chosen on held-out training images (``--held-out``).
+The test accuracy after every round is recorded, and nothing is done with it: the result is the last one, of the filters
+that ``fit`` keeps. One JSON line is appended to ``--output``.
 
 For CIFAR-10 the network is that of five layers of Mairal (2016), its images half whitened as there.
 """
@@ -81,7 +81,7 @@ class Curve:
         pass
 
 
-def build(options):
+def build(options, seed):
     filters, sizes, widths, sigma, centring = NETWORKS[options.dataset]
     layers = [
         CKNLayer(
@@ -98,9 +98,10 @@ def build(options):
         make_pipeline(*layers),
         alpha=options.alpha,
         max_iter=options.rounds,
+        batch_size=options.batch_size,
         learning_rate=options.learning_rate,
         augmentation=options.augmentation,
-        random_state=options.seed,
+        random_state=seed,
         n_jobs=options.n_jobs,
     )
 
@@ -115,32 +116,38 @@ def main():
     parser.add_argument("--alpha", type=float, default=5e-5)
     parser.add_argument("--learning-rate", type=float, default=0.02)
     parser.add_argument("--augmentation", help="flip or flip-crop")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--batch-size", type=int, default=128)
+    parser.add_argument("--seed", type=int, default=0, help="draws the training images, and everything in the fit")
+    parser.add_argument("--draws", type=int, default=1, help="repetitions, with the seeds that follow")
     parser.add_argument("--n-jobs", type=int, default=2)
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "supervised.jsonl")
     options = parser.parse_args()
     machine, start = describe(), time.perf_counter()
     with np.load(options.data / f"{options.dataset}.npz") as data:
-        X, y, X_test, y_test = (data[name] for name in ("X_train", "y_train", "X_test", "y_test"))
-    order = np.random.RandomState(options.seed).permutation(len(X))
+        X_all, y_all, X_test, y_test = (data[name] for name in ("X_train", "y_train", "X_test", "y_test"))
     if options.held_out:
-        X_test, y_test = X[order[: options.held_out]], y[order[: options.held_out]]
-    drawn = order[options.held_out :][: options.n_train]
-    X, y, X_test = prepare(X[drawn], options.dataset), y[drawn], prepare(X_test, options.dataset)
-    print(f"{len(X)} images ready after {time.perf_counter() - start:.0f} s", flush=True)
-    curve = Curve(X_test, y_test)
-    model = build(options).set_callbacks(curve).fit(X, y)
+        order = np.random.RandomState(12345).permutation(len(X_all))
+        held_out, kept = order[: options.held_out], np.sort(order[options.held_out :])
+        X_all, y_all, X_test, y_test = X_all[kept], y_all[kept], X_all[held_out], y_all[held_out]
+    X_test, curves, seconds = prepare(X_test, options.dataset), [], []
+    for seed in range(options.seed, options.seed + options.draws):
+        begin, drawn = time.perf_counter(), np.random.RandomState(seed).permutation(len(X_all))[: options.n_train]
+        X, y, curve = prepare(X_all[drawn], options.dataset), y_all[drawn], Curve(X_test, y_test)
+        print(f"seed {seed}, {len(X)} images ready after {time.perf_counter() - start:.0f} s", flush=True)
+        build(options, seed).set_callbacks(curve).fit(X, y)
+        curves.append(curve.rounds)
+        seconds.append(round(time.perf_counter() - begin - curve.aside, 1))
     result = {
         **{name: value for name, value in vars(options).items() if name not in ("data", "output")},
         "n_train": len(X),
-        "accuracy": float(model.score(X_test, y_test)),
-        "seconds": curve.rounds[-1]["seconds"],
-        "seconds_in_all": round(time.perf_counter() - start, 1),
+        "unsupervised_accuracy": float(np.mean([curve[0]["test_accuracy"] for curve in curves])),
+        "accuracy": float(np.mean([curve[-1]["test_accuracy"] for curve in curves])),
+        "seconds": float(np.mean(seconds)),
         "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
-        "curve": curve.rounds,
+        "curves": curves,
         **machine,
     }
-    print(json.dumps({name: value for name, value in result.items() if name != "curve"}, indent=1))
+    print(json.dumps({name: value for name, value in result.items() if name != "curves"}, indent=1))
     options.output.parent.mkdir(parents=True, exist_ok=True)
     with options.output.open("a") as lines:
         lines.write(json.dumps(result) + "\n")

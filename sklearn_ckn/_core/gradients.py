@@ -11,6 +11,7 @@ to themselves, in place. With ``t`` the cosines of a patch P and the filters, a 
 So products of all patches and filters, forwards and backwards, are those of `blocks`.
 """
 
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +21,7 @@ from .blocks import make_products
 from .fused import Kept
 from .kappa import kappa, slope
 from .machine import compiled
+from .panels import count_panels
 
 
 class Layer(NamedTuple):
@@ -38,9 +40,8 @@ class Layer(NamedTuple):
 
     @property
     def n_filled(self):
-        """Filters of all panels."""
-        lanes = simd.n_lanes(self.Z.dtype)
-        return -(-len(self.Z) // lanes) * lanes
+        """Filters of all panels, those of zeros that fill the last one up too."""
+        return filled(len(self.Z), self.Z.dtype)
 
 
 class Cache(NamedTuple):
@@ -90,9 +91,9 @@ def encode(X, layer):  # (n, *space, c) -> (n, *pooled, m), Cache
     else:
         shape = len(layer.at.starts), layer.at.length
         find_all_norms(patches.by_lines(X), layer.at, r.reshape(n, *shape), inverse.reshape(n, *shape))
-    Q = simd.aligned((n, int(np.prod(layer.output_shape[:-1])), n_filled), X.dtype, np.zeros)
+    Q = simd.aligned((n, prod(layer.output_shape[:-1]), n_filled), X.dtype, np.zeros)
     add_pooled(S, r, inverse, layer.settings.kernel, layer.taps, Q)
-    Y = Q[..., :m].reshape(-1, m) @ layer.A if n_filled == m else Q[..., :m] @ layer.A
+    Y = Q.reshape(-1, n_filled)[:, :m] @ layer.A
     return Y.reshape(n, *layer.output_shape), Cache(X, S, r, inverse, Q)
 
 
@@ -115,11 +116,16 @@ def encode_vjp(G, layer, cache, wanted=True):  # (n, *pooled, m) -> (n, *space, 
         G_P = G_P.reshape(len(X), *layer.positions, -1)
         size, widths = layer.settings.patch_size, layer.settings.padding_widths
         return patches.scatter(G_P, layer.shape[:-1], size, widths), G_Z, G_A
-    n_filled = layer.mirrored.panels.shape[0] * simd.n_lanes(X.dtype)
-    G_X = _products(layer.mirrored, S.reshape(len(X), *layer.positions, -1), (*X.shape[:-1], n_filled), X.shape[1:-1])
+    maps_of_G, n_filled = S.reshape(len(X), *layer.positions, -1), filled(c, X.dtype)
+    G_X = _products(layer.mirrored, maps_of_G, (*X.shape[:-1], n_filled), X.shape[1:-1])
     lines = (len(X), -1, *X.shape[-2:-1], n_filled)
     add_box(patches.by_lines(X), layer.at, s.reshape(len(X), len(layer.at.starts), -1), G_X.reshape(lines))
     return np.ascontiguousarray(G_X[..., :c]), G_Z, G_A
+
+
+def filled(m, dtype):
+    """The filters of all panels for m."""
+    return count_panels(m, dtype) * simd.n_lanes(dtype)
 
 
 def _products(products, X, shape, positions):
