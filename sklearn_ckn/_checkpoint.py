@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import joblib
+import numpy as np
 from sklearn.base import BaseEstimator
 
 FORMAT = 1  # of the file; others are refused
@@ -27,7 +28,7 @@ class Checkpoint:
             return
         if self.path.is_dir() or not self.path.parent.is_dir():
             raise ValueError(f"checkpoint must be the path of a file in a folder that exists; got {str(path)!r}.")
-        self.fit = joblib.hash((identity(estimator, ignored), data))
+        self.fit = [joblib.hash(part) for part in (identity(estimator, ignored), *data)]
 
     def read(self):
         """What was written last, or None if nothing was."""
@@ -59,10 +60,12 @@ def identity(estimator, ignored):
     def value_of(value):
         if isinstance(value, BaseEstimator):
             return type(value).__name__
-        return f"{value.__module__}.{value.__qualname__}" if hasattr(value, "__qualname__") else value
+        if callable(value):
+            return f"{value.__module__}.{getattr(value, '__qualname__', type(value).__name__)}"
+        return value.item() if isinstance(value, np.generic) else value
 
     return {
-        name: value_of(value)
+        name: joblib.hash(value_of(value))
         for name, value in estimator.get_params(deep=True).items()
         if name.rpartition("__")[2] not in (*ignored, "steps")
     }

@@ -19,15 +19,15 @@ class Signals:
     float32 and float64 are kept; integers, booleans and half precision become float32, only those that are read.
     """
 
-    def __init__(self, array, shape):
+    def __init__(self, array, shape, dtype=None):
         self.array, self.shape = array, tuple(shape)  # (n, ...), (*space, n_channels)
-        self.dtype = computing_dtype(array.dtype)
+        self.dtype = computing_dtype(array.dtype) if dtype is None else np.dtype(dtype)
 
     def __len__(self):
         return len(self.array)
 
     def __getitem__(self, rows):
-        return Signals(self.array[rows], self.shape)
+        return Signals(self.array[rows], self.shape, self.dtype)
 
     def read(self, rows):
         """The maps of these rows, a slice or an array of indices; never to be written to."""

@@ -26,6 +26,7 @@ from ._core.losses import LOSSES
 from ._core.solver import Signs
 from ._network import input_tags, learn, read_signals, to_be_fitted
 from ._progress import CallbackSupportMixin, Progress
+from ._signals import Signals
 from ._targets import Classification, decide, hold_out, standardise
 
 NOT_OF_THE_RESULT = ("checkpoint", "n_jobs", "verbose", "memory", "transform_input")  # parameters
@@ -60,7 +61,7 @@ class _Supervised(CallbackSupportMixin, BaseEstimator):
 
     _parameter_constraints = {
         "network": "no_validation",
-        "alpha": [Interval(Real, 0, None, closed="neither")],
+        "alpha": [Interval(Real, 1e-30, 1e30, closed="both")],
         "center": ["boolean"],
         "scale": ["boolean"],
         "max_iter": [Interval(Integral, 0, None, closed="left")],
@@ -86,10 +87,12 @@ class _Supervised(CallbackSupportMixin, BaseEstimator):
         steps, signals = self._begin(X, is_warm)
         layers = [layer for _, layer in steps]
         targets = self._read_targets(signals, y, sample_weight, is_warm)
+        begun = [self.coef_, self.intercept_, *(layer.filters_ for layer in layers)] if is_warm else None
+        data = signals.array, signals.dtype, np.asarray(y), targets.weights, begun
+        checkpoint = Checkpoint(self.checkpoint, self, NOT_OF_THE_RESULT, data)
         options, held_out = self._options(layers), None
         if self.early_stopping:
             held_out = hold_out(self, targets.weights, targets.strata, "early_stopping=True")
-        checkpoint = Checkpoint(self.checkpoint, self, NOT_OF_THE_RESULT, (signals.array, y, sample_weight))
         reached = checkpoint.read()
         progress = Progress(self, len(steps) + 1 + self.max_iter, self.verbose, X, y)
 
@@ -153,7 +156,7 @@ class _Supervised(CallbackSupportMixin, BaseEstimator):
             steps = to_be_fitted(self.network)
             return steps, read_signals(self, X, steps[0][1])
         steps, signals = [(name, copy.copy(layer)) for name, layer in self.network_.steps], self._read_fitted(X)
-        signals.dtype = np.result_type(signals.dtype, self.coef_)
+        signals = Signals(signals.array, signals.shape, np.result_type(signals.dtype, self.coef_))
         for _, layer in steps:
             layer.filters_ = layer.filters_.astype(signals.dtype, copy=False)
         return steps, signals
@@ -205,14 +208,15 @@ class _Supervised(CallbackSupportMixin, BaseEstimator):
             smallest = self.learning_rate / 2 ** (state.n_halvings - 1)
             warn(
                 f"None of {state.n_rounds} rounds has lowered the objective, with learning rates from "
-                f"{self.learning_rate} down to {smallest:.2g}: the filters are those learned without labels. Lower "
-                f"learning_rate, raise max_iter or batch_size, or change alpha.",
+                f"{self.learning_rate} down to {smallest:.2g} at most: the filters are those learned without labels. "
+                f"Lower learning_rate, raise max_iter or batch_size, or change alpha.",
                 ConvergenceWarning,
             )
 
     def _fitted(self, state, steps, signals, targets):
         """The attributes of a fit that ends here."""
         filters, head = state.best if state.best is not None else (state.filters, state.head)
+        steps = [(name, copy.copy(layer)) for name, layer in steps]  # the descent goes on with its own
         _training.place(filters, [layer for _, layer in steps])
         coef, intercept = targets.coefficients(head)
         return {
@@ -282,7 +286,7 @@ class CKNClassifier(Classification, _Supervised):
     batch_size : int, default=128
         Signals in a minibatch.
 
-    learning_rate : float, default=0.02
+    learning_rate : float, default=0.01
         Angle in radians by which the filters of a layer turn in one step, root mean square over them. A round that
         makes the objective larger is taken back, and the next ones turn by half the angles.
 
@@ -316,7 +320,9 @@ class CKNClassifier(Classification, _Supervised):
 
     checkpoint : str, PathLike or None, default=None
         A file that is written after every round, and from which the same fit goes on if it exists: after it was killed,
-        to the same result. A file of another fit is refused. It is a pickle: load none that others may have written.
+        to the same result; a file of a fit that was done gives that. A file of another fit is refused, so it serves no
+        cross-validation. A function for `augmentation` is known by its name. It is a pickle: load none that others may
+        have written. `partial_fit` does not use it.
 
     verbose : bool, default=False
         Whether `fit` prints a line for every layer and round. The callbacks of scikit-learn 1.9 and later, such as
@@ -427,7 +433,7 @@ class CKNClassifier(Classification, _Supervised):
         class_weight=None,
         max_iter=20,
         batch_size=128,
-        learning_rate=0.02,
+        learning_rate=0.01,
         schedule="cosine",
         momentum=0.9,
         augmentation=None,
@@ -566,7 +572,7 @@ class CKNRegressor(RegressorMixin, _Supervised):
     batch_size : int, default=128
         Signals in a minibatch.
 
-    learning_rate : float, default=0.02
+    learning_rate : float, default=0.01
         Angle in radians by which the filters of a layer turn in one step, root mean square over them. A round that
         makes the objective larger is taken back, and the next ones turn by half the angles.
 
@@ -600,7 +606,9 @@ class CKNRegressor(RegressorMixin, _Supervised):
 
     checkpoint : str, PathLike or None, default=None
         A file that is written after every round, and from which the same fit goes on if it exists: after it was killed,
-        to the same result. A file of another fit is refused. It is a pickle: load none that others may have written.
+        to the same result; a file of a fit that was done gives that. A file of another fit is refused, so it serves no
+        cross-validation. A function for `augmentation` is known by its name. It is a pickle: load none that others may
+        have written. `partial_fit` does not use it.
 
     verbose : bool, default=False
         Whether `fit` prints a line for every layer and round. The callbacks of scikit-learn 1.9 and later, such as
@@ -689,7 +697,7 @@ class CKNRegressor(RegressorMixin, _Supervised):
         scale=True,
         max_iter=20,
         batch_size=128,
-        learning_rate=0.02,
+        learning_rate=0.01,
         schedule="cosine",
         momentum=0.9,
         augmentation=None,

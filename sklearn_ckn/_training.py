@@ -113,7 +113,7 @@ class Problem(NamedTuple):
             return over_signals(self.signals, layers, self.top.features, self.n_threads)
         parts = []
         for rows in slices(len(self.signals), CHUNK):
-            rng = np.random.default_rng([self.options.seed, rows.start])
+            rng = np.random.default_rng([self.options.seed, 1, rows.start])
             X = self.options.augmentation(self.signals.read(rows), rng)
             parts.append(over_signals(Signals(X, X.shape[1:]), layers, self.top.features, self.n_threads))
         return np.concatenate(parts)
@@ -198,7 +198,7 @@ def follow(state, layers, problem):  # -> State
     square = float((few.astype(float) ** 2).sum(axis=1).mean())
     rates = (lambda part: problem.options.learning_rate), 1 / (2 * (square + 1))  # below what would make W diverge
     filters, velocities, head, loss = descend(state, layers, problem, *rates)
-    if not all(np.isfinite(array).all() for array in (*filters, *head, loss)):
+    if not all(np.isfinite(array).all() for array in (*filters, *velocities, *head, loss)):
         warn("An epoch of partial_fit has diverged and is taken back: lower learning_rate.", ConvergenceWarning)
         return state
     return replace(state, filters=filters, velocities=velocities, head=head, loss_curve=(*state.loss_curve, loss))
@@ -219,7 +219,7 @@ def descend(state, layers, problem, angle, head_rate=0.0):  # -> filters, veloci
     """
     options, settings = problem.options, [layer._settings for layer in layers]
     filters, velocities, head, total = state.filters, state.velocities, state.head, 0.0
-    rng = np.random.default_rng([options.seed, state.n_rounds])
+    rng = np.random.default_rng([options.seed, 0, state.n_rounds])
     rows = np.flatnonzero(problem.weights)
     order, size = rng.permutation(rows), min(options.batch_size, len(rows))
     share = (problem.weights / (problem.weights[rows].mean(dtype=float) * size)).astype(problem.weights.dtype)
@@ -236,5 +236,7 @@ def descend(state, layers, problem, angle, head_rate=0.0):  # -> filters, veloci
         if head_rate:
             W = head.W - head_rate * (of_head.W + problem.alpha * head.W)
             head = descent.Head(W.astype(head.W.dtype), (head.b - head_rate * of_head.b).astype(head.b.dtype))
-        total += loss / len(batches)
+        total += loss * size / len(rows)
+        if not all(np.isfinite(Z).all() for Z in filters):  # nothing can be computed from these
+            break
     return filters, velocities, head, total

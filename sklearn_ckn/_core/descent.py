@@ -35,8 +35,8 @@ class Top(NamedTuple):
         return encode.flatten(maps, self.center, self.scale)
 
     def scorer(self, head):  # -> callable, (n, *space, m) -> (n, k)
-        """The linear model of the features of maps."""
-        return lambda maps: self.features(maps) @ head.W.T + head.b
+        """The linear model of the features of maps, one by one: the bits are the same in any block."""
+        return lambda maps: np.array([head.W @ x for x in self.features(maps)]) + head.b
 
     def losses(self, maps, Y, share, head):  # -> float, (n, *space, m), Head
         """The sum of the losses, and its gradients with respect to the maps and the head."""
@@ -106,7 +106,13 @@ def tangent(G, Z):  # (m, d), (m, d)
 
 
 def turn(Z, V, angle):  # (m, d), (m, d)
-    """Filters moved against V along the tangent space by ``angle``, root mean square, and back on the sphere."""
+    """Filters turned against V along their spheres, by ``angle`` on the root mean square, each in proportion to it."""
     V = tangent(V, Z)
-    length = np.sqrt((V * V).sum(dtype=float) / len(V))
-    return normalize((Z - angle / length * V).astype(Z.dtype))[1] if length > 0 else Z
+    largest = np.abs(V).max()
+    if largest == 0:
+        return Z
+    V = V / largest  # squares are numbers
+    lengths = np.linalg.norm(V, axis=1, keepdims=True)
+    angles = angle * lengths / np.sqrt((lengths**2).mean())
+    turned = np.cos(angles) * Z - np.sin(angles) * V / np.where(lengths > 0, lengths, 1)
+    return normalize(turned.astype(Z.dtype))[1]
