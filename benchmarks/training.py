@@ -54,9 +54,8 @@ def ours(X, Y, filters, head, n_threads):  # -> step, gradients
         return descent.Network(filters, layers, SHAPE, n_threads).gradients(X, Y, share, head, TOP)[1]
 
     def step():
-        moved = [MOMENTUM * V + G for V, G in zip(state["velocities"], gradients(state["filters"]))]
-        state["filters"] = [descent.turn(Z, V, RATE) for Z, V in zip(state["filters"], moved)]
-        state["velocities"] = moved
+        moved = descent.step(state["filters"], state["velocities"], gradients(state["filters"]), MOMENTUM, RATE)
+        state["filters"], state["velocities"] = moved
 
     return step, lambda: gradients(filters)
 

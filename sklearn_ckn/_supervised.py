@@ -16,7 +16,6 @@ from sklearn.metrics import accuracy_score, r2_score
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from . import _training, _validation
@@ -391,9 +390,10 @@ class CKNClassifier(Classification, _Supervised):
 
     Notes
     -----
-    In a step a layer's filters Z move by ``-learning_rate V / rms(|V_j|)``, V being the part of the gradients' running
-    sum that is tangent to the spheres on which filters lie, and are put back on them; ``(kappa(Z Z^T) + reg I)^(-1/2)``
-    is differentiated with the rest. A step takes memory for a few signals per thread, a round for the features of all.
+    In a step every filter of a layer turns on its sphere against V, the tangent part of the gradients' running sum, by
+    an angle in proportion to its own ``|V_j|`` and of root mean square `learning_rate`;
+    ``(kappa(Z Z^T) + reg I)^(-1/2)`` is differentiated with the rest. A step takes memory for a few signals per thread,
+    a round for the features of all.
 
     Which gain to expect: with few labels little or none, with some thousands per class much; deep networks gain more
     than those of two layers. A larger `alpha` than for fixed filters is often better.
@@ -526,7 +526,6 @@ class CKNClassifier(Classification, _Supervised):
 
     def _read_targets(self, signals, y, sample_weight, is_warm, classes=None):
         y = _validation.as_labels_or_targets(self, signals.array, y)
-        check_classification_targets(y)
         if is_warm and classes is not None and not np.array_equal(classes, self.classes_):
             raise ValueError(f"classes={classes.tolist()} are not those of before, {self.classes_.tolist()}.")
         classes = self.classes_ if is_warm else classes

@@ -111,12 +111,15 @@ class Problem(NamedTuple):
         """Those of the signals or, with an augmentation, of one variation of each, the same in every call."""
         if self.options.augmentation is None:
             return over_signals(self.signals, layers, self.top.features, self.n_threads)
-        parts = []
+        features = None
         for rows in slices(len(self.signals), CHUNK):
             rng = np.random.default_rng([self.options.seed, 1, rows.start])
             X = self.options.augmentation(self.signals.read(rows), rng)
-            parts.append(over_signals(Signals(X, X.shape[1:]), layers, self.top.features, self.n_threads))
-        return np.concatenate(parts)
+            some = over_signals(Signals(X, X.shape[1:]), layers, self.top.features, self.n_threads)
+            if features is None:
+                features = np.empty((len(self.signals), some.shape[1]), some.dtype)
+            features[rows] = some
+        return features
 
 
 @dataclass(frozen=True)
@@ -224,15 +227,16 @@ def descend(state, layers, problem, angle, head_rate=0.0):  # -> filters, veloci
     order, size = rng.permutation(rows), min(options.batch_size, len(rows))
     share = (problem.weights / (problem.weights[rows].mean(dtype=float) * size)).astype(problem.weights.dtype)
     batches = slices(len(order), size)
-    for step, batch in enumerate(batches):
+    for done, batch in enumerate(batches):
         chosen = order[batch]
         X = problem.signals.read(chosen)
         if options.augmentation is not None:
             X = options.augmentation(X, rng)
         network = descent.Network(filters, settings, X.shape[1:], problem.n_threads)
-        loss, gradients, of_head = network.gradients(X, problem.Y[chosen], share[chosen], head, problem.top)
-        velocities = tuple(options.momentum * V + G for V, G in zip(velocities, gradients))
-        filters = tuple(descent.turn(Z, V, angle(step / len(batches))) for Z, V in zip(filters, velocities))
+        loss, of_filters, of_head = network.gradients(X, problem.Y[chosen], share[chosen], head, problem.top)
+        filters, velocities = descent.step(
+            filters, velocities, of_filters, options.momentum, angle(done / len(batches))
+        )
         if head_rate:
             W = head.W - head_rate * (of_head.W + problem.alpha * head.W)
             head = descent.Head(W.astype(head.W.dtype), (head.b - head_rate * of_head.b).astype(head.b.dtype))

@@ -2,7 +2,7 @@
 
 The objective is that of `solver`, ``ridge / 2 |W|^2 + sum_i share_i loss(W x_i + b, y_i)`` with the shares' sum 1, but
 x are now the features that the filters give. A filter is a point of a sphere: its gradient is projected on the tangent
-space, and a step is followed by a projection back on the sphere.
+space, and a step turns it along the sphere.
 """
 
 from typing import NamedTuple
@@ -103,6 +103,12 @@ class Network:
 def tangent(G, Z):  # (m, d), (m, d)
     """The part of every row that is orthogonal to the filter."""
     return G - (G * Z).sum(axis=1, keepdims=True) * Z
+
+
+def step(filters, velocities, of_filters, momentum, angle):  # -> filters, velocities
+    """Add the gradients to their running sums, the velocities, and turn the filters of every layer against these."""
+    velocities = tuple(momentum * V + G for V, G in zip(velocities, of_filters))
+    return tuple(turn(Z, V, angle) for Z, V in zip(filters, velocities)), velocities
 
 
 def turn(Z, V, angle):  # (m, d), (m, d)
