@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from types import FunctionType
 
 import joblib
 import numpy as np
@@ -56,16 +57,25 @@ class Checkpoint:
 
 def identity(estimator, ignored):
     """The parameters, those of its steps too, that decide what it learns."""
+    hashes = {}
+    for name, value in estimator.get_params(deep=True).items():
+        if name.rpartition("__")[2] not in (*ignored, "steps"):
+            try:
+                hashes[name] = joblib.hash(_contents(value))
+            except Exception as error:  # whatever pickling it raises
+                raise ValueError(
+                    f"checkpoint must know {name} again, and cannot pickle {value!r}: give a function of a module, or "
+                    f"set checkpoint=None."
+                ) from error
+    return hashes
 
-    def value_of(value):
-        if isinstance(value, BaseEstimator):
-            return type(value).__name__
-        if callable(value):
-            return f"{value.__module__}.{getattr(value, '__qualname__', type(value).__name__)}"
-        return value.item() if isinstance(value, np.generic) else value
 
-    return {
-        name: joblib.hash(value_of(value))
-        for name, value in estimator.get_params(deep=True).items()
-        if name.rpartition("__")[2] not in (*ignored, "steps")
-    }
+def _contents(value):
+    """What tells a parameter's value from others: a function's name and the values it holds, not its code."""
+    if isinstance(value, BaseEstimator):
+        return type(value).__name__
+    if isinstance(value, FunctionType):
+        held = [cell.cell_contents for cell in value.__closure__ or ()]
+        held += [*(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values()]
+        return value.__module__, value.__qualname__, [_contents(each) for each in held]
+    return value.item() if isinstance(value, np.generic) else value

@@ -83,6 +83,7 @@ def to_be_fitted(network):
 
 def read_signals(estimator, X, layer):
     """Check ``X`` for the first layer of an estimator's network."""
+    _validation.check_feature_names(X)
     return _validation.as_signals(estimator, X, layer.ndim, layer.input_shape)
 
 

@@ -17,21 +17,28 @@ class Signals:
     """An array of signals, read as contiguous maps ``(n, *space, n_channels)`` of a float dtype.
 
     float32 and float64 are kept; integers, booleans and half precision become float32, only those that are read.
+    Chosen signals stay where they are until they are read, too.
     """
 
-    def __init__(self, array, shape, dtype=None):
+    def __init__(self, array, shape, dtype=None, chosen=None):
         self.array, self.shape = array, tuple(shape)  # (n, ...), (*space, n_channels)
         self.dtype = computing_dtype(array.dtype) if dtype is None else np.dtype(dtype)
+        self.chosen = chosen  # indices of the array's signals; None: all of them
 
     def __len__(self):
-        return len(self.array)
+        return len(self.array if self.chosen is None else self.chosen)
 
     def __getitem__(self, rows):
-        return Signals(self.array[rows], self.shape, self.dtype)
+        if self.chosen is None and isinstance(rows, slice):
+            return Signals(self.array[rows], self.shape, self.dtype)
+        return Signals(self.array, self.shape, self.dtype, self._indices(rows))
 
     def read(self, rows):
         """The maps of these rows, a slice or an array of indices; never to be written to."""
-        return np.ascontiguousarray(self.array[rows], dtype=self.dtype).reshape(-1, *self.shape)
+        return np.ascontiguousarray(self.array[self._indices(rows)], dtype=self.dtype).reshape(-1, *self.shape)
+
+    def _indices(self, rows):
+        return rows if self.chosen is None else self.chosen[rows]
 
 
 _LAST_READY = WeakKeyDictionary()  # fitted layer -> what it was made ready from, and for; the result: its filters anew

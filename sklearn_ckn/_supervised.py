@@ -1,250 +1,18 @@
 """Networks whose filters are learned with labels, end to end."""
 
-import copy
-from collections.abc import Callable
-from math import prod
-from numbers import Integral, Real
-from os import PathLike
-from typing import NamedTuple
-from warnings import warn
-
 import numpy as np
-from joblib import effective_n_jobs
-from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.base import RegressorMixin, _fit_context
 from sklearn.metrics import accuracy_score, r2_score
-from sklearn.pipeline import Pipeline
-from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils._param_validation import StrOptions
 
-from . import _training, _validation
-from ._checkpoint import Checkpoint
-from ._core.descent import Head, Top
+from . import _validation
 from ._core.losses import LOSSES
 from ._core.solver import Signs
-from ._network import input_tags, learn, read_signals, to_be_fitted
-from ._progress import CallbackSupportMixin, Progress
-from ._signals import Signals
-from ._targets import Classification, decide, hold_out, standardise
-
-NOT_OF_THE_RESULT = ("checkpoint", "n_jobs", "verbose", "memory", "transform_input")  # parameters
-LARGEST_SEED = 2**31 - 1
+from ._end_to_end import EndToEnd
+from ._targets import Classification, Targets, decide, standardise
 
 
-class Targets(NamedTuple):
-    """What is to be predicted, as the solver takes it."""
-
-    Y: object  # (n, k), read by rows
-    weights: np.ndarray  # (n,)
-    score: Callable  # indices of signals, their scores (n, k) -> float
-    strata: np.ndarray  # labels (n,), or None
-    attributes: dict  # of the fitted estimator
-    size: np.ndarray = 1.0  # (k,), of a score of 1 in units of the targets
-    centre: np.ndarray = 0.0  # (k,), their value where a score is 0
-
-    def coefficients(self, head):  # -> (k, f), (k,)
-        """The linear model in units of the targets."""
-        size = np.reshape(self.size, (-1, 1))
-        return (head.W * size).astype(head.W.dtype), (head.b * self.size + self.centre).astype(head.b.dtype)
-
-    def head(self, coef, intercept):
-        """The inverse of `coefficients`."""
-        W = np.atleast_2d(coef) / np.reshape(self.size, (-1, 1))
-        b = (np.atleast_1d(intercept) - self.centre) / self.size
-        return Head(W.astype(self.weights.dtype), b.astype(self.weights.dtype))
-
-
-class _Supervised(CallbackSupportMixin, BaseEstimator):
-    """What the classifier and the regressor share; ``_read_targets`` and ``_loss`` are theirs."""
-
-    _parameter_constraints = {
-        "network": "no_validation",
-        "alpha": [Interval(Real, 1e-30, 1e30, closed="both")],
-        "center": ["boolean"],
-        "scale": ["boolean"],
-        "max_iter": [Interval(Integral, 0, None, closed="left")],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [Interval(Real, 0, None, closed="neither")],
-        "schedule": [StrOptions(set(_training.SCHEDULES))],
-        "momentum": [Interval(Real, 0, 1, closed="left")],
-        "augmentation": [StrOptions(set(_training.AUGMENTATIONS)), callable, None],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "warm_start": ["boolean"],
-        "checkpoint": [str, PathLike, None],
-        "verbose": ["verbose"],
-        "random_state": ["random_state"],
-        "n_jobs": [Integral, None],
-    }
-
-    def _fit(self, X, y, sample_weight):
-        """Learn; the attributes are set when all is done."""
-        is_warm = self.warm_start and hasattr(self, "network_")
-        steps, signals = self._begin(X, is_warm)
-        layers = [layer for _, layer in steps]
-        targets = self._read_targets(signals, y, sample_weight, is_warm)
-        begun = [self.coef_, self.intercept_, *(layer.filters_ for layer in layers)] if is_warm else None
-        data = signals.array, signals.dtype, np.asarray(y), targets.weights, begun
-        checkpoint = Checkpoint(self.checkpoint, self, NOT_OF_THE_RESULT, data)
-        options, held_out = self._options(layers), None
-        if self.early_stopping:
-            held_out = hold_out(self, targets.weights, targets.strata, "early_stopping=True")
-        reached = checkpoint.read()
-        progress = Progress(self, len(steps) + 1 + self.max_iter, self.verbose, X, y)
-
-        def attributes():
-            return self._fitted(state, steps, signals, targets)
-
-        if reached is not None:
-            state, learned, held_out, seed = reached
-            options = options._replace(seed=seed)
-        problem = self._problem(signals, targets, options, held_out)
-        if reached is not None:
-            for layer, its in zip(layers, learned):
-                vars(layer).update(its)
-        else:
-            if not is_warm:
-                learn(steps, signals, problem.n_threads, progress)
-            with progress.task("linear model", attributes) as figures:
-                state = _training.begin(layers, problem)
-                figures.update(state.figures())
-        learned = [{name: vars(layer)[name] for name in vars(layer).keys() - layer.get_params()} for layer in layers]
-        try:
-            while True:
-                checkpoint.write((state, learned, held_out, options.seed))
-                if self._is_done(state) or progress.is_to_stop:
-                    break
-                with progress.task(f"round {state.n_rounds + 1}", attributes) as figures:
-                    state = _training.advance(state, layers, problem)
-                    figures.update(state.figures())
-        except KeyboardInterrupt:
-            warn(f"Interrupted: the result of {state.n_rounds} of max_iter={self.max_iter} rounds is kept.")
-        self._warn_of_failure(state)
-        _validation.record_feature_names(self, X)
-        vars(self).update(attributes())
-        progress.end(attributes)
-        return self
-
-    def _partial_fit(self, X, y, sample_weight, **known):
-        """Learn from one epoch, from where the last call has ended on."""
-        is_warm = hasattr(self, "network_")
-        steps, signals = self._begin(X, is_warm)
-        layers = [layer for _, layer in steps]
-        targets = self._read_targets(signals, y, sample_weight, is_warm, **known)
-        problem = self._problem(signals, targets, self._options(layers))
-        if not is_warm:
-            learn(steps, signals, problem.n_threads, Progress(self, len(steps), self.verbose, X, y))
-            state = _training.begin(layers, problem)
-        else:
-            filters, velocities = _training.at_rest(layers)
-            if self._velocities is not None:
-                velocities = tuple(V.astype(signals.dtype, copy=False) for V in self._velocities)
-            head = targets.head(self.coef_, self.intercept_)
-            state = _training.State(filters, velocities, head, tuple(self.loss_curve_))
-        state = _training.follow(state, layers, problem)
-        _validation.record_feature_names(self, X)
-        vars(self).update(self._fitted(state, steps, signals, targets), _velocities=state.velocities)
-        return self
-
-    def _begin(self, X, is_warm):  # -> named layers, Signals
-        """Layers to be fitted, or copies of the fitted ones, and what they read."""
-        if not is_warm:
-            steps = to_be_fitted(self.network)
-            return steps, read_signals(self, X, steps[0][1])
-        steps, signals = [(name, copy.copy(layer)) for name, layer in self.network_.steps], self._read_fitted(X)
-        signals = Signals(signals.array, signals.shape, np.result_type(signals.dtype, self.coef_))
-        for _, layer in steps:
-            layer.filters_ = layer.filters_.astype(signals.dtype, copy=False)
-        return steps, signals
-
-    def _read_fitted(self, X):
-        return _validation.as_fitted_signals(self, X, self.network_[0]._flattened, same_space=True)
-
-    def _problem(self, signals, targets, options, held_out=None):
-        weights = targets.weights
-        if held_out is not None:
-            weights = weights.copy()
-            weights[held_out] = 0
-        return _training.Problem(
-            signals=signals,
-            Y=targets.Y,
-            weights=weights,
-            alpha=float(self.alpha),
-            top=self._top(),
-            held_out=held_out,
-            score=targets.score,
-            n_threads=effective_n_jobs(self.n_jobs),
-            options=options,
-        )
-
-    def _top(self):
-        return Top(self._loss(), self.center, self.scale)
-
-    def _options(self, layers):
-        """How to descend; all that is random is drawn here, for layers without a `random_state` too."""
-        rng = check_random_state(self.random_state)
-        for layer in layers:
-            if layer.random_state is None:
-                layer.random_state = rng.randint(LARGEST_SEED)
-        return _training.Options(
-            self.max_iter,
-            self.batch_size,
-            self.learning_rate,
-            self.schedule,
-            self.momentum,
-            _training.augmentation(self.augmentation),
-            rng.randint(LARGEST_SEED),
-        )
-
-    def _is_done(self, state):
-        return state.n_rounds >= self.max_iter or state.n_idle(self.tol) >= self.n_iter_no_change
-
-    def _warn_of_failure(self, state):
-        if state.n_rounds and state.n_halvings == state.n_rounds:
-            smallest = self.learning_rate / 2 ** (state.n_halvings - 1)
-            warn(
-                f"None of {state.n_rounds} rounds has lowered the objective, with learning rates from "
-                f"{self.learning_rate} down to {smallest:.2g} at most: the filters are those learned without labels. "
-                f"Lower learning_rate, raise max_iter or batch_size, or change alpha.",
-                ConvergenceWarning,
-            )
-
-    def _fitted(self, state, steps, signals, targets):
-        """The attributes of a fit that ends here."""
-        filters, head = state.best if state.best is not None else (state.filters, state.head)
-        steps = [(name, copy.copy(layer)) for name, layer in steps]  # the descent goes on with its own
-        _training.place(filters, [layer for _, layer in steps])
-        coef, intercept = targets.coefficients(head)
-        return {
-            "network_": Pipeline(steps),
-            "coef_": coef,
-            "intercept_": intercept,
-            "n_iter_": state.n_rounds,
-            "loss_curve_": list(state.loss_curve),
-            "validation_scores_": None if state.scores is None else list(state.scores),
-            "input_shape_": signals.shape,
-            "n_features_in_": prod(signals.shape),
-            "_velocities": None,
-            **targets.attributes,
-        }
-
-    def _scores(self, X):  # -> (n, k)
-        """``W x + b`` for the features x of every signal."""
-        check_is_fitted(self)
-        signals, top = self._read_fitted(X), self._top()
-        head, layers = Head(np.atleast_2d(self.coef_), np.atleast_1d(self.intercept_)), [*self.network_]
-        return _training.over_signals(signals, layers, top.scorer(head), effective_n_jobs(self.n_jobs))
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags = input_tags(self.network, otherwise=tags.input_tags)
-        return tags
-
-
-class CKNClassifier(Classification, _Supervised):
+class CKNClassifier(Classification, EndToEnd):
     """A convolutional kernel network and a linear classifier, learned together.
 
     The filters of every layer are first learned without labels, as in :class:`CKNFeatureMap`, and the linear classifier
@@ -417,7 +185,7 @@ class CKNClassifier(Classification, _Supervised):
     """
 
     _parameter_constraints = {
-        **_Supervised._parameter_constraints,
+        **EndToEnd._parameter_constraints,
         "loss": [StrOptions(set(LOSSES))],
         "class_weight": [dict, StrOptions({"balanced"}), None],
     }
@@ -537,7 +305,7 @@ class CKNClassifier(Classification, _Supervised):
         return Targets(Signs.of_all(labels, len(classes)), weights, accuracy, labels, {"classes_": classes})
 
 
-class CKNRegressor(RegressorMixin, _Supervised):
+class CKNRegressor(RegressorMixin, EndToEnd):
     """A convolutional kernel network and a linear regression, learned together.
 
     The filters of every layer are first learned without targets, as in :class:`CKNFeatureMap`, and the linear

@@ -1,5 +1,8 @@
 """What classifiers and regressors do with targets: labels, weights, held-out parts, and scores turned into labels."""
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.model_selection import train_test_split
@@ -8,7 +11,31 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 
 from . import _validation
+from ._core.descent import Head
 from ._core.losses import log_probabilities
+
+
+class Targets(NamedTuple):
+    """What is to be predicted, as the solver takes it."""
+
+    Y: object  # (n, k), read by rows
+    weights: np.ndarray  # (n,)
+    score: Callable  # indices of signals, their scores (n, k) -> float
+    strata: np.ndarray  # labels (n,), or None
+    attributes: dict  # of the fitted estimator
+    size: np.ndarray = 1.0  # (k,), of a score of 1 in units of the targets
+    centre: np.ndarray = 0.0  # (k,), their value where a score is 0
+
+    def coefficients(self, head):  # -> (k, f), (k,)
+        """The linear model in units of the targets."""
+        size = np.reshape(self.size, (-1, 1))
+        return (head.W * size).astype(head.W.dtype), (head.b * self.size + self.centre).astype(head.b.dtype)
+
+    def head(self, coef, intercept):
+        """The inverse of `coefficients`."""
+        W = np.atleast_2d(coef) / np.reshape(self.size, (-1, 1))
+        b = (np.atleast_1d(intercept) - self.centre) / self.size
+        return Head(W.astype(self.weights.dtype), b.astype(self.weights.dtype))
 
 
 def hold_out(estimator, weights, labels, reason):

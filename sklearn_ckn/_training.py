@@ -13,14 +13,14 @@ from warnings import warn
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from . import _validation
 from ._core import descent, encode
 from ._core.machine import slices
 from ._core.solver import LinearModel
 from ._signals import EncodedSignals, Signals
 
 HEAD_TOL, HEAD_PASSES = 1e-5, 1000  # of the linear model's solver
-CHUNK = 1024  # signals that are varied together for the linear model
-FEW = 16  # signals that tell how long features are
+CHUNK = 256  # signals that are varied together for the linear model
 CROP = 8  # "flip-crop" moves an image by up to this part of its size
 
 SCHEDULES = {  # factor of the learning rate when this part of all rounds is done
@@ -52,16 +52,7 @@ def augmentation(chosen):  # name in AUGMENTATIONS, function or None
     if chosen is None or isinstance(chosen, str):
         return AUGMENTATIONS.get(chosen)
 
-    def augment(X, rng):
-        augmented = np.ascontiguousarray(chosen(X.copy(), rng), dtype=X.dtype)
-        if augmented.shape != X.shape or not np.isfinite(augmented).all():
-            raise ValueError(
-                f"augmentation must give finite signals of the shape that it gets, {X.shape}; got "
-                f"{'values that are not finite' if augmented.shape == X.shape else augmented.shape}."
-            )
-        return augmented
-
-    return augment
+    return lambda X, rng: _validation.as_augmented(chosen(X.copy(), rng), X)
 
 
 def over_signals(signals, layers, finish, n_threads):  # -> (n, columns)
@@ -94,13 +85,25 @@ class Problem(NamedTuple):
     held_out: np.ndarray  # indices of signals, of weight 0, that tell which filters are the best; or None
     score: Callable  # those indices, their scores (n, k) -> float
     n_threads: int
+    memory: int  # bytes that a block of signals may take, one for every thread
     options: Options
+
+    @property
+    def rows(self):
+        """Indices of the signals that count."""
+        return np.flatnonzero(self.weights)
 
     def solve(self, layers):  # -> descent.Head, float, float
         """The best linear model of the layers' features, its objective, and its score on the held-out part."""
         model = LinearModel(self._features(layers), self.Y, self.weights, self.top.loss, True, self.n_threads)
         C = 1 / (self.alpha * self.weights.sum(dtype=float))
         solution = model.solve(C, self.weights, None, HEAD_TOL, HEAD_PASSES)
+        if not solution.converged:
+            warn(
+                f"The linear model has not reached its optimum after {HEAD_PASSES} passes over the features with "
+                f"alpha={self.alpha:.3g}: raise alpha, or set center=True and scale=True.",
+                ConvergenceWarning,
+            )
         head, score = descent.Head(*model.coefficients(solution)), None
         if self.held_out is not None:
             S = over_signals(self.signals[self.held_out], layers, self.top.scorer(head), self.n_threads)
@@ -196,11 +199,8 @@ def advance(state, layers, problem):  # -> State
 
 
 def follow(state, layers, problem):  # -> State
-    """An epoch without an end in sight: at one learning rate, the linear model moving with the filters."""
-    few = over_signals(problem.signals[:FEW], layers, problem.top.features, problem.n_threads)
-    square = float((few.astype(float) ** 2).sum(axis=1).mean())
-    rates = (lambda part: problem.options.learning_rate), 1 / (2 * (square + 1))  # below what would make W diverge
-    filters, velocities, head, loss = descend(state, layers, problem, *rates)
+    """An epoch without an end in sight, at one learning rate."""
+    filters, velocities, head, loss = descend(state, layers, problem, lambda part: problem.options.learning_rate)
     if not all(np.isfinite(array).all() for array in (*filters, *velocities, *head, loss)):
         warn("An epoch of partial_fit has diverged and is taken back: lower learning_rate.", ConvergenceWarning)
         return state
@@ -214,16 +214,16 @@ def place(filters, layers):
         layer.whitening_ = encode.whitening(Z, layer._settings).astype(Z.dtype)
 
 
-def descend(state, layers, problem, angle, head_rate=0.0):  # -> filters, velocities, head, float
+def descend(state, layers, problem, angle):  # -> filters, velocities, head, float
     """An epoch of minibatches, in random order, and their mean loss.
 
-    The filters of every layer turn by ``angle(part)`` when this part of it is done; the linear model moves too, if its
-    rate is not 0.
+    The filters of every layer turn by ``angle(part)`` when this part of it is done. The linear model follows them, by
+    steps short enough that none is too long for its minibatch.
     """
     options, settings = problem.options, [layer._settings for layer in layers]
     filters, velocities, head, total = state.filters, state.velocities, state.head, 0.0
     rng = np.random.default_rng([options.seed, 0, state.n_rounds])
-    rows = np.flatnonzero(problem.weights)
+    rows = problem.rows
     order, size = rng.permutation(rows), min(options.batch_size, len(rows))
     share = (problem.weights / (problem.weights[rows].mean(dtype=float) * size)).astype(problem.weights.dtype)
     batches = slices(len(order), size)
@@ -232,15 +232,12 @@ def descend(state, layers, problem, angle, head_rate=0.0):  # -> filters, veloci
         X = problem.signals.read(chosen)
         if options.augmentation is not None:
             X = options.augmentation(X, rng)
-        network = descent.Network(filters, settings, X.shape[1:], problem.n_threads)
-        loss, of_filters, of_head = network.gradients(X, problem.Y[chosen], share[chosen], head, problem.top)
-        filters, velocities = descent.step(
-            filters, velocities, of_filters, options.momentum, angle(done / len(batches))
-        )
-        if head_rate:
-            W = head.W - head_rate * (of_head.W + problem.alpha * head.W)
-            head = descent.Head(W.astype(head.W.dtype), (head.b - head_rate * of_head.b).astype(head.b.dtype))
-        total += loss * size / len(rows)
+        network = descent.Network(filters, settings, X.shape[1:], problem.n_threads, problem.memory)
+        found = network.gradients(X, problem.Y[chosen], share[chosen], head, problem.top)
+        turns = options.momentum, angle(done / len(batches))
+        filters, velocities = descent.step(filters, velocities, found.filters, *turns)
+        head = descent.follow(head, found, problem.alpha)
+        total += found.loss * size / len(rows)
         if not all(np.isfinite(Z).all() for Z in filters):  # nothing can be computed from these
             break
     return filters, velocities, head, total

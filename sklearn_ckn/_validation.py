@@ -108,10 +108,15 @@ def as_features(estimator, X, y, **checks):
             f"X has shape {X.shape}, but {type(estimator).__name__} expects (n_samples, n_features): Flatten() makes "
             f"features of maps."
         )
-    record_columns(BaseEstimator(), X)  # names of several types are refused now, not after the work
+    check_feature_names(X)
     X, y = check_X_y(X, y, estimator=estimator, **checks)
     _check_size(X, features_dtype(X.dtype))
     return X, y
+
+
+def check_feature_names(X):
+    """Names of several types are refused now, not after the work."""
+    record_feature_names(BaseEstimator(), X)
 
 
 def record_columns(estimator, X):
@@ -174,6 +179,19 @@ def as_targets(y, dtype):
             f"divide y by a constant."
         )
     return targets
+
+
+def as_augmented(returned, X):
+    """Check what an augmentation of the user's has made of the signals ``X``."""
+    try:
+        augmented = check_array(returned, allow_nd=True, input_name="augmentation's result", dtype=X.dtype, order="C")
+        found = f"shape {augmented.shape}"
+    except ValueError as error:
+        augmented, found = None, str(error)
+    if augmented is None or augmented.shape != X.shape:
+        raise ValueError(f"augmentation must give finite signals of the shape that it gets, {X.shape}; got {found}")
+    _check_size(augmented, X.dtype, "augmentation's result")
+    return augmented
 
 
 def _read_axes(estimator, array, ndim, input_shape, name="X"):

@@ -43,6 +43,12 @@ class Layer(NamedTuple):
         """Filters of all panels, those of zeros that fill the last one up too."""
         return filled(len(self.Z), self.Z.dtype)
 
+    @property
+    def size(self):
+        """Numbers that one signal takes on its way forwards and backwards, about."""
+        n_patches, n_pooled = prod(self.positions), prod(self.output_shape[:-1])
+        return n_patches * (self.n_filled + self.Z.shape[1]) + 2 * n_pooled * self.n_filled + 2 * prod(self.shape)
+
 
 class Cache(NamedTuple):
     """What `encode_vjp` needs of `encode`."""

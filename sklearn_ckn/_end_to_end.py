@@ -1,0 +1,230 @@
+"""What CKNClassifier and CKNRegressor share: a network and a linear model of its features, learned together."""
+
+import copy
+from math import prod
+from numbers import Integral, Real
+from os import PathLike
+from warnings import warn
+
+import numpy as np
+from joblib import effective_n_jobs
+from sklearn import get_config
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.pipeline import Pipeline
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from . import _training, _validation
+from ._checkpoint import Checkpoint
+from ._core.descent import Head, Top
+from ._network import input_tags, learn, read_signals, to_be_fitted
+from ._progress import CallbackSupportMixin, Progress
+from ._signals import Signals
+from ._targets import hold_out
+
+NOT_OF_THE_RESULT = ("checkpoint", "n_jobs", "verbose", "memory", "transform_input")  # parameters
+LARGEST_SEED = 2**31 - 1
+
+
+class EndToEnd(CallbackSupportMixin, BaseEstimator):
+    """The estimator, but for ``_read_targets`` and ``_loss``."""
+
+    _parameter_constraints = {
+        "network": "no_validation",
+        "alpha": [Interval(Real, 1e-30, 1e30, closed="both")],
+        "center": ["boolean"],
+        "scale": ["boolean"],
+        "max_iter": [Interval(Integral, 0, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "schedule": [StrOptions(set(_training.SCHEDULES))],
+        "momentum": [Interval(Real, 0, 1, closed="left")],
+        "augmentation": [StrOptions(set(_training.AUGMENTATIONS)), callable, None],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "warm_start": ["boolean"],
+        "checkpoint": [str, PathLike, None],
+        "verbose": ["verbose"],
+        "random_state": ["random_state"],
+        "n_jobs": [Integral, None],
+    }
+
+    def _fit(self, X, y, sample_weight):
+        """Learn in rounds; the attributes are set when all is done."""
+        is_warm = self.warm_start and hasattr(self, "network_")
+        steps, signals = self._begin(X, is_warm)
+        layers = [layer for _, layer in steps]
+        targets = self._read_targets(signals, y, sample_weight, is_warm)
+        begun = [self.coef_, self.intercept_, *(layer.filters_ for layer in layers)] if is_warm else None
+        data = signals.array, signals.dtype, np.asarray(y), targets.weights, begun
+        checkpoint = Checkpoint(self.checkpoint, self, NOT_OF_THE_RESULT, data)
+        progress = Progress(self, len(steps) + 1 + self.max_iter, self.verbose, X, y)
+
+        def attributes():
+            return self._fitted(state, steps, signals, targets)
+
+        reached = checkpoint.read()
+        if reached is not None:
+            state, seed, held_out, learned = reached
+            for layer, its in zip(layers, learned):
+                vars(layer).update(its)
+            problem = self._problem(signals, targets, seed, held_out)
+        else:
+            seed = self._draw_seeds(layers)
+            held_out = None
+            if self.early_stopping:
+                held_out = hold_out(self, targets.weights, targets.strata, "early_stopping=True")
+            problem = self._problem(signals, targets, seed, held_out)
+            if not is_warm:
+                learn(steps, signals[problem.rows], problem.n_threads, progress)
+            with progress.task("linear model", attributes) as figures:
+                state = _training.begin(layers, problem)
+                figures.update(state.figures())
+        learned = [dict(vars(layer)) for layer in layers]
+        try:
+            while True:
+                checkpoint.write((state, seed, held_out, learned))
+                if self._is_done(state) or progress.is_to_stop:
+                    break
+                with progress.task(f"round {state.n_rounds + 1}", attributes) as figures:
+                    state = _training.advance(state, layers, problem)
+                    figures.update(state.figures())
+        except KeyboardInterrupt:
+            warn(f"Interrupted: the result of {state.n_rounds} of max_iter={self.max_iter} rounds is kept.")
+        self._warn_of_failure(state)
+        self._set(attributes, X, progress)
+        return self
+
+    def _partial_fit(self, X, y, sample_weight, **known):
+        """Learn from one epoch, from where the last call has ended on."""
+        is_warm = hasattr(self, "network_")
+        steps, signals = self._begin(X, is_warm)
+        layers = [layer for _, layer in steps]
+        targets = self._read_targets(signals, y, sample_weight, is_warm, **known)
+        problem = self._problem(signals, targets, self._draw_seeds(layers))
+        progress = Progress(self, 1 if is_warm else len(steps) + 2, self.verbose, X, y)
+
+        def attributes():
+            return {**self._fitted(state, steps, signals, targets), "_velocities": state.velocities}
+
+        if is_warm:
+            filters, velocities = _training.at_rest(layers)
+            if self._velocities is not None:
+                velocities = tuple(V.astype(signals.dtype, copy=False) for V in self._velocities)
+            head = targets.head(self.coef_, self.intercept_)
+            state = _training.State(filters, velocities, head, tuple(self.loss_curve_))
+        else:
+            learn(steps, signals[problem.rows], problem.n_threads, progress)
+            with progress.task("linear model", attributes) as figures:
+                state = _training.begin(layers, problem)
+                figures.update(state.figures())
+        with progress.task("epoch", attributes) as figures:
+            state = _training.follow(state, layers, problem)
+            figures.update(state.figures())
+        self._set(attributes, X, progress)
+        return self
+
+    def _set(self, attributes, X, progress):
+        """The fit is done."""
+        _validation.record_feature_names(self, X)
+        vars(self).update(attributes())
+        progress.end(attributes)
+
+    def _begin(self, X, is_warm):  # -> named layers, Signals
+        """Layers to be fitted, or copies of the fitted ones, and what they read."""
+        if not is_warm:
+            steps = to_be_fitted(self.network)
+            return steps, read_signals(self, X, steps[0][1])
+        steps, signals = [(name, copy.copy(layer)) for name, layer in self.network_.steps], self._read_fitted(X)
+        signals = Signals(signals.array, signals.shape, np.result_type(signals.dtype, self.coef_))
+        for _, layer in steps:
+            layer.filters_ = layer.filters_.astype(signals.dtype, copy=False)
+        return steps, signals
+
+    def _read_fitted(self, X):
+        return _validation.as_fitted_signals(self, X, self.network_[0]._flattened, same_space=True)
+
+    def _draw_seeds(self, layers):  # -> int
+        """All that is random is drawn from these: one of the descent, one for every layer without a `random_state`."""
+        rng = check_random_state(self.random_state)
+        for layer in layers:
+            if layer.random_state is None:
+                layer.random_state = rng.randint(LARGEST_SEED)
+        return rng.randint(LARGEST_SEED)
+
+    def _problem(self, signals, targets, seed, held_out=None):
+        weights = targets.weights
+        if held_out is not None:
+            weights = weights.copy()
+            weights[held_out] = 0
+        return _training.Problem(
+            signals=signals,
+            Y=targets.Y,
+            weights=weights,
+            alpha=float(self.alpha),
+            top=self._top(),
+            held_out=held_out,
+            score=targets.score,
+            n_threads=effective_n_jobs(self.n_jobs),
+            memory=get_config()["working_memory"] * 2**20,
+            options=_training.Options(
+                self.max_iter,
+                self.batch_size,
+                self.learning_rate,
+                self.schedule,
+                self.momentum,
+                _training.augmentation(self.augmentation),
+                seed,
+            ),
+        )
+
+    def _top(self):
+        return Top(self._loss(), self.center, self.scale)
+
+    def _is_done(self, state):
+        return state.n_rounds >= self.max_iter or state.n_idle(self.tol) >= self.n_iter_no_change
+
+    def _warn_of_failure(self, state):
+        if state.n_rounds and state.n_halvings == state.n_rounds:
+            smallest = self.learning_rate / 2 ** (state.n_halvings - 1)
+            warn(
+                f"None of {state.n_rounds} rounds has lowered the objective, with learning rates from "
+                f"{self.learning_rate} down to {smallest:.2g} at most: the filters are those learned without labels. "
+                f"Lower learning_rate, raise max_iter or batch_size, or change alpha.",
+                ConvergenceWarning,
+            )
+
+    def _fitted(self, state, steps, signals, targets):
+        """The attributes of a fit that ends here."""
+        filters, head = state.best if state.best is not None else (state.filters, state.head)
+        steps = [(name, copy.copy(layer)) for name, layer in steps]  # the descent goes on with its own
+        _training.place(filters, [layer for _, layer in steps])
+        coef, intercept = targets.coefficients(head)
+        return {
+            "network_": Pipeline(steps),
+            "coef_": coef,
+            "intercept_": intercept,
+            "n_iter_": state.n_rounds,
+            "loss_curve_": list(state.loss_curve),
+            "validation_scores_": None if state.scores is None else list(state.scores),
+            "input_shape_": signals.shape,
+            "n_features_in_": prod(signals.shape),
+            "_velocities": None,
+            **targets.attributes,
+        }
+
+    def _scores(self, X):  # -> (n, k)
+        """``W x + b`` for the features x of every signal."""
+        check_is_fitted(self)
+        signals, top = self._read_fitted(X), self._top()
+        head, layers = Head(np.atleast_2d(self.coef_), np.atleast_1d(self.intercept_)), [*self.network_]
+        return _training.over_signals(signals, layers, top.scorer(head), effective_n_jobs(self.n_jobs))
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags = input_tags(self.network, otherwise=tags.input_tags)
+        return tags
