@@ -2,7 +2,7 @@
 
     python benchmarks/training.py
 
-A step is forward, backward and update of all filters for a minibatch; the classifier stays. The network is the one of
+A step is forward, backward and update of all filters for a minibatch, and of no classifier. The network is the one of
 five layers of Mairal (2016): patches 3, 1, 3, 1, 3, 128 filters, pooling 2, 1, 2, 1, 3. The gradients of both are
 compared first. PyTorch runs at the best of its memory formats. Memory is what the steps of a fresh process add to it,
 its libraries loaded and its code compiled.
@@ -23,6 +23,7 @@ from sklearn_ckn._core.patches import normalize
 PATCHES, POOLING, N_FILTERS, N_CLASSES = (3, 1, 3, 1, 3), (2, 1, 2, 1, 3), 128, 10
 SHAPE, SIGMA, REG, RATE, MOMENTUM = (32, 32, 3), 0.5, 1e-3, 0.01, 0.9
 TOP = descent.Top("squared_hinge", center=True, scale=True)
+MEMORY = 2**30  # what scikit-learn sets for blocks
 
 
 def problem(batch, seed=0):
@@ -51,7 +52,7 @@ def ours(X, Y, filters, head, n_threads):  # -> step, gradients
     state = {"filters": filters, "velocities": [np.zeros_like(Z) for Z in filters]}
 
     def gradients(filters):
-        return descent.Network(filters, layers, SHAPE, n_threads).gradients(X, Y, share, head, TOP)[1]
+        return descent.Network(filters, layers, SHAPE, n_threads, MEMORY).gradients(X, Y, share, head, TOP).filters
 
     def step():
         moved = descent.step(state["filters"], state["velocities"], gradients(state["filters"]), MOMENTUM, RATE)

@@ -166,7 +166,7 @@ class EndToEnd(CallbackSupportMixin, BaseEstimator):
             Y=targets.Y,
             weights=weights,
             alpha=float(self.alpha),
-            top=self._top(),
+            top=self._top_of_fit(),
             held_out=held_out,
             score=targets.score,
             n_threads=effective_n_jobs(self.n_jobs),
@@ -182,7 +182,7 @@ class EndToEnd(CallbackSupportMixin, BaseEstimator):
             ),
         )
 
-    def _top(self):
+    def _top_of_fit(self):
         return Top(self._loss(), self.center, self.scale)
 
     def _is_done(self, state):
@@ -213,6 +213,7 @@ class EndToEnd(CallbackSupportMixin, BaseEstimator):
             "validation_scores_": None if state.scores is None else list(state.scores),
             "input_shape_": signals.shape,
             "n_features_in_": prod(signals.shape),
+            "_top": self._top_of_fit(),
             "_velocities": None,
             **targets.attributes,
         }
@@ -220,9 +221,8 @@ class EndToEnd(CallbackSupportMixin, BaseEstimator):
     def _scores(self, X):  # -> (n, k)
         """``W x + b`` for the features x of every signal."""
         check_is_fitted(self)
-        signals, top = self._read_fitted(X), self._top()
-        head, layers = Head(np.atleast_2d(self.coef_), np.atleast_1d(self.intercept_)), [*self.network_]
-        return _training.over_signals(signals, layers, top.scorer(head), effective_n_jobs(self.n_jobs))
+        score = self._top.scorer(Head(np.atleast_2d(self.coef_), np.atleast_1d(self.intercept_)))
+        return _training.over_signals(self._read_fitted(X), [*self.network_], score, effective_n_jobs(self.n_jobs))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -17,7 +17,7 @@ class CKNClassifier(Classification, EndToEnd):
 
     The filters of every layer are first learned without labels, as in :class:`CKNFeatureMap`, and the linear classifier
     of the features is solved. Then, in rounds, the filters follow the gradient of the objective for an epoch of
-    minibatches, while the classifier stays, and the classifier is solved again [1]_. The objective is::
+    minibatches, which the classifier follows, and the classifier is solved again [1]_. The objective is::
 
         alpha / 2 |W|^2 + sum_i s_i loss(W x_i + b, y_i) / sum_i s_i
 
@@ -124,7 +124,7 @@ class CKNClassifier(Classification, EndToEnd):
         The objective before the first round and after every one; after `partial_fit`, mean losses of its epochs.
 
     validation_scores_ : list of float or None
-        Accuracy on the held-out part, the same way; None without `early_stopping`.
+        Accuracy on the held-out part, the same way; None without `early_stopping`, and after `partial_fit`.
 
     input_shape_ : tuple
         Shape ``(*space, n_channels)`` of the signals seen in `fit`.
@@ -310,7 +310,7 @@ class CKNRegressor(RegressorMixin, EndToEnd):
 
     The filters of every layer are first learned without targets, as in :class:`CKNFeatureMap`, and the linear
     regression on the features is solved. Then, in rounds, the filters follow the gradient of the objective for an epoch
-    of minibatches, while the regression stays, and the regression is solved again. The objective is::
+    of minibatches, which the regression follows, and the regression is solved again. The objective is::
 
         alpha / 2 |W|^2 + sum_i s_i |W x_i + b - y_i|^2 / sum_i s_i
 
@@ -407,7 +407,8 @@ class CKNRegressor(RegressorMixin, EndToEnd):
         The objective before the first round and after every one; after `partial_fit`, mean losses of its epochs.
 
     validation_scores_ : list of float or None
-        Coefficient of determination on the held-out part, the same way; None without `early_stopping`.
+        Coefficient of determination on the held-out part, the same way; None without `early_stopping`, and after
+        `partial_fit`.
 
     input_shape_ : tuple
         Shape ``(*space, n_channels)`` of the signals seen in `fit`.
@@ -522,8 +523,9 @@ class CKNRegressor(RegressorMixin, EndToEnd):
     def partial_fit(self, X, y, sample_weight=None):
         """Learn from a batch of a stream: one epoch of gradient descent on filters and linear model.
 
-        The first call finds the filters, without targets, and the optimal linear model of its batch before. The
-        learning rate stays the same, and nothing is held out.
+        The first call finds the filters, without targets, and the optimal linear model of its batch before; and the
+        mean and size of the targets, which scale all later ones. The learning rate stays the same, and nothing is
+        held out.
 
         Parameters
         ----------

@@ -93,7 +93,8 @@ class Classification(ClassifierMixin):
                 raise ValueError(f"y has classes that are not among {known.tolist()}: {unknown.tolist()}.")
             classes, labels = known, np.searchsorted(known, y)
         if len(classes) < 2:
-            raise ValueError(f"y must have two classes at least; got one class, {classes.tolist()[0]!r}.")
+            name = "y" if known is None else "classes"
+            raise ValueError(f"{name} must have two classes at least; got one class, {classes.tolist()[0]!r}.")
         return classes, labels, self._weigh(X, classes, labels, sample_weight, dtype)
 
     def _weigh(self, X, classes, labels, sample_weight, dtype):

@@ -175,12 +175,22 @@ def assert_equal_readings(layer, X, Z, A, dtype, tolerance, rng):
 
 
 @pytest.mark.parametrize("ndim", [1, 2, 3])
-@pytest.mark.parametrize("case", [*CASES, *({"kernel": name} for name in ("polynomial", "arccos1"))], ids=str)
+@pytest.mark.parametrize("case", CASES, ids=str)
 @pytest.mark.parametrize("dtype, tolerance", [(np.float64, 1e-12), (np.float32, 1e-4)])
 def test_fast_gradients_equal_the_page(case, ndim, dtype, tolerance, rng):
     layer, X, Z, A = a_layer(rng, ndim, case)
     X[0, 1:3] = 0  # zero patches too
     assert_equal_readings(layer, X, Z, A, dtype, tolerance, rng)
+
+
+POLYNOMIALS = [kappa.make("polynomial", degree=degree, coef0=coef0) for degree, coef0 in ((1, 0.0), (2, 0.5), (4, 3.0))]
+
+
+@pytest.mark.parametrize("kernel", [*(kappa.make(name, **PARAMETERS) for name in KERNELS), *POLYNOMIALS], ids=str)
+def test_fast_gradients_of_every_kernel_equal_the_page(kernel, rng):
+    layer, X, Z, A = a_layer(rng, 2, {})
+    X[0, 1:3] = 0
+    assert_equal_readings(layer._replace(kernel=kernel), X, Z, A, np.float64, 1e-12, rng)
 
 
 @pytest.mark.parametrize("space, size, padding", [((13, 8), 3, "same"), ((9, 14), 2, "valid"), ((33,), 9, "same")])
@@ -251,10 +261,9 @@ def test_gradient_of_a_network_of_two_layers(ndim, loss, is_singular, rng):
         values, _ = losses.LOSSES[loss].function(top.scorer(head)(maps(filters)), Y)
         return (share[:, None] * values).sum()
 
-    network = descent.Network(filters, settings, shape, n_threads=1)
-    value, of_filters, of_head = network.gradients(X, Y, share, head, top)
-    assert value == pytest.approx(objective(filters, head), rel=1e-10)
-    for k, (Z, G) in enumerate(zip(filters, of_filters)):
+    found = descent.Network(filters, settings, shape, n_threads=1, memory=0).gradients(X, Y, share, head, top)
+    assert found.loss == pytest.approx(objective(filters, head), rel=1e-10)
+    for k, (Z, G) in enumerate(zip(filters, found.filters)):
         assert_allclose((G * Z).sum(axis=1), 0, atol=1e-9 * np.abs(G).max())
         D = descent.tangent(rng.randn(*Z.shape), Z)
 
@@ -264,8 +273,8 @@ def test_gradient_of_a_network_of_two_layers(ndim, loss, is_singular, rng):
         h = 1e-6 if is_singular else STEP
         expected = (moved(h) - moved(-h)) / (2 * h)
         assert abs((G * D).sum() - expected) <= 1e-6 * np.linalg.norm(G) * np.linalg.norm(D)
-    assert_is_gradient(of_head.W, lambda W: objective(filters, descent.Head(W, head.b)), head.W, rng)
-    assert_is_gradient(of_head.b, lambda b: objective(filters, descent.Head(head.W, b)), head.b, rng)
+    assert_is_gradient(found.head.W, lambda W: objective(filters, descent.Head(W, head.b)), head.W, rng)
+    assert_is_gradient(found.head.b, lambda b: objective(filters, descent.Head(head.W, b)), head.b, rng)
 
 
 def test_gradients_are_the_same_for_any_number_of_threads(rng):
@@ -274,8 +283,32 @@ def test_gradients_are_the_same_for_any_number_of_threads(rng):
     Y, share = rng.randn(70, 2).astype(np.float32), np.full(70, 1 / 70, np.float32)
     head = descent.Head(rng.randn(2, 36).astype(np.float32), np.zeros(2, np.float32))
     top = descent.Top("squared_error", center=False, scale=False)
-    one, two = (descent.Network(filters, settings, X.shape[1:], n).gradients(X, Y, share, head, top) for n in (1, 2))
-    assert one[0] == two[0] and all(map(np.array_equal, (*one[1], *one[2]), (*two[1], *two[2])))
+    networks = [descent.Network(filters, settings, X.shape[1:], n, memory=2**30) for n in (1, 2)]
+    one, two = (network.gradients(X, Y, share, head, top) for network in networks)
+    assert one.loss == two.loss and one.steepest == two.steepest
+    assert all(map(np.array_equal, (*one.filters, *one.head), (*two.filters, *two.head)))
+    assert [network.block for network in networks] == [descent.BLOCK] * 2
+    small = descent.Network(filters, settings, X.shape[1:], 1, memory=3 * 4 * sum(k.size for k in networks[0].layers))
+    assert small.block == 3
+    assert_allclose(small.gradients(X, Y, share, head, top).filters[0], one.filters[0], atol=1e-4)
+
+
+@pytest.mark.parametrize("loss", losses.LOSSES)
+def test_a_step_of_the_linear_model_lowers_the_objective_whatever_the_features(loss, rng):
+    maps, k = rng.randn(20, 3, 4), 1 if loss == "squared_error" else 3
+    Y, share = np.where(rng.randint(k, size=20)[:, None] == np.arange(k), 1.0, -1.0), np.full(20, 1 / 20)
+    for size in (1e-3, 1.0, 1e3):
+        top, head, last = (
+            descent.Top(loss, center=False, scale=False),
+            descent.Head(rng.randn(k, 12), rng.randn(k)),
+            np.inf,
+        )
+        for _ in range(20):
+            value, _, of_head, steepest = top.losses(size * maps, Y, share, head)
+            value += 0.1 / 2 * (head.W**2).sum()
+            assert value < last
+            found, last = descent.Gradients(value, [], of_head, steepest), value
+            head = descent.follow(head, found, 0.1)
 
 
 def test_turn_moves_filters_by_the_angle_on_their_spheres(rng):

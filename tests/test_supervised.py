@@ -1,5 +1,6 @@
 """CKNClassifier and CKNRegressor: what they learn, how they stop, resume and fail."""
 
+import functools
 import pickle
 import warnings
 
@@ -17,6 +18,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn_ckn import CKNClassifier, CKNFeatureMap, CKNLayer, CKNRegressor, LinearClassifier, LinearRegressor
 from sklearn_ckn import _training as training
 from sklearn_ckn._core import encode
+from sklearn_ckn._targets import hold_out
 
 
 def layer(n_filters=8, **parameters):
@@ -125,11 +127,23 @@ def test_same_random_state_same_model_for_any_number_of_threads(parameters, digi
     one, two = (classifier(n_jobs=n, **parameters).fit(*digits) for n in (1, 2))
     assert_same_model(one, two)
     assert one.validation_scores_ == two.validation_scores_
+    assert_array_equal(one.decision_function(digits[0]), two.decision_function(digits[0]))
+
+
+def test_parameters_changed_after_fit_do_not_change_predictions(digits):
+    X, y = digits
+    model = classifier(center=False, scale=False, alpha=1.0, max_iter=1).fit(X, y)
+    assert model.loss_curve_[1] < model.loss_curve_[0] and model.score(X, y) > 0.9
+    features = encode.flatten(model.network_.transform(X), center=False, scale=False)
+    assert_allclose(model.decision_function(X), features @ model.coef_.T + model.intercept_, rtol=1e-3, atol=1e-3)
+    before = model.decision_function(X)
+    assert_array_equal(model.set_params(scale=True, loss="squared_error").decision_function(X), before)
 
 
 def test_layers_without_random_state_draw_from_that_of_the_classifier(digits):
     free = make_pipeline(layer(random_state=None), layer(random_state=None))
     models = [CKNClassifier(free, max_iter=1, random_state=n).fit(*digits) for n in (1, 1, 2)]
+    assert all(isinstance(step.random_state, int) for step in models[0].network_)
     assert_same_model(*models[:2])
     assert models[0].loss_curve_ != models[2].loss_curve_
 
@@ -161,22 +175,28 @@ def test_weights_count_in_the_linear_model(digits):
 def test_samples_of_weight_zero_teach_nothing(digits):
     X, y = digits
     weights = (np.arange(300) < 200).astype(float)
-    given = np.random.RandomState(1).rand(8, 3, 3, 1)
-    models = []
-    for noise in (0, 5):
-        other = X.copy()
-        other[200:] += noise
-        model = CKNClassifier(layer(init=given), max_iter=2, random_state=0)
-        models.append(model.fit(other, y, sample_weight=weights))
-    assert_array_equal(models[0].network_[0].filters_, models[1].network_[0].filters_)
+    other = X.copy()
+    other[200:] = 7 * other[100:0:-1]
+    one, two = (classifier(max_iter=2).fit(signals, y, sample_weight=weights) for signals in (X, other))
+    assert_same_model(one, two)
+    alone = classifier(max_iter=0).fit(X[:200], y[:200])  # patches of the same signals, drawn by other random numbers
+    assert alone.loss_curve_[0] == pytest.approx(one.loss_curve_[0], rel=0.05)
+
+
+def test_signals_that_are_held_out_do_not_make_filters(digits):
+    X, y = digits
+    model = classifier(early_stopping=True, max_iter=1)
+    held_out, other = hold_out(model, np.ones(len(X)), y, ""), X.copy()
+    other[held_out] = 0
+    one, two = clone(model).fit(X, y), clone(model).fit(other, y)
+    assert_same_model(one, two)
+    assert one.validation_scores_ != two.validation_scores_
 
 
 def test_early_stopping_keeps_the_best_filters(digits):
     X, y = digits
     model = classifier(early_stopping=True, validation_fraction=0.3, max_iter=6, learning_rate=0.2).fit(X, y)
     assert len(model.validation_scores_) == len(model.loss_curve_) == model.n_iter_ + 1
-    from sklearn_ckn._targets import hold_out
-
     held_out = hold_out(model, np.ones(len(X)), y, "")
     assert model.score(X[held_out], y[held_out]) == pytest.approx(max(model.validation_scores_))
     idle = classifier(early_stopping=True, n_iter_no_change=2, tol=1.0, max_iter=50).fit(X, y)
@@ -209,10 +229,42 @@ def test_partial_fit(digits):
         model.partial_fit(X[:2], [1, 10])
     with pytest.raises(ValueError, match=r"are not those of before"):
         model.partial_fit(X[:2], [1, 2], classes=[1, 2])
+    with pytest.raises(ValueError, match=r"classes must have two classes at least; got one class, 1"):
+        classifier().partial_fit(X[y == 1], y[y == 1], classes=[1])
     with pytest.raises(ValueError, match="classes must be passed on the first call"):
         classifier().partial_fit(X, y)
     with pytest.raises(ValueError, match="class_weight='balanced' needs all samples"):
         classifier(class_weight="balanced").partial_fit(X, y, classes=np.arange(10))
+
+
+def mean_loss(model, X, y, weights):
+    S, Y = model.decision_function(X), np.where(y[:, None] == model.classes_, 1, -1)
+    return np.average((np.maximum(1 - Y * S, 0) ** 2).sum(axis=1), weights=weights)
+
+
+def test_epochs_of_partial_fit_record_the_mean_loss_and_count_weights(digits, fitted):
+    X, y = digits
+    weights = np.random.RandomState(0).randint(3, size=len(X)).astype(float)
+    model = pickle.loads(pickle.dumps(fitted)).set_params(batch_size=300, learning_rate=1e-9)
+    model.partial_fit(X, y, sample_weight=weights)  # one step, after the loss of all
+    assert model.loss_curve_[-1] == pytest.approx(mean_loss(fitted, X, y, weights), rel=1e-4)
+    other = X.copy()
+    other[weights == 0] = 0
+    again = pickle.loads(pickle.dumps(fitted)).set_params(batch_size=300, learning_rate=1e-9)
+    assert_array_equal(again.partial_fit(other, y, sample_weight=weights).coef_, model.coef_)
+    assert mean_loss(model, X, y, weights) < mean_loss(fitted, X, y, weights)
+
+
+@pytest.mark.parametrize("size", [1e-3, 1.0, 1e3])
+def test_partial_fit_of_signals_and_features_of_any_size(size, digits):
+    X, y = digits
+    model = classifier(center=False, scale=False, alpha=1e-3 * size**2)
+    for _ in range(3):
+        model.partial_fit(size * X, y, classes=np.arange(10))
+    assert model.score(size * X, y) > 0.95
+    darker = np.concatenate([1e-3 * size * X[:16], size * X[16:]])  # the first signals tell nothing of the others
+    before = model.score(darker, y)
+    assert model.partial_fit(darker, y).score(darker, y) > before - 0.05
 
 
 def test_partial_fit_goes_on_after_fit(digits, fitted):
@@ -275,7 +327,7 @@ def interrupted(X, rng):
 def test_killed_fit_goes_on_from_its_checkpoint(early_stopping, digits, tmp_path):
     parameters = {"augmentation": interrupted, "early_stopping": early_stopping, "random_state": None}
     model = classifier(checkpoint=tmp_path / "fit.ckpt", **parameters)
-    CALLS.update(left=14, error=Killed())  # in the second round
+    CALLS.update(left=16, error=Killed())  # in the second round
     with pytest.raises(Killed):
         model.fit(*digits)
     assert not hasattr(model, "network_")
@@ -292,11 +344,67 @@ def test_killed_fit_goes_on_from_its_checkpoint(early_stopping, digits, tmp_path
 
 def test_checkpoint_gives_what_a_fit_without_gives(digits, tmp_path):
     path = tmp_path / "fit.ckpt"
-    CALLS.update(left=14, error=Killed())
+    CALLS.update(left=16, error=Killed())
     with pytest.raises(Killed):
         classifier(checkpoint=path, augmentation=interrupted).fit(*digits)
     resumed = classifier(checkpoint=path, augmentation=interrupted).fit(*digits)
     assert_same_model(resumed, classifier(augmentation=interrupted).fit(*digits))
+
+
+def test_warm_start_from_a_checkpoint(fitted, digits, tmp_path):
+    path = tmp_path / "fit.ckpt"
+    model, again = (pickle.loads(pickle.dumps(fitted)) for _ in range(2))
+    for one in (model, again):
+        one.set_params(warm_start=True, checkpoint=path, augmentation=interrupted)
+    CALLS.update(left=16, error=Killed())
+    with pytest.raises(Killed):
+        model.fit(*digits)
+    assert_same_model(model, fitted)
+    again.fit(*digits)
+    expected = pickle.loads(pickle.dumps(fitted)).set_params(warm_start=True, augmentation=interrupted)
+    assert_same_model(again, expected.fit(*digits))
+    with pytest.raises(ValueError, match="belongs to other data or parameters"):  # it begins from other filters now
+        again.fit(*digits)
+
+
+def scaled(by, X, rng):
+    return by * X
+
+
+def brighter(by):
+    return lambda X, rng: scaled(by, X, rng)
+
+
+class Brighter:
+    def __init__(self, by):
+        self.by = by
+
+    def augment(self, X, rng):
+        return scaled(self.by, X, rng)
+
+    __call__ = augment
+
+
+@pytest.mark.parametrize(
+    "make",
+    [brighter, Brighter, lambda by: Brighter(by).augment, lambda by: functools.partial(scaled, by)],
+    ids=["closure", "object", "method", "partial"],
+)
+def test_checkpoint_knows_what_a_function_holds(make, digits, tmp_path):
+    path = tmp_path / "fit.ckpt"
+    model = classifier(checkpoint=path, max_iter=0)
+    model.set_params(augmentation=make(0.5)).fit(*digits)
+    assert_same_model(clone(model).fit(*digits), model)
+    with pytest.raises(ValueError, match="belongs to other data or parameters"):
+        clone(model).set_params(augmentation=make(0.7)).fit(*digits)
+
+
+def test_checkpoint_of_what_cannot_be_pickled(digits, tmp_path):
+    class Local(Brighter):
+        pass
+
+    with pytest.raises(ValueError, match="checkpoint must know augmentation again, and cannot pickle"):
+        classifier(checkpoint=tmp_path / "fit.ckpt", augmentation=Local(0.5)).fit(*digits)
 
 
 def test_bad_checkpoints(digits, tmp_path):
@@ -317,12 +425,12 @@ def test_bad_checkpoints(digits, tmp_path):
 
 
 def test_interrupted_fit_keeps_what_it_has(digits):
-    CALLS.update(left=14, error=KeyboardInterrupt())
+    CALLS.update(left=16, error=KeyboardInterrupt())
     with pytest.warns(UserWarning, match="Interrupted: the result of 1 of max_iter=3 rounds is kept"):
         model = classifier(augmentation=interrupted).fit(*digits)
     assert model.n_iter_ == 1 and model.score(*digits) > 0.9
-    expected = classifier(augmentation=interrupted, schedule="constant", max_iter=1).fit(*digits)
-    assert len(expected.loss_curve_) == len(model.loss_curve_)
+    penalty = model.alpha / 2 * (model.coef_**2).sum()
+    assert model.loss_curve_[-1] == pytest.approx(penalty + mean_loss(model, *digits, None), rel=1e-4)
     CALLS.update(left=1, error=KeyboardInterrupt())  # before there is anything
     model = classifier(augmentation=interrupted)
     with pytest.raises(KeyboardInterrupt):
@@ -373,6 +481,12 @@ def test_callbacks(digits):
     model = classifier(max_iter=9).set_callbacks(Recorder(stop_at="round 1")).fit(*digits)
     assert model.n_iter_ == 1
     recorder = Recorder()
+    model = classifier().set_callbacks(recorder).partial_fit(*digits, classes=np.arange(10))
+    assert recorder.told == ["setup", *tasks[:3], "epoch", "fit", "teardown"]
+    recorder.told.clear()
+    model.partial_fit(*digits)
+    assert recorder.told == ["setup", "epoch", "fit", "teardown"]
+    recorder = Recorder()
     CKNFeatureMap(network()).set_callbacks(recorder).fit(digits[0])
     assert recorder.told == ["setup", "cknlayer-1", "cknlayer-2", "fit", "teardown"]
     recorder = Recorder()
@@ -394,10 +508,14 @@ def test_augmentations(rng):
 
 def test_own_augmentation_is_checked(digits):
     X, y = digits
-    with pytest.raises(ValueError, match=r"augmentation must give finite signals .*got \(300, 7, 8, 1\)"):
+    with pytest.raises(ValueError, match=r"augmentation must give finite signals .*got shape \(256, 7, 8, 1\)"):
         classifier(augmentation=lambda X, rng: X[:, 1:]).fit(X, y)
-    with pytest.raises(ValueError, match=r"augmentation must give finite signals .*not finite"):
+    with pytest.raises(ValueError, match=r"augmentation must give finite signals .*contains NaN"):
         classifier(augmentation=lambda X, rng: X * np.nan).fit(X, y)
+    with pytest.raises(ValueError, match=r"augmentation must give finite signals .*inhomogeneous"):
+        classifier(augmentation=lambda X, rng: [x[: 1 + i % 2] for i, x in enumerate(X)]).fit(X, y)
+    with pytest.raises(ValueError, match=r"augmentation's result has values up to .*divide"):
+        classifier(augmentation=lambda X, rng: 1e30 * X).fit(X, y)
 
     def spoil(X, rng):
         kept = X.copy()
@@ -517,13 +635,29 @@ def test_an_epoch_of_a_stream_that_diverges_is_taken_back(fitted, digits, monkey
     X, y = digits
     model = pickle.loads(pickle.dumps(fitted))
 
-    def diverge(state, layers, problem, angle, head_rate):
+    def diverge(state, layers, problem, angle):
         return state.filters, state.velocities, state.head, np.inf
 
     monkeypatch.setattr(training, "descend", diverge)
     with pytest.warns(ConvergenceWarning, match="diverged and is taken back"):
         model.partial_fit(X, y)
     assert_array_equal(model.coef_, fitted.coef_)
+
+
+def test_a_linear_model_that_does_not_converge_says_so(digits, monkeypatch):
+    monkeypatch.setattr(training, "HEAD_PASSES", 1)
+    with pytest.warns(ConvergenceWarning, match="linear model has not reached its optimum after 1 passes.*raise alpha"):
+        classifier(max_iter=0).fit(*digits)
+
+
+@pytest.mark.parametrize("make", [lambda net: CKNFeatureMap(net), lambda net: CKNClassifier(net)])
+def test_names_of_several_types_are_refused_before_the_work(make, digits, monkeypatch):
+    pandas = pytest.importorskip("pandas")
+    X, y = digits
+    monkeypatch.setattr(CKNLayer, "_learn", lambda *_: pytest.fail("the work began"))
+    names = [*map(str, range(63)), 63]
+    with pytest.raises(TypeError, match="Feature names"):
+        make(layer(input_shape=(8, 8))).fit(pandas.DataFrame(X.reshape(len(X), -1), columns=names), y)
 
 
 def test_no_warning_where_all_is_well(digits):
