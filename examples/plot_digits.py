@@ -22,7 +22,7 @@ from sklearn_ckn import CKNLayer, Flatten, LinearClassifier
 
 digits = load_digits()
 images = digits.images.astype(np.float32)  # (1797, 8, 8): one channel
-folds = StratifiedKFold(n_splits=5, shuffle=True, random_state=0)
+folds = StratifiedKFold(n_splits=3, shuffle=True, random_state=0)
 
 # %%
 # The layers learn their filters from patches of the training images, without labels; only the last step sees labels.
@@ -38,7 +38,7 @@ grid = {"cknlayer-1__patch_size": [3, 4, 5], "cknlayer-1__pooling_width": [1, 2,
 search = GridSearchCV(model, grid, cv=StratifiedKFold(3, shuffle=True, random_state=0))
 
 # %%
-# The search is part of the classifier: in each of the five folds it sees the training part only.
+# The search is part of the classifier: in each of the three folds it sees the training part only.
 
 start = time.perf_counter()
 network = cross_val_score(search, images, digits.target, cv=folds, n_jobs=2)
@@ -49,7 +49,7 @@ pixels = images.reshape(len(images), -1)
 svc = cross_val_score(SVC(), pixels, digits.target, cv=folds)
 linear = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
 logistic = cross_val_score(linear, pixels, digits.target, cv=folds)
-print("5-fold accuracy on 1797 digits of 8 x 8 pixels")
+print("3-fold accuracy on 1797 digits of 8 x 8 pixels")
 print(f"  two kernel layers, linear classifier   {network.mean():.4f}")
 print(f"  pixels, RBF support vector machine     {svc.mean():.4f}")
 print(f"  pixels, logistic regression            {logistic.mean():.4f}")

@@ -106,13 +106,3 @@ def test_readme_and_changelog_are_valid_rst():
     core = pytest.importorskip("docutils.core")
     for name in ("README.rst", "CHANGELOG.rst"):
         core.publish_string((REPOSITORY / name).read_text(), settings_overrides={"halt_level": 2, "report_level": 2})
-
-
-@pytest.mark.parametrize("path", sorted((REPOSITORY / "examples").glob("plot_*.py")), ids=lambda path: path.stem)
-def test_examples_run(path, monkeypatch, capsys):
-    pyplot = pytest.importorskip("matplotlib.pyplot")
-    pyplot.switch_backend("Agg")
-    monkeypatch.setattr(pyplot, "show", lambda: None)
-    exec(compile(path.read_text(), str(path), "exec"), {"__name__": "__main__"})
-    assert pyplot.get_fignums() and capsys.readouterr().out
-    pyplot.close("all")
