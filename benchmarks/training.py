@@ -52,13 +52,13 @@ def ours(X, Y, filters, head, n_threads):  # -> step, gradients
     state = {"filters": filters, "velocities": [np.zeros_like(Z) for Z in filters]}
 
     def gradients(filters):
-        return descent.Network(filters, layers, SHAPE, n_threads, MEMORY).gradients(X, Y, share, head, TOP).filters
+        return descent.Network(filters, layers, SHAPE, n_threads, MEMORY).gradients(X, Y, share, head, TOP)
 
     def step():
-        moved = descent.step(state["filters"], state["velocities"], gradients(state["filters"]), MOMENTUM, RATE)
+        moved = descent.step_filters(state["filters"], state["velocities"], gradients(state["filters"]), MOMENTUM, RATE)
         state["filters"], state["velocities"] = moved
 
-    return step, lambda: gradients(filters)
+    return step, lambda: gradients(filters).filters
 
 
 def pytorch(X, Y, filters, head, n_threads, channels_last):  # -> step, gradients

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from types import FunctionType
+from types import CodeType, FunctionType
 
 import joblib
 import numpy as np
@@ -27,8 +27,11 @@ class Checkpoint:
         self.path = None if path is None else Path(path)
         if path is None:
             return
-        if self.path.is_dir() or not self.path.parent.is_dir():
-            raise ValueError(f"checkpoint must be the path of a file in a folder that exists; got {str(path)!r}.")
+        if self.path.is_dir() or not os.access(self.path.parent, os.W_OK):
+            raise ValueError(
+                f"checkpoint must be the path of a file in a folder that exists and can be written to; got "
+                f"{str(path)!r}."
+            )
         self.fit = [joblib.hash(part) for part in (identity(estimator, ignored), *data)]
 
     def read(self):
@@ -59,23 +62,26 @@ def identity(estimator, ignored):
     """The parameters, those of its steps too, that decide what it learns."""
     hashes = {}
     for name, value in estimator.get_params(deep=True).items():
-        if name.rpartition("__")[2] not in (*ignored, "steps"):
+        is_used_up = isinstance(value, np.random.RandomState)  # what was drawn from it is in the file
+        if name.rpartition("__")[2] not in (*ignored, "steps") and not is_used_up:
             try:
                 hashes[name] = joblib.hash(_contents(value))
             except Exception as error:  # whatever pickling it raises
                 raise ValueError(
-                    f"checkpoint must know {name} again, and cannot pickle {value!r}: give a function of a module, or "
-                    f"set checkpoint=None."
+                    f"checkpoint must know {name} again, and cannot tell {value!r} from others: give a function of a "
+                    f"module, or set checkpoint=None."
                 ) from error
     return hashes
 
 
 def _contents(value):
-    """What tells a parameter's value from others: a function's name and the values it holds, not its code."""
+    """What tells a parameter's value from others: of a function its name, its code and the values it holds."""
     if isinstance(value, BaseEstimator):
         return type(value).__name__
     if isinstance(value, FunctionType):
         held = [cell.cell_contents for cell in value.__closure__ or ()]
         held += [*(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values()]
-        return value.__module__, value.__qualname__, [_contents(each) for each in held]
+        return value.__module__, value.__qualname__, _contents(value.__code__), [_contents(each) for each in held]
+    if isinstance(value, CodeType):
+        return value.co_code, value.co_names, [_contents(each) for each in value.co_consts]
     return value.item() if isinstance(value, np.generic) else value

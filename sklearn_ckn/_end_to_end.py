@@ -24,7 +24,7 @@ from ._progress import CallbackSupportMixin, Progress
 from ._signals import Signals
 from ._targets import hold_out
 
-NOT_OF_THE_RESULT = ("checkpoint", "n_jobs", "verbose", "memory", "transform_input")  # parameters
+NOT_OF_THE_RESULT = ("checkpoint", "warm_start", "n_jobs", "verbose", "memory", "transform_input")  # parameters
 LARGEST_SEED = 2**31 - 1
 
 
@@ -79,12 +79,8 @@ class EndToEnd(CallbackSupportMixin, BaseEstimator):
             if self.early_stopping:
                 held_out = hold_out(self, targets.weights, targets.strata, "early_stopping=True")
             problem = self._problem(signals, targets, seed, held_out)
-            if not is_warm:
-                learn(steps, signals[problem.rows], problem.n_threads, progress)
-            with progress.task("linear model", attributes) as figures:
-                state = _training.begin(layers, problem)
-                figures.update(state.figures())
-        learned = [dict(vars(layer)) for layer in layers]
+            state = self._start(steps, targets, problem, progress, is_warm)
+        learned = [self._learned(layer) for layer in layers]
         try:
             while True:
                 checkpoint.write((state, seed, held_out, learned))
@@ -96,7 +92,7 @@ class EndToEnd(CallbackSupportMixin, BaseEstimator):
         except KeyboardInterrupt:
             warn(f"Interrupted: the result of {state.n_rounds} of max_iter={self.max_iter} rounds is kept.")
         self._warn_of_failure(state)
-        self._set(attributes, X, progress)
+        self._set(attributes, X, is_warm, progress)
         return self
 
     def _partial_fit(self, X, y, sample_weight, **known):
@@ -118,19 +114,36 @@ class EndToEnd(CallbackSupportMixin, BaseEstimator):
             head = targets.head(self.coef_, self.intercept_)
             state = _training.State(filters, velocities, head, tuple(self.loss_curve_))
         else:
-            learn(steps, signals[problem.rows], problem.n_threads, progress)
-            with progress.task("linear model", attributes) as figures:
-                state = _training.begin(layers, problem)
-                figures.update(state.figures())
+            state = self._start(steps, targets, problem, progress)
         with progress.task("epoch", attributes) as figures:
-            state = _training.follow(state, layers, problem)
+            state = _training.stream(state, layers, problem)
             figures.update(state.figures())
-        self._set(attributes, X, progress)
+        self._set(attributes, X, is_warm, progress)
         return self
 
-    def _set(self, attributes, X, progress):
+    def _start(self, steps, targets, problem, progress, is_warm=False):  # -> State
+        """Layers learned without labels, unless they are, and the linear model that is best for them."""
+        if not is_warm:
+            learn(steps, problem.signals[problem.rows], problem.n_threads, progress)
+
+        def attributes():
+            return self._fitted(state, steps, problem.signals, targets)
+
+        with progress.task("linear model", attributes) as figures:
+            state = _training.begin([layer for _, layer in steps], problem)
+            figures.update(state.figures())
+        return state
+
+    @staticmethod
+    def _learned(layer):
+        """What `fit` has set of a layer."""
+        names = vars(layer).keys() - layer.get_params().keys() | {"random_state"}
+        return {name: vars(layer)[name] for name in names}
+
+    def _set(self, attributes, X, is_warm, progress):
         """The fit is done."""
-        _validation.record_feature_names(self, X)
+        if not is_warm:
+            _validation.record_feature_names(self, X)
         vars(self).update(attributes())
         progress.end(attributes)
 
@@ -174,9 +187,9 @@ class EndToEnd(CallbackSupportMixin, BaseEstimator):
             options=_training.Options(
                 self.max_iter,
                 self.batch_size,
-                self.learning_rate,
+                float(self.learning_rate),
                 self.schedule,
-                self.momentum,
+                float(self.momentum),
                 _training.augmentation(self.augmentation),
                 seed,
             ),
@@ -193,7 +206,7 @@ class EndToEnd(CallbackSupportMixin, BaseEstimator):
             smallest = self.learning_rate / 2 ** (state.n_halvings - 1)
             warn(
                 f"None of {state.n_rounds} rounds has lowered the objective, with learning rates from "
-                f"{self.learning_rate} down to {smallest:.2g} at most: the filters are those learned without labels. "
+                f"{self.learning_rate} down to {smallest:.2g} at most: the filters are those that it began with. "
                 f"Lower learning_rate, raise max_iter or batch_size, or change alpha.",
                 ConvergenceWarning,
             )

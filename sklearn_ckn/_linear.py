@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from . import _validation
 from ._core.losses import LOSSES
 from ._core.solver import LinearModel, Signs, scores
-from ._targets import Classification, decide, hold_out, standardise
+from ._targets import Classification, Units, decide, hold_out
 
 PATH_TOL = 1e-4  # to choose C: scores differ less than those of other held-out parts
 
@@ -76,8 +76,8 @@ class _Linear(BaseEstimator):
         check_is_fitted(self)
         X = _validation.as_fitted_features(self, X)
         dtype = np.result_type(_validation.features_dtype(X.dtype), self.coef_)
-        W, b = np.atleast_2d(self.coef_).astype(dtype), np.atleast_1d(self.intercept_).astype(dtype)
-        return scores(X, W, b, effective_n_jobs(self.n_jobs))
+        W, b = np.atleast_2d(self.coef_).astype(dtype), np.atleast_1d(self.intercept_)
+        return scores(X, W, 0, effective_n_jobs(self.n_jobs)) + b.astype(np.result_type(b, dtype))
 
 
 class LinearClassifier(Classification, _Linear):
@@ -308,7 +308,7 @@ class LinearRegressor(RegressorMixin, _Linear):
         The weights W; one row for a 1-D `y`.
 
     intercept_ : float or ndarray of shape (n_targets,)
-        The intercepts b.
+        The intercepts b, in double precision: a mean may be much larger than the deviations from it.
 
     C_ : float
         The value of C used.
@@ -395,17 +395,18 @@ class LinearRegressor(RegressorMixin, _Linear):
         X, y = _validation.as_features(self, table, y, multi_output=True, y_numeric=True)
         weights = _validation.check_weights(sample_weight, X, _validation.features_dtype(X.dtype))
         targets = _validation.as_targets(y, weights.dtype)
-        Y, size, centre = standardise(targets, weights, self.fit_intercept)
+        units = Units.of(targets, weights, self.fit_intercept)
+        Y = np.where(weights[:, None] > 0, units.standardise(targets), 0).astype(weights.dtype)
 
         def determination(rows, S):
-            return r2_score(targets[rows], S * size + centre, sample_weight=weights[rows])
+            return r2_score(targets[rows], units.restore(S), sample_weight=weights[rows])
 
-        coef, intercept, fitted = self._solve(X, Y, weights, "squared_error", determination)
-        coef, intercept = coef * size[:, None], intercept * size + centre
+        *standardised, fitted = self._solve(X, Y, weights, "squared_error", determination)
+        coef, intercept = units.coefficients(*standardised)
         if y.ndim == 1:
             coef, intercept = coef[0], intercept[0]
         _validation.record_columns(self, table)
-        self.coef_, self.intercept_ = coef.astype(weights.dtype), intercept.astype(weights.dtype)
+        self.coef_, self.intercept_ = coef, intercept
         vars(self).update(fitted)
         return self
 

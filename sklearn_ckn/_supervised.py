@@ -9,7 +9,7 @@ from . import _validation
 from ._core.losses import LOSSES
 from ._core.solver import Signs
 from ._end_to_end import EndToEnd
-from ._targets import Classification, Targets, decide, standardise
+from ._targets import Classification, Targets, Units, decide
 
 
 class CKNClassifier(Classification, EndToEnd):
@@ -88,7 +88,7 @@ class CKNClassifier(Classification, EndToEnd):
     checkpoint : str, PathLike or None, default=None
         A file that is written after every round, and from which the same fit goes on if it exists: after it was killed,
         to the same result; a file of a fit that was done gives that. A file of another fit is refused, so it serves no
-        cross-validation. A function for `augmentation` is known by its name. It is a pickle: load none that others may
+        cross-validation. It is a pickle: load none that others may
         have written. `partial_fit` does not use it.
 
     verbose : bool, default=False
@@ -147,7 +147,8 @@ class CKNClassifier(Classification, EndToEnd):
     Warns
     -----
     ConvergenceWarning
-        No round has lowered the objective.
+        No round has lowered the objective; a linear model has not reached its optimum; an epoch of `partial_fit` has
+        diverged and is taken back.
     UserWarning
         `fit` was interrupted (KeyboardInterrupt) after its first linear model: what was reached is kept.
 
@@ -273,7 +274,7 @@ class CKNClassifier(Classification, EndToEnd):
         classes : array-like of shape (n_classes,), default=None
             All labels there will be; needed in the first call.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights >= 0 of the samples; None: 1.
+            Weights >= 0 of the samples; None: 1. They count relative to those of the same call.
 
         Returns
         -------
@@ -374,7 +375,7 @@ class CKNRegressor(RegressorMixin, EndToEnd):
     checkpoint : str, PathLike or None, default=None
         A file that is written after every round, and from which the same fit goes on if it exists: after it was killed,
         to the same result; a file of a fit that was done gives that. A file of another fit is refused, so it serves no
-        cross-validation. A function for `augmentation` is known by its name. It is a pickle: load none that others may
+        cross-validation. It is a pickle: load none that others may
         have written. `partial_fit` does not use it.
 
     verbose : bool, default=False
@@ -398,7 +399,7 @@ class CKNRegressor(RegressorMixin, EndToEnd):
         The weights W, in units of the targets; one row for a 1-D `y`.
 
     intercept_ : float or ndarray of shape (n_targets,)
-        The intercepts b.
+        The intercepts b, in double precision: a mean may be much larger than the deviations from it.
 
     n_iter_ : int
         Rounds made, those taken back too.
@@ -431,7 +432,8 @@ class CKNRegressor(RegressorMixin, EndToEnd):
     Warns
     -----
     ConvergenceWarning
-        No round has lowered the objective.
+        No round has lowered the objective; a linear model has not reached its optimum; an epoch of `partial_fit` has
+        diverged and is taken back.
     UserWarning
         `fit` was interrupted (KeyboardInterrupt) after its first linear model: what was reached is kept.
 
@@ -534,7 +536,7 @@ class CKNRegressor(RegressorMixin, EndToEnd):
         y : array-like of shape (n_samples,) or (n_samples, n_targets)
             Targets.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights >= 0 of the samples; None: 1.
+            Weights >= 0 of the samples; None: 1. They count relative to those of the same call.
 
         Returns
         -------
@@ -567,24 +569,19 @@ class CKNRegressor(RegressorMixin, EndToEnd):
         weights = _validation.check_weights(sample_weight, signals.array, signals.dtype)
         targets = _validation.as_targets(y, weights.dtype)
         if is_warm:
-            size, centre = self._units
-            if y.ndim != self.coef_.ndim or targets.shape[1] != len(size):
-                raise ValueError(f"y has shape {y.shape}, with other targets than before, when there were {len(size)}.")
-            Y = ((targets - centre) / size).astype(weights.dtype)
+            before = self.coef_.shape[:-1]
+            if y.shape[1:] != before:
+                expected = ", ".join(map(str, ("n_samples", *before)))
+                raise ValueError(f"y must have shape ({expected}), as in the fit before; got {y.shape}.")
+            units = self._units
         else:
-            Y, size, centre = standardise(targets, weights, centred=True)
+            units = Units.of(targets, weights, centred=True)
+        Y = np.where(weights[:, None] > 0, units.standardise(targets), 0).astype(weights.dtype)
 
         def determination(rows, S):
-            return r2_score(targets[rows], S * size + centre, sample_weight=weights[rows])
+            return r2_score(targets[rows], units.restore(S), sample_weight=weights[rows])
 
-        attributes = {"_units": (size, centre), "_is_flat": y.ndim == 1}
-        return Targets(Y, weights, determination, None, attributes, size, centre)
-
-    def _fitted(self, state, steps, signals, targets):
-        attributes = super()._fitted(state, steps, signals, targets)
-        if attributes.pop("_is_flat"):
-            attributes |= {name: attributes[name][0] for name in ("coef_", "intercept_")}
-        return attributes
+        return Targets(Y, weights, determination, None, {"_units": units}, units, is_flat=y.ndim == 1)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -15,6 +15,37 @@ from ._core.descent import Head
 from ._core.losses import log_probabilities
 
 
+class Units(NamedTuple):
+    """Real targets as the solver takes them: less their mean, divided by the largest deviation."""
+
+    size: np.ndarray  # (k,)
+    centre: np.ndarray  # (k,)
+
+    @classmethod
+    def of(cls, targets, weights, centred):  # (n, k), (n,)
+        """Those of the targets that count."""
+        targets, weights = targets[weights > 0], weights[weights > 0]
+        centre = np.zeros(targets.shape[1])
+        if centred:
+            centre = np.average(targets, axis=0, weights=weights)
+            constant = (targets == targets[0]).all(axis=0)
+            centre[constant] = targets[0, constant]
+        size = np.abs(targets - centre).max(axis=0)
+        size[size == 0] = 1
+        return cls(size, centre)
+
+    def standardise(self, targets):  # (..., k)
+        return (targets - self.centre) / self.size
+
+    def restore(self, S):  # (..., k)
+        """The inverse, in double precision: a mean may be much larger than the deviations."""
+        return S * self.size + self.centre
+
+    def coefficients(self, W, b):  # (k, f), (k,)
+        """Those of the targets that were given, from those of the standardised ones."""
+        return (W * self.size[:, None]).astype(W.dtype), self.restore(b)
+
+
 class Targets(NamedTuple):
     """What is to be predicted, as the solver takes it."""
 
@@ -23,18 +54,19 @@ class Targets(NamedTuple):
     score: Callable  # indices of signals, their scores (n, k) -> float
     strata: np.ndarray  # labels (n,), or None
     attributes: dict  # of the fitted estimator
-    size: np.ndarray = 1.0  # (k,), of a score of 1 in units of the targets
-    centre: np.ndarray = 0.0  # (k,), their value where a score is 0
+    units: Units = None  # of real targets
+    is_flat: bool = False  # one target, given as (n,)
 
-    def coefficients(self, head):  # -> (k, f), (k,)
-        """The linear model in units of the targets."""
-        size = np.reshape(self.size, (-1, 1))
-        return (head.W * size).astype(head.W.dtype), (head.b * self.size + self.centre).astype(head.b.dtype)
+    def coefficients(self, head):  # -> (k, f), (k,); or (f,), ()
+        """The linear model of the targets as they were given."""
+        coef, intercept = head if self.units is None else self.units.coefficients(*head)
+        return (coef[0], intercept[0]) if self.is_flat else (coef, intercept)
 
     def head(self, coef, intercept):
         """The inverse of `coefficients`."""
-        W = np.atleast_2d(coef) / np.reshape(self.size, (-1, 1))
-        b = (np.atleast_1d(intercept) - self.centre) / self.size
+        W, b = np.atleast_2d(coef), np.atleast_1d(intercept)
+        if self.units is not None:
+            W, b = W / self.units.size[:, None], self.units.standardise(b)
         return Head(W.astype(self.weights.dtype), b.astype(self.weights.dtype))
 
 
@@ -56,22 +88,10 @@ def hold_out(estimator, weights, labels, reason):
     return held_out
 
 
-def standardise(targets, weights, centred):  # (n, k), (n,) -> (n, k), (k,), (k,)
-    """Targets less their mean, divided by the largest deviation: nothing is lost in single precision; what it was."""
-    centre = np.zeros(targets.shape[1])
-    if centred:
-        centre = np.average(targets, axis=0, weights=weights)
-        constant = (targets == targets[0]).all(axis=0)
-        centre[constant] = targets[0, constant]
-    Y = targets - centre
-    size = np.abs(Y).max(axis=0)
-    size[size == 0] = 1
-    return (Y / size).astype(weights.dtype), size, centre
-
-
 def _has_probabilities(classifier):
-    if classifier.loss != "logistic":
-        raise AttributeError(f"Probabilities need loss='logistic'; got loss={classifier.loss!r}.")
+    loss = getattr(classifier, "_top", classifier).loss  # that of the fit
+    if loss != "logistic":
+        raise AttributeError(f"Probabilities need loss='logistic'; got loss={loss!r}.")
     return True
 
 

@@ -38,7 +38,7 @@ def flip(X, rng):  # (n, *space, c)
 def flip_and_crop(X, rng):
     """The same, moved by some positions along every axis; zeros come in."""
     space = X.shape[1:-1]
-    reach = [-(-size // CROP) for size in space]
+    reach = [size // CROP for size in space]
     padded = np.pad(flip(X, rng), [(0, 0), *((r, r) for r in reach), (0, 0)])
     starts = np.stack([rng.integers(2 * r + 1, size=len(X)) for r in reach], axis=1)
     return np.stack([x[tuple(slice(i, i + n) for i, n in zip(start, space))] for x, start in zip(padded, starts)])
@@ -198,7 +198,7 @@ def advance(state, layers, problem):  # -> State
     return replace(state_now, scores=(*state.scores, score), best=best)
 
 
-def follow(state, layers, problem):  # -> State
+def stream(state, layers, problem):  # -> State
     """An epoch without an end in sight, at one learning rate."""
     filters, velocities, head, loss = descend(state, layers, problem, lambda part: problem.options.learning_rate)
     if not all(np.isfinite(array).all() for array in (*filters, *velocities, *head, loss)):
@@ -235,8 +235,8 @@ def descend(state, layers, problem, angle):  # -> filters, velocities, head, flo
         network = descent.Network(filters, settings, X.shape[1:], problem.n_threads, problem.memory)
         found = network.gradients(X, problem.Y[chosen], share[chosen], head, problem.top)
         turns = options.momentum, angle(done / len(batches))
-        filters, velocities = descent.step(filters, velocities, found.filters, *turns)
-        head = descent.follow(head, found, problem.alpha)
+        filters, velocities = descent.step_filters(filters, velocities, found, *turns)
+        head = descent.step_head(head, found, problem.alpha)
         total += found.loss * size / len(rows)
         if not all(np.isfinite(Z).all() for Z in filters):  # nothing can be computed from these
             break

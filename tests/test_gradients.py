@@ -285,7 +285,7 @@ def test_gradients_are_the_same_for_any_number_of_threads(rng):
     top = descent.Top("squared_error", center=False, scale=False)
     networks = [descent.Network(filters, settings, X.shape[1:], n, memory=2**30) for n in (1, 2)]
     one, two = (network.gradients(X, Y, share, head, top) for network in networks)
-    assert one.loss == two.loss and one.steepest == two.steepest
+    assert one.loss == two.loss and one.steepest == two.steepest and one.weight == two.weight == pytest.approx(1)
     assert all(map(np.array_equal, (*one.filters, *one.head), (*two.filters, *two.head)))
     assert [network.block for network in networks] == [descent.BLOCK] * 2
     small = descent.Network(filters, settings, X.shape[1:], 1, memory=3 * 4 * sum(k.size for k in networks[0].layers))
@@ -307,8 +307,8 @@ def test_a_step_of_the_linear_model_lowers_the_objective_whatever_the_features(l
             value, _, of_head, steepest = top.losses(size * maps, Y, share, head)
             value += 0.1 / 2 * (head.W**2).sum()
             assert value < last
-            found, last = descent.Gradients(value, [], of_head, steepest), value
-            head = descent.follow(head, found, 0.1)
+            found, last = descent.Gradients(value, [], of_head, steepest, weight=1), value
+            head = descent.step_head(head, found, 0.1)
 
 
 def test_turn_moves_filters_by_the_angle_on_their_spheres(rng):

@@ -32,6 +32,7 @@ class Gradients(NamedTuple):
     filters: list  # of (m, d): gradients with respect to the filters, tangent to their spheres
     head: Head
     steepest: float  # a second derivative of the loss along a direction of the head is not larger
+    weight: float  # the sum of the shares, 1 at most: the part of a step that they are worth
 
 
 class Top(NamedTuple):
@@ -101,7 +102,8 @@ class Network:
             return tangent(G, Z)
 
         filters = over_blocks(of_filters, range(len(self.layers)), self.n_threads)
-        return Gradients(sum(losses), filters, Head(*map(sum, zip(*of_heads))), sum(steepest))
+        of_head, weight = Head(*map(sum, zip(*of_heads))), min(1.0, float(share.sum(dtype=float)))
+        return Gradients(sum(losses), filters, of_head, sum(steepest), weight)
 
     def _of_block(self, X, Y, share, head, top):  # -> float, Head, float, (m, d) and (m, m) of every layer
         caches = []
@@ -120,15 +122,15 @@ def tangent(G, Z):  # (m, d), (m, d)
     return G - (G * Z).sum(axis=1, keepdims=True) * Z
 
 
-def step(filters, velocities, of_filters, momentum, angle):  # -> filters, velocities
+def step_filters(filters, velocities, found, momentum, angle):  # -> filters, velocities
     """Add the gradients to their running sums, the velocities, and turn the filters of every layer against these."""
-    velocities = tuple(momentum * V + G for V, G in zip(velocities, of_filters))
-    return tuple(turn(Z, V, angle) for Z, V in zip(filters, velocities)), velocities
+    velocities = tuple(momentum * V + G for V, G in zip(velocities, found.filters))
+    return tuple(turn(Z, V, found.weight * angle) for Z, V in zip(filters, velocities)), velocities
 
 
-def follow(head, found, ridge):  # -> Head
+def step_head(head, found, ridge):  # -> Head
     """The linear model after a step down the gradient of a minibatch's objective, as long as never leads too far."""
-    rate = 1 / (found.steepest + ridge)
+    rate = found.weight / (found.steepest + ridge * found.weight) if found.weight else 0.0
     W, b = head.W - rate * (found.head.W + ridge * head.W), head.b - rate * found.head.b
     return Head(W.astype(head.W.dtype), b.astype(head.b.dtype))
 
