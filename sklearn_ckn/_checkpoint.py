@@ -84,4 +84,6 @@ def _contents(value):
         return value.__module__, value.__qualname__, _contents(value.__code__), [_contents(each) for each in held]
     if isinstance(value, CodeType):
         return value.co_code, value.co_names, [_contents(each) for each in value.co_consts]
+    if isinstance(value, frozenset):  # as a constant of code; of sets the order is not hashed
+        return set(value)
     return value.item() if isinstance(value, np.generic) else value

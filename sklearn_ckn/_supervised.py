@@ -160,9 +160,10 @@ class CKNClassifier(Classification, EndToEnd):
     Notes
     -----
     In a step every filter of a layer turns on its sphere against V, the tangent part of the gradients' running sum, by
-    an angle in proportion to its own ``|V_j|`` and of root mean square `learning_rate`;
-    ``(kappa(Z Z^T) + reg I)^(-1/2)`` is differentiated with the rest. A step takes memory for a few signals per thread,
-    a round for the features of all.
+    an angle in proportion to its own ``|V_j|`` and of root mean square `learning_rate`, less for a minibatch of little
+    weight; ``(kappa(Z Z^T) + reg I)^(-1/2)`` is differentiated with the rest. The classifier goes down its gradient by
+    steps of a length that the features' norms bound. A step takes memory for a few signals per thread, within
+    scikit-learn's `working_memory` for each, a round for the features of all.
 
     Which gain to expect: with few labels little or none, with some thousands per class much; deep networks gain more
     than those of two layers. A larger `alpha` than for fixed filters is often better.
