@@ -78,7 +78,7 @@ def check(layers, X, Y, dtype):
 
 @pytest.mark.parametrize(
     "name, dtype",
-    [*((name, np.float64) for name in kappa.KERNELS), ("exponential", np.float32), ("arccos1", np.float32)],
+    [*((name, "float64") for name in kappa.KERNELS), ("exponential", "float32"), ("arccos1", "float32")],
 )
 def test_every_kernel(name, dtype, rng):
     check([layer(kernel=name), layer(kernel=name)], signals(rng, 2, 5, 4, 2), rng.randn(1, 5, 4, 2), dtype)
