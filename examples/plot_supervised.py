@@ -28,15 +28,15 @@ def network(n_filters):
 # `max_iter=0` is the network learned without labels, with the best linear classifier on its features. Every round of
 # the others is an epoch of gradient descent on all filters, and the best linear classifier again.
 
-numbers, models = [2, 4, 8, 16], {}
+numbers, n_rounds, models = [2, 4, 8], 10, {}
 for n_filters in numbers:
-    for max_iter in (0, 20):
+    for max_iter in (0, n_rounds):
         model = CKNClassifier(network(n_filters), max_iter=max_iter, batch_size=32, random_state=0, n_jobs=2)
         models[n_filters, max_iter] = model.fit(X_train, y_train)
 errors = {key: 100 * (1 - model.score(X_test, y_test)) for key, model in models.items()}
 print("test error on 899 digits, in percent")
 print("  filters in the two layers" + "".join(f"{f'{n}, {2 * n}':>9}" for n in numbers))
-for max_iter, name in ((0, "without labels"), (20, "with labels")):
+for max_iter, name in ((0, "without labels"), (n_rounds, "with labels")):
     print(f"  {name:<25}" + "".join(f"{errors[n, max_iter]:9.1f}" for n in numbers))
 
 # %%
@@ -46,14 +46,15 @@ for max_iter, name in ((0, "without labels"), (20, "with labels")):
 figure = plt.figure(figsize=(11, 6.4), layout="constrained")
 top, bottom = figure.subfigures(2, 1, height_ratios=[1.5, 1])
 left, right = top.subplots(1, 2)
-for n_filters, shade in zip(numbers, (0.85, 0.65, 0.4, 0.1)):
-    curve = models[n_filters, 20].loss_curve_
-    left.plot(curve, color=plt.cm.viridis(shade))
-    left.text(20.5, curve[-1], f"{n_filters}, {2 * n_filters} filters", va="center", color=plt.cm.viridis(shade))
-left.set(xlabel="round", ylabel="objective", yscale="log", xlim=(-0.5, 27), xticks=range(0, 21, 5))
+for n_filters, shade in zip(numbers, (0.8, 0.5, 0.1)):
+    curve, color = models[n_filters, n_rounds].loss_curve_, plt.cm.viridis(shade)
+    left.plot(curve, color=color)
+    left.text(n_rounds + 0.3, curve[-1], f"{n_filters}, {2 * n_filters} filters", va="center", color=color)
+left.set(xlabel="round", ylabel="objective", xlim=(-0.3, 1.35 * n_rounds), ylim=(0, None))
+left.set_xticks(range(0, n_rounds + 1, 2))
 left.spines[["top", "right"]].set_visible(False)
 places = np.arange(len(numbers))
-for max_iter, name, shift, color in ((0, "without labels", -0.2, "0.7"), (20, "with labels", 0.2, "tab:blue")):
+for max_iter, name, shift, color in ((0, "without labels", -0.2, "0.7"), (n_rounds, "with labels", 0.2, "tab:blue")):
     bars = right.bar(places + shift, [errors[n, max_iter] for n in numbers], 0.4, label=name, color=color)
     right.bar_label(bars, fmt="%.1f")
 right.set(xlabel="filters", ylabel="test error, %", xticks=places, xticklabels=[f"{n}, {2 * n}" for n in numbers])
@@ -61,7 +62,7 @@ right.spines[["top", "right"]].set_visible(False)
 right.legend(frameon=False)
 
 n_shown = 8
-for row, (max_iter, name) in enumerate(((0, "without labels"), (20, "with labels"))):
+for row, (max_iter, name) in enumerate(((0, "without labels"), (n_rounds, "with labels"))):
     for k, patch in enumerate(models[n_shown, max_iter].network_[0].filters_[..., 0]):
         ax = bottom.add_subplot(2, n_shown, row * n_shown + k + 1)
         limit = np.abs(patch).max()

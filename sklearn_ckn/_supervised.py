@@ -87,9 +87,9 @@ class CKNClassifier(Classification, EndToEnd):
 
     checkpoint : str, PathLike or None, default=None
         A file that is written after every round, and from which the same fit goes on if it exists: after it was killed,
-        to the same result; a file of a fit that was done gives that. A file of another fit is refused, so it serves no
-        cross-validation. It is a pickle: load none that others may
-        have written. `partial_fit` does not use it.
+        interrupted or stopped by a callback, to the same result; the file of a fit that was done gives that. A file of
+        another fit is refused, so it serves no cross-validation. It is a pickle: load none that others may have
+        written. `partial_fit` does not use it.
 
     verbose : bool, default=False
         Whether `fit` prints a line for every layer and round. The callbacks of scikit-learn 1.9 and later, such as
@@ -140,9 +140,9 @@ class CKNClassifier(Classification, EndToEnd):
     TypeError
         `network` is no `CKNLayer` and no `Pipeline` of them.
     ValueError
-        As for `CKNFeatureMap`; `y` has one class, or is not one of labels; weights are negative or
-        all 0; too few samples for a part to be held out; `augmentation` gives signals of another shape; `checkpoint` is
-        of another fit.
+        As for `CKNFeatureMap`; a kernel has no finite slope; `y` has one class, or is not one of labels; weights are
+        negative or all 0; too few samples for a part to be held out; `augmentation` gives signals of another shape;
+        `checkpoint` is of another fit.
 
     Warns
     -----
@@ -375,9 +375,9 @@ class CKNRegressor(RegressorMixin, EndToEnd):
 
     checkpoint : str, PathLike or None, default=None
         A file that is written after every round, and from which the same fit goes on if it exists: after it was killed,
-        to the same result; a file of a fit that was done gives that. A file of another fit is refused, so it serves no
-        cross-validation. It is a pickle: load none that others may
-        have written. `partial_fit` does not use it.
+        interrupted or stopped by a callback, to the same result; the file of a fit that was done gives that. A file of
+        another fit is refused, so it serves no cross-validation. It is a pickle: load none that others may have
+        written. `partial_fit` does not use it.
 
     verbose : bool, default=False
         Whether `fit` prints a line for every layer and round. The callbacks of scikit-learn 1.9 and later, such as
@@ -426,9 +426,9 @@ class CKNRegressor(RegressorMixin, EndToEnd):
     TypeError
         `network` is no `CKNLayer` and no `Pipeline` of them.
     ValueError
-        As for `CKNFeatureMap`; `y` is not finite; weights are negative or
-        all 0; too few samples for a part to be held out; `augmentation` gives signals of another shape; `checkpoint` is
-        of another fit.
+        As for `CKNFeatureMap`; a kernel has no finite slope; `y` is not finite; weights are negative or all 0; too few
+        samples for a part to be held out; `augmentation` gives signals of another shape; `checkpoint` is of another
+        fit.
 
     Warns
     -----

@@ -102,8 +102,9 @@ def test_every_architecture(layers, dtype, rng):
     check(layers, signals(rng, 2, 6, 5, 2), rng.randn(1, 6, 5, 2), dtype)
 
 
-@both_dtypes
-@pytest.mark.parametrize("space", [(9,), (4, 7), (3, 4, 3)], ids=str)
+@pytest.mark.parametrize(
+    "space, dtype", [((9,), "float64"), ((9,), "float32"), ((4, 7), "float64"), ((3, 4, 3), "float64")], ids=str
+)
 def test_every_number_of_axes(space, dtype, rng):
     ndim = len(space)
     centred = layer(ndim, patch_size=(2,) * (ndim - 1) + (3,), patch_centering=True)
