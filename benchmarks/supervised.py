@@ -27,7 +27,7 @@ from sklearn_ckn._core import patches
 NETWORKS = {  # filters, patches, pooling, kernels, sigma, centring of the first layer
     "cifar10": ([128] * 5, [3, 1, 3, 1, 3], [2, 1, 2, 1, 3], 0.5, False),
     "mnist": ([32, 64], [3, 3], [2, 4], 0.6, True),
-    "fashion_mnist": ([64, 128, 128], [3, 3, 3], [2, 2, 2], 0.6, True),
+    "fashion_mnist": ([64, 128], [3, 3], [2, 4], 0.6, True),
 }
 
 

@@ -93,11 +93,15 @@ class Problem(NamedTuple):
         """Indices of the signals that count."""
         return np.flatnonzero(self.weights)
 
-    def solve(self, layers):  # -> descent.Head, float, float
-        """The best linear model of the layers' features, its objective, and its score on the held-out part."""
+    def solve(self, layers, start=None):  # -> descent.Head, float, float
+        """The best linear model of the layers' features, its objective, and its score on the held-out part.
+
+        It is found from ``start`` on, another linear model, the sooner the nearer that is.
+        """
         model = LinearModel(self._features(layers), self.Y, self.weights, self.top.loss, True, self.n_threads)
         C = 1 / (self.alpha * self.weights.sum(dtype=float))
-        solution = model.solve(C, self.weights, None, HEAD_TOL, HEAD_PASSES)
+        start = None if start is None else model.solution(*start)
+        solution = model.solve(C, self.weights, start, HEAD_TOL, HEAD_PASSES)
         if not solution.converged:
             warn(
                 f"The linear model has not reached its optimum after {HEAD_PASSES} passes over the features with "
@@ -178,11 +182,11 @@ def advance(state, layers, problem):  # -> State
         done = (state.n_rounds + part) / options.max_iter
         return options.learning_rate * SCHEDULES[options.schedule](done) / 2**state.n_halvings
 
-    filters, velocities, _, _ = descend(state, layers, problem, angle)
-    head, value, score = None, np.inf, None
-    if all(np.isfinite(Z).all() for Z in filters):
+    filters, velocities, head, _ = descend(state, layers, problem, angle)
+    value, score = np.inf, None
+    if all(np.isfinite(array).all() for array in (*filters, *head)):
         place(filters, layers)
-        head, value, score = problem.solve(layers)
+        head, value, score = problem.solve(layers, head)
     if not value <= state.loss_curve[-1]:
         return replace(
             state,

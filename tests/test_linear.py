@@ -143,8 +143,23 @@ def test_span(rng, dtype):
     W = span.vectors(V)
     assert_allclose((W**2).sum(), (V**2).sum(), rtol=1e-10)
     assert_allclose(centred @ W.T, span.features @ V.T, atol=tolerance * np.abs(centred @ W.T).max())
+    assert_allclose(span.coordinates(W), V, atol=1e3 * tolerance)
     nothing = covariance.Span(np.ones((3, 8)), np.ones(8), np.dtype(dtype), 1)
     assert not nothing.features.any() and np.isfinite(nothing.vectors(np.zeros((1, 1)))).all()
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_start_at_the_optimum(rng, monkeypatch, wide):
+    """The coefficients of an optimum are a start that there is nothing to be gained from."""
+    monkeypatch.setattr(solver, "WIDE", 0)
+    X, weights = rng.randn(12 if wide else 60, 30), rng.rand(12 if wide else 60)
+    Y = solver.Signs.of_all(np.arange(len(X)) % 3, 3)
+    model = solver.LinearModel(X + 2, Y, weights, "squared_hinge", True, 1)
+    assert (model.span is not None) == wide
+    cold = model.solve(10.0, weights, None, 1e-9, 1000)
+    warm = model.solve(10.0, weights, model.solution(*model.coefficients(cold)), 1e-7, 1000)
+    assert warm.converged and warm.n_passes <= 2 < cold.n_passes  # in the common coordinates and in those of the rows
+    assert_allclose(warm.value, cold.value, rtol=1e-12)
 
 
 @pytest.mark.parametrize("mean", [0, 100, 1e5])

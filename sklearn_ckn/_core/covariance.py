@@ -193,6 +193,11 @@ class Span:
         self.features = np.empty(factor.shape, dtype)  # (n, r)
         self.features[pivots - 1] = factor
 
+    def coordinates(self, W):  # (k, d) -> (k, r)
+        """V of the part of W that is spanned."""
+        P = self.X[self.pivots] - self.mean
+        return solve_triangular(self.L, P @ W.T, lower=True, check_finite=False).T
+
     def vectors(self, V):  # (k, r) -> (k, d)
         A = np.zeros((len(V), len(self.X)))
         A[:, self.pivots] = solve_triangular(self.L, V.T, trans=1, lower=True, check_finite=False).T

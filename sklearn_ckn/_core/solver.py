@@ -172,6 +172,12 @@ class LinearModel:
     def _coordinates(self, H):
         return Coordinates(self.X, H, self.fit_intercept, self.n_threads)
 
+    def solution(self, W, b):  # (k, d), (k,) -> Solution
+        """The one of these coefficients, to start from."""
+        if self.span is not None:
+            W, b = self.span.coordinates(W), b + W @ self.span.mean
+        return Solution(W.astype(float), b.astype(float))
+
     def coefficients(self, solution):  # -> (k, d), (k,)
         """Weights and intercepts for the rows of X."""
         if self.span is not None:
@@ -183,7 +189,7 @@ class LinearModel:
         return scores(self.X, *solution.cast(self.dtype), self.n_threads, chosen)
 
     def solve(self, C, weights, start, tol, max_passes):  # -> Solution
-        """The optimum for this C and these weights; from that for a smaller C on, or from None."""
+        """The optimum for this C and these weights; from one near by on, as that for a smaller C, or from None."""
         ridge = 1 / (C * weights.sum(dtype=float))
         objective = Objective(self.X, self.Y, self.loss, self._share(weights), ridge, self.n_threads)
         start = None if start is None else start._replace(n_passes=0, value=np.inf)
