@@ -36,7 +36,7 @@ def contenders(options):
     layers = CKNLayer(32, patch_centering=True), CKNLayer(64, pooling_width=4)
     network = CKNRegressor(make_pipeline(*layers), max_iter=options.rounds, random_state=0, n_jobs=options.n_jobs)
     mlp = MLPRegressor(hidden_layer_sizes=(256, 128), early_stopping=True, max_iter=500, random_state=0)
-    paths = [1e-5, 1e-4, 1e-3], [1e-4, 1e-2, 1.0], [1.0, 10.0, 100.0]
+    paths = [1e-7, 1e-6, 1e-5], [1e-6, 1e-4, 1e-2], [1.0, 10.0, 100.0]
     return {
         "CKNRegressor": (network, paths[0]),
         "CKNRegressor without labels": (clone(network).set_params(max_iter=0), paths[0]),

@@ -24,10 +24,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn_ckn import CKNClassifier, CKNLayer
 from sklearn_ckn._core import patches
 
-NETWORKS = {  # filters, patches, pooling, kernels, sigma, centring of the first layer
-    "cifar10": ([128] * 5, [3, 1, 3, 1, 3], [2, 1, 2, 1, 3], 0.5, False),
-    "mnist": ([32, 64], [3, 3], [2, 4], 0.6, True),
-    "fashion_mnist": ([64, 128], [3, 3], [2, 4], 0.6, True),
+NETWORKS = {  # filters, patches, pooling, sigma, centring of the first layer
+    "cifar10": ([128] * 5, [3, 1, 3, 1, 3], [2, 1, 2, 1, 3], [0.5] * 5, False),
+    "mnist": ([32, 64], [3, 3], [2, 4], [0.6, 0.6], True),
+    "fashion_mnist": ([64, 512], [3, 2], [2, 4], [0.6, 0.8], True),
 }
 
 
@@ -84,7 +84,7 @@ class Curve:
 
 
 def build(options, seed):
-    filters, sizes, widths, sigma, centring = NETWORKS[options.dataset]
+    filters, sizes, widths, sigmas, centring = NETWORKS[options.dataset]
     layers = [
         CKNLayer(
             m,
@@ -94,7 +94,7 @@ def build(options, seed):
             sigma=sigma,
             patch_centering=centring and i == 0,
         )
-        for i, (m, k, w) in enumerate(zip(filters, sizes, widths))
+        for i, (m, k, w, sigma) in enumerate(zip(filters, sizes, widths, sigmas))
     ]
     return CKNClassifier(
         make_pipeline(*layers),

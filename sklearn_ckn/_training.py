@@ -14,12 +14,12 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from . import _validation
-from ._core import descent, encode
+from ._core import descent, encode, solver
 from ._core.machine import slices
-from ._core.solver import LinearModel
 from ._signals import EncodedSignals, Signals
 
 HEAD_TOL, HEAD_PASSES = 1e-5, 1000  # of the linear model's solver
+FEW_PASSES = solver.FIRST_ROUND  # of it, from the linear model of the epoch on: before it takes costlier means
 CHUNK = 256  # signals that are varied together for the linear model
 CROP = 8  # "flip-crop" moves an image by up to this part of its size
 
@@ -96,12 +96,15 @@ class Problem(NamedTuple):
     def solve(self, layers, start=None):  # -> descent.Head, float, float
         """The best linear model of the layers' features, its objective, and its score on the held-out part.
 
-        It is found from ``start`` on, another linear model, the sooner the nearer that is.
+        It is found from ``start`` on, another linear model; if that does not lead there in a few passes, from none.
         """
-        model = LinearModel(self._features(layers), self.Y, self.weights, self.top.loss, True, self.n_threads)
+        model = solver.LinearModel(self._features(layers), self.Y, self.weights, self.top.loss, True, self.n_threads)
         C = 1 / (self.alpha * self.weights.sum(dtype=float))
-        start = None if start is None else model.solution(*start)
-        solution = model.solve(C, self.weights, start, HEAD_TOL, HEAD_PASSES)
+        solution = None
+        if start is not None:
+            solution = model.solve(C, self.weights, model.solution(*start), HEAD_TOL, FEW_PASSES)
+        if solution is None or not solution.converged:
+            solution = model.solve(C, self.weights, None, HEAD_TOL, HEAD_PASSES)
         if not solution.converged:
             warn(
                 f"The linear model has not reached its optimum after {HEAD_PASSES} passes over the features with "

@@ -77,6 +77,27 @@ def test_without_rounds_the_regressor_is_the_feature_map_and_the_linear_regresso
     assert_allclose(model.predict(X), expected.predict(X), atol=1e-4)
 
 
+@pytest.mark.parametrize("passes", [1, training.FEW_PASSES])
+def test_where_the_linear_model_starts_makes_no_difference(passes, digits, fitted, monkeypatch):
+    """From that of the epoch on the same optimum is found; a start from which it is not found leaves no trace."""
+    solve, starts = training.Problem.solve, []
+
+    def forget(problem, layers, start=None):
+        starts.append(start)
+        return solve(problem, layers)
+
+    monkeypatch.setattr(training, "FEW_PASSES", passes)
+    model = classifier().fit(*digits)
+    monkeypatch.setattr(training.Problem, "solve", forget)
+    from_none = classifier().fit(*digits)
+    assert starts[0] is None and None not in starts[1:]
+    if passes == 1:
+        assert_same_model(model, from_none)
+    else:
+        assert_same_model(model, fitted)
+        assert_allclose(model.loss_curve_, from_none.loss_curve_, rtol=1e-3)
+
+
 def test_rounds_lower_the_objective(fitted, digits):
     X, y = digits
     assert fitted.n_iter_ == 3 and len(fitted.loss_curve_) == 4
