@@ -165,9 +165,9 @@ class CKNClassifier(Classification, EndToEnd):
     steps of a length that the features' norms bound. A step takes memory for a few signals per thread, within
     scikit-learn's `working_memory` for each, a round for the features of all.
 
-    Which gain to expect: with few labels little or none, with some thousands per class much; deep networks gain more
-    than those of two layers. A larger `alpha` than for fixed filters is often better. Rounds that are taken back (twice
-    the same objective in `loss_curve_`) tell that a smaller `learning_rate` gets further.
+    Which gain to expect: deep networks gain more than those of two layers, narrow ones more than wide ones. A larger
+    `alpha` than for fixed filters is often better. Rounds that are taken back (twice the same objective in
+    `loss_curve_`) tell that a smaller `learning_rate` gets further.
 
     References
     ----------
