@@ -142,6 +142,7 @@ def main():
     result = {
         **{name: value for name, value in vars(options).items() if name not in ("data", "output")},
         "n_train": len(X),
+        "network": dict(zip(("filters", "patches", "pooling", "sigma", "centering"), NETWORKS[options.dataset])),
         "unsupervised_accuracy": float(np.mean([curve[0]["test_accuracy"] for curve in curves])),
         "accuracy": float(np.mean([curve[-1]["test_accuracy"] for curve in curves])),
         "seconds": float(np.mean(seconds)),

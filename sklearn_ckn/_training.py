@@ -19,7 +19,8 @@ from ._core.machine import slices
 from ._signals import EncodedSignals, Signals
 
 HEAD_TOL, HEAD_PASSES = 1e-5, 1000  # of the linear model's solver
-FEW_PASSES = solver.FIRST_ROUND  # of it, from the linear model of the epoch on: before it takes costlier means
+WARM_TOL = HEAD_TOL / 10  # of it, from the linear model of the epoch on, where the gradient is small from the start
+FEW_PASSES = solver.FIRST_ROUND  # and of it from there, before it takes costlier means
 CHUNK = 256  # signals that are varied together for the linear model
 CROP = 8  # "flip-crop" moves an image by up to this part of its size
 
@@ -93,18 +94,22 @@ class Problem(NamedTuple):
         """Indices of the signals that count."""
         return np.flatnonzero(self.weights)
 
-    def solve(self, layers, start=None):  # -> descent.Head, float, float
+    def solve(self, layers, start=None, enough=np.inf):  # -> descent.Head, float, float
         """The best linear model of the layers' features, its objective, and its score on the held-out part.
 
-        It is found from ``start`` on, another linear model; if that does not lead there in a few passes, from none.
+        It is found from ``start`` on, another linear model; if that does not lead in a few passes to an objective that
+        is good enough, from none.
         """
-        model = solver.LinearModel(self._features(layers), self.Y, self.weights, self.top.loss, True, self.n_threads)
-        C = 1 / (self.alpha * self.weights.sum(dtype=float))
+        rows = self.rows
+        Y = self.Y.samples(rows) if isinstance(self.Y, solver.Signs) else self.Y[rows]
+        weights = self.weights[rows]
+        model = solver.LinearModel(self._features(layers, rows), Y, weights, self.top.loss, True, self.n_threads)
+        C = 1 / (self.alpha * weights.sum(dtype=float))
         solution = None
         if start is not None:
-            solution = model.solve(C, self.weights, model.solution(*start), HEAD_TOL, FEW_PASSES)
-        if solution is None or not solution.converged:
-            solution = model.solve(C, self.weights, None, HEAD_TOL, HEAD_PASSES)
+            solution = model.solve(C, weights, model.solution(*start), WARM_TOL, FEW_PASSES)
+        if solution is None or not (solution.converged and solution.value <= enough):
+            solution = model.solve(C, weights, None, HEAD_TOL, HEAD_PASSES)
         if not solution.converged:
             warn(
                 f"The linear model has not reached its optimum after {HEAD_PASSES} passes over the features with "
@@ -117,18 +122,18 @@ class Problem(NamedTuple):
             score = self.score(self.held_out, S)
         return head, float(solution.value), score
 
-    def _features(self, layers):  # -> (n, f)
+    def _features(self, layers, rows):  # -> (len(rows), f)
         """Those of the signals or, with an augmentation, of one variation of each, the same in every call."""
+        signals, features = self.signals[rows], None
         if self.options.augmentation is None:
-            return over_signals(self.signals, layers, self.top.features, self.n_threads)
-        features = None
-        for rows in slices(len(self.signals), CHUNK):
-            rng = np.random.default_rng([self.options.seed, 1, rows.start])
-            X = self.options.augmentation(self.signals.read(rows), rng)
-            some = over_signals(Signals(X, X.shape[1:]), layers, self.top.features, self.n_threads)
+            return over_signals(signals, layers, self.top.features, self.n_threads)
+        for some in slices(len(signals), CHUNK):
+            rng = np.random.default_rng([self.options.seed, 1, some.start])
+            X = self.options.augmentation(signals.read(some), rng)
+            varied = over_signals(Signals(X, X.shape[1:]), layers, self.top.features, self.n_threads)
             if features is None:
-                features = np.empty((len(self.signals), some.shape[1]), some.dtype)
-            features[rows] = some
+                features = np.empty((len(signals), varied.shape[1]), varied.dtype)
+            features[some] = varied
         return features
 
 
@@ -189,7 +194,7 @@ def advance(state, layers, problem):  # -> State
     value, score = np.inf, None
     if all(np.isfinite(array).all() for array in (*filters, *head)):
         place(filters, layers)
-        head, value, score = problem.solve(layers, head)
+        head, value, score = problem.solve(layers, head, state.loss_curve[-1])
     if not value <= state.loss_curve[-1]:
         return replace(
             state,

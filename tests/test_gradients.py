@@ -311,6 +311,16 @@ def test_a_step_of_the_linear_model_lowers_the_objective_whatever_the_features(l
             head = descent.step_head(head, found, 0.1)
 
 
+def test_a_minibatch_of_little_weight_moves_the_linear_model_little(rng):
+    """By its part of the step that it would take with the whole weight."""
+    head, of_head = (descent.Head(rng.randn(3, 12), rng.randn(3)) for _ in range(2))
+    whole = descent.step_head(head, descent.Gradients(1.0, [], of_head, 5.0, weight=1), ridge=0.7)
+    part = descent.Head(*(0.1 * array for array in of_head))
+    step = descent.step_head(head, descent.Gradients(0.1, [], part, 0.5, weight=0.1), ridge=0.7)
+    for now, there, before in zip(step, whole, head):
+        assert_allclose(now - before, 0.1 * (there - before), rtol=1e-10)
+
+
 def test_turn_moves_filters_by_the_angle_on_their_spheres(rng):
     Z, V = unit_rows(rng, 5, 8), rng.randn(5, 8)
     turned = descent.turn(Z, V, 1e-3)

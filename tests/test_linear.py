@@ -162,6 +162,17 @@ def test_start_at_the_optimum(rng, monkeypatch, wide):
     assert_allclose(warm.value, cold.value, rtol=1e-12)
 
 
+def test_a_large_problem_is_solved_again_from_none(rng, monkeypatch):
+    """After the rows of W have taken coordinates of their own there are none in common; the optimum is the same."""
+    monkeypatch.setattr(solver, "SMALL", 0)
+    monkeypatch.setattr(solver, "FIRST_ROUND", 1)
+    X, weights, Y = rng.randn(60, 30), rng.rand(60), solver.Signs.of_all(np.arange(60) % 3, 3)
+    model = solver.LinearModel(X, Y, weights, "squared_hinge", True, 1)
+    first, again = (model.solve(10.0, weights, None, 1e-9, 1000) for _ in range(2))
+    assert model.common is None and first.converged and again.converged
+    assert_allclose(again.value, first.value, rtol=1e-9)
+
+
 @pytest.mark.parametrize("mean", [0, 100, 1e5])
 def test_rounding_ends_the_descent(rng, mean):
     """Where the rows' mean is so large that rounding is all that is left, it is not searched for more."""

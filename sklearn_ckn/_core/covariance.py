@@ -9,7 +9,7 @@ from scipy.linalg import get_blas_funcs, get_lapack_funcs, solve_triangular
 from scipy.linalg.lapack import dpstrf
 
 from .machine import over_blocks, single_threaded_blas, slices
-from .products import multiply_adjoint, read, row_blocks
+from .products import multiply, multiply_adjoint, read, row_blocks
 
 NUMBERS = 2**23  # of X, read at a time
 TILE = 512  # columns on the side of what one thread computes at a time
@@ -194,9 +194,14 @@ class Span:
         self.features[pivots - 1] = factor
 
     def coordinates(self, W):  # (k, d) -> (k, r)
-        """V of the part of W that is spanned."""
-        P = self.X[self.pivots] - self.mean
-        return solve_triangular(self.L, P @ W.T, lower=True, check_finite=False).T
+        """V of the part of W that is spanned, in double precision."""
+        W = W.astype(float)
+
+        def products(rows):
+            return multiply(read(self.X, self.pivots[rows], W.dtype), W)
+
+        S = np.vstack(over_blocks(products, row_blocks((len(self.pivots), len(self.mean))))) - W @ self.mean
+        return solve_triangular(self.L, S, lower=True, check_finite=False).T
 
     def vectors(self, V):  # (k, r) -> (k, d)
         A = np.zeros((len(V), len(self.X)))

@@ -131,7 +131,7 @@ def step_filters(filters, velocities, found, momentum, angle):  # -> filters, ve
 def step_head(head, found, ridge):  # -> Head
     """The linear model after a step down the gradient of a minibatch's objective, as long as never leads too far."""
     rate = found.weight / (found.steepest + ridge * found.weight) if found.weight else 0.0
-    W, b = head.W - rate * (found.head.W + ridge * head.W), head.b - rate * found.head.b
+    W, b = head.W - rate * (found.head.W + found.weight * ridge * head.W), head.b - rate * found.head.b
     return Head(W.astype(head.W.dtype), b.astype(head.b.dtype))
 
 

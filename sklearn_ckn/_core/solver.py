@@ -44,6 +44,9 @@ class Signs:
     def columns(self, chosen):
         return Signs(self.labels, self.classes[chosen])
 
+    def samples(self, chosen):
+        return Signs(self.labels[chosen], self.classes)
+
     def __getitem__(self, rows):
         return np.where(self.labels[rows, None] == self.classes, np.int8(1), np.int8(-1))
 
@@ -194,7 +197,7 @@ class LinearModel:
         objective = Objective(self.X, self.Y, self.loss, self._share(weights), ridge, self.n_threads)
         start = None if start is None else start._replace(n_passes=0, value=np.inf)
         if self.common is None:
-            return self._newton(objective, start, tol, max_passes)
+            return self._newton(objective, start or self._zero(), tol, max_passes)
         newton = self.loss.second is not None and (self.small or self.loss.separable)
         n_passes = min(max_passes, FIRST_ROUND) if newton else max_passes
         first = objective.descend(start or self._zero(), self.common, tol, n_passes)
