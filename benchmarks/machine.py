@@ -39,14 +39,15 @@ def version(name):
 
 
 def commit():
-    """Of the checkout that is measured, with a mark if the package or a benchmark differs from it; None outside a repository."""
+    """Of the checkout that is measured, with a mark if code differs from it; None outside a repository."""
 
     def git(*arguments):
         command = ["git", "-C", str(Path(__file__).parent.parent), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
-        return git("rev-parse", "--short", "HEAD") + ("-dirty" if git("status", "--porcelain", "sklearn_ckn", "benchmarks/*.py") else "")
+        changed = git("status", "--porcelain", "sklearn_ckn", "benchmarks/*.py")
+        return git("rev-parse", "--short", "HEAD") + ("-dirty" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return None
 

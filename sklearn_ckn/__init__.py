@@ -6,6 +6,7 @@ from ._kernel import CKNKernel
 from ._layer import CKNLayer
 from ._linear import LinearClassifier, LinearRegressor
 from ._supervised import CKNClassifier, CKNRegressor
+from .preprocessing import PatchWhitening
 
 __version__ = "0.1.0"
 __all__ = [
@@ -17,4 +18,5 @@ __all__ = [
     "Flatten",
     "LinearClassifier",
     "LinearRegressor",
+    "PatchWhitening",
 ]

@@ -10,7 +10,7 @@ import pytest
 from numpydoc.validate import validate
 
 import sklearn_ckn
-from sklearn_ckn import inspection
+from sklearn_ckn import inspection, preprocessing
 
 PACKAGE = Path(sklearn_ckn.__file__).parent
 REPOSITORY = Path(__file__).parent.parent
@@ -19,14 +19,14 @@ FLOORS = [  # every module imports from floors below its own only; this is the w
     {"_core.machine", "_core.simd"},
     {"_core.panels", "_core.products", "_core.lbfgs", "_core.losses"},
     {"_core.kappa", "_core.patches", "_core.pooling", "_core.nystroem", "_core.kmeans", "_core.transforms"},
-    {"_core.encode", "_core.fused", "_core.covariance", "_core.relations"},
+    {"_core.encode", "_core.fused", "_core.covariance", "_core.relations", "_core.zca"},
     {"_core.direct", "_core.winograd", "_core.solver", "_core.ring"},
     {"_core.blocks", "_core.pairs"},
     {"_core.gram", "_core.gradients"},
     {"_core.descent"},
     {"_signals", "_progress", "_checkpoint"},
     {"_validation"},
-    {"_flatten", "_layer", "_targets", "_training"},
+    {"_flatten", "_layer", "_targets", "_training", "preprocessing"},
     {"_linear", "_network"},
     {"_feature_map", "_kernel", "_end_to_end"},
     {"_supervised"},
@@ -71,7 +71,7 @@ def test_imports_run_downward():
 def public_names():
     methods = "fit partial_fit transform get_feature_names_out set_output decision_function predict predict_proba"
     methods = f"{methods} predict_log_proba __call__ diag is_stationary from_estimator plot".split()
-    for module, prefix in ((sklearn_ckn, ""), (inspection, "inspection.")):
+    for module, prefix in ((sklearn_ckn, ""), (inspection, "inspection."), (preprocessing, "preprocessing.")):
         for name in module.__all__:
             yield prefix + name
             for method in methods:
@@ -83,7 +83,8 @@ def public_names():
 @pytest.mark.parametrize("name", public_names())
 def test_docstrings_follow_numpydoc(name):
     optional = {"ES01", "RT02"}  # RT02: returns are named, as in sklearn
-    optional |= {"EX01", "SA01"} if name.removeprefix("inspection.").count(".") else set()
+    is_method = "." in name.removeprefix("inspection.").removeprefix("preprocessing.")
+    optional |= {"EX01", "SA01"} if is_method else set()
     errors = [text for code, text in validate(f"sklearn_ckn.{name}")["errors"] if code not in optional]
     assert not errors
 

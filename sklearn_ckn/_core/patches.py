@@ -152,12 +152,11 @@ def extract(X, size, widths):  # (n, *space, c) -> (n, *positions, d)
 
 def scatter(P, space, size, widths):  # (n, *positions, d) -> (n, *space, c)
     """The adjoint of `extract`: every position is the sum of what all patches hold of it."""
-    n, *positions, d = P.shape
-    P, padded = P.reshape(n, *positions, *size, d // prod(size)), [k + sum(zeros) for k, zeros in zip(space, widths)]
-    X = np.zeros((n, *padded, P.shape[-1]), P.dtype)
-    for v in np.ndindex(*size):
-        X[:, *(slice(first, first + count) for first, count in zip(v, positions))] += P[..., *v, :]
-    return X[:, *(slice(before, before + length) for length, (before, _) in zip(space, widths))]
+    X = np.empty((len(P), *space, P.shape[-1] // prod(size)), P.dtype)
+    at, rows = _layout(X, size, widths), np.ascontiguousarray(P).reshape(len(P), -1, P.shape[-1])
+    rows.flags.writeable = False
+    scatter_all(rows, at, at.start(np.arange(at.n_patches)), at.padded(P.dtype), X.reshape(len(X), -1, *X.shape[-2:]))
+    return X
 
 
 def _layout(X, size, widths):
@@ -170,6 +169,24 @@ def gather_all(X, at, padded, starts, P):  # (n, n_lines, length, c), scratch, (
     for signal in range(len(X)):
         read(X[signal], at, padded)
         gather(padded.ravel(), starts[signal], at.runs, at.run, P[signal])
+
+
+@compiled
+def scatter_all(P, at, starts, padded, X):  # (n, k, d), (k,), scratch, out (n, n_lines, length, c)
+    """Add up the patches that begin at ``starts``, and keep what lies inside the padding."""
+    x = padded.ravel()
+    for signal in range(len(P)):
+        x[:] = 0
+        for i in range(len(starts)):
+            for j in range(len(at.runs)):
+                source, target = P[signal, i, j * at.run :], x[starts[i] + at.runs[j] :]
+                for k in range(at.run):
+                    target[k] += source[k]
+        for line in range(X.shape[1]):
+            for i in range(X.shape[2]):
+                source, target = padded[at.lines[line] + i], X[signal, line, i]
+                for j in range(X.shape[3]):
+                    target[j] = source[j]
 
 
 def center(P, c):  # (..., d) -> (..., d)

@@ -1,0 +1,265 @@
+"""What is done to images before the first layer."""
+
+from math import prod
+from numbers import Integral, Real
+
+import numpy as np
+from joblib import effective_n_jobs
+from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from . import _validation
+from ._core import zca
+from ._core.machine import over_blocks, slices
+
+__all__ = ["PatchWhitening"]
+
+
+class PatchWhitening(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
+    r"""Whiten images by their patches: edges stay, and what neighbours have in common goes.
+
+    All patches z that lie inside an image, less their means over positions (channel by channel), are multiplied by a
+    negative power of their second moments C, and the image is put together again from them, by the mean where they
+    overlap::
+
+        C  = mean over patches of z z^T
+        z' = (C + reg trace(C) / d I)^(-exponent) z
+
+    With C of each image by itself (`method="local"`) the result does not depend on the image's own colours and
+    textures; with that of all training images (`"global"`) it is the usual ZCA whitening of patches.
+
+    Parameters
+    ----------
+    patch_size : int or tuple of ndim ints, default=3
+        Positions of a patch along each space axis, together at least two.
+
+    method : {"local", "global"}, default="local"
+        Whether C is the mean over the patches of the image itself or over those of the images in `fit`.
+
+    exponent : float, default=0.5
+        Strength of the whitening: 0.5 makes second moments equal in all directions, 0.25 is the half whitening of
+        [1]_ (with ``reg=0, normalize_contrast=False``), 0 only subtracts means.
+
+    reg : float, default=0.1
+        Added to the eigenvalues of C, in units of their mean, before their power. Directions that no patch has stay 0.
+
+    normalize_contrast : bool, default=True
+        Whether images are divided by their standard deviations first. Those of constant images are 0, and so is the
+        result.
+
+    n_samples : int, default=10_000
+        At most so many images, drawn at random, tell C for `method="global"`.
+
+    ndim : {1, 2, 3}, default=2
+        Number of space axes, as in `CKNLayer`.
+
+    input_shape : tuple of ints or None, default=None
+        Shape ``(*space,)`` or ``(*space, n_channels)`` of the signals in the rows of a 2-D `X`, as in `CKNLayer`.
+
+    n_jobs : int or None, default=None
+        Threads over blocks of images. None: 1, unless in a :obj:`joblib.parallel_config` context. -1: all processors.
+        Every value gives the same result to the last bit.
+
+    random_state : int, RandomState instance or None, default=None
+        Draws the images for `method="global"`, if there are more than `n_samples`.
+
+    Attributes
+    ----------
+    whitening_ : ndarray of shape (d, d) or None
+        The negative power of C, ``d = prod(patch_size) * n_channels``, for `method="global"`.
+
+    input_shape_ : tuple
+        Shape ``(*space, n_channels)`` of the signals seen in `fit`.
+
+    n_features_in_ : int
+        Values in one signal, ``prod(input_shape_)``; the columns of a 2-D `X`.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, where `X` had any.
+
+    Raises
+    ------
+    ValueError
+        In `fit` and `transform`: `X` has other axes or channels than expected, is empty, not finite or so large that
+        its squares are not; the images are smaller than a patch; a parameter is out of its range.
+
+    See Also
+    --------
+    CKNFeatureMap : What usually comes next.
+
+    References
+    ----------
+    .. [1] J. Mairal, "End-to-end kernel learning with supervised convolutional kernel networks", NIPS 2016.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_sample_images
+    >>> from sklearn_ckn.preprocessing import PatchWhitening
+    >>> images = [image[::8, ::8] for image in load_sample_images().images]  # (54, 80, 3) each, of 0 to 255
+    >>> whitened = PatchWhitening().fit_transform(images)
+    >>> whitened.shape
+    (2, 54, 80, 3)
+    """
+
+    _parameter_constraints = {
+        "patch_size": [Interval(Integral, 1, None, closed="left"), tuple, list],
+        "method": [StrOptions({"local", "global"})],
+        "exponent": [Interval(Real, 0, 1, closed="both")],
+        "reg": [Interval(Real, 0, None, closed="left")],
+        "normalize_contrast": ["boolean"],
+        "n_samples": [Interval(Integral, 1, None, closed="left")],
+        "ndim": [Options(Integral, {1, 2, 3})],
+        "input_shape": [tuple, list, None],
+        "n_jobs": [Integral, None],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        patch_size=3,
+        *,
+        method="local",
+        exponent=0.5,
+        reg=0.1,
+        normalize_contrast=True,
+        n_samples=10_000,
+        ndim=2,
+        input_shape=None,
+        n_jobs=None,
+        random_state=None,
+    ):
+        self.patch_size = patch_size
+        self.method = method
+        self.exponent = exponent
+        self.reg = reg
+        self.normalize_contrast = normalize_contrast
+        self.n_samples = n_samples
+        self.ndim = ndim
+        self.input_shape = input_shape
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None):
+        """Learn the second moments of patches, for `method="global"`; otherwise record the shape of the images.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, *space, n_channels), (n_samples, *space) or (n_samples, n_features)
+            Signals; see `ndim` and `input_shape`.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : PatchWhitening
+            The fitted transformer.
+        """
+        signals = _validation.as_signals(self, X, self.ndim, self.input_shape)
+        size = self._check_sizes(signals.shape)
+        whitening = None
+        if self.method == "global":
+            whitening = zca.negative_power(self._second_moments(signals, size), self.exponent, self.reg)
+        _validation.record_feature_names(self, X)
+        self.whitening_ = whitening
+        self.input_shape_ = signals.shape
+        self.n_features_in_ = prod(signals.shape)
+        self._flattened = self.input_shape is not None
+        return self
+
+    def transform(self, X):
+        """Whiten images.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, *space, n_channels), (n_samples, *space) or (n_samples, n_features)
+            Signals with the channels of those in `fit`. Their space may have another size, except in a 2-D `X`.
+
+        Returns
+        -------
+        images : ndarray of shape (n_samples, *space, n_channels)
+            Numbers in float64 if `X` is (or longer), else in float32.
+        """
+        check_is_fitted(self)
+        signals = _validation.as_fitted_signals(self, X, self._flattened)
+        size = self._check_sizes(signals.shape)
+        images = np.empty((len(signals), *signals.shape), signals.dtype)
+
+        def whiten(rows):
+            images[rows] = zca.whiten(self._read(signals, rows), size, self._whitening)
+
+        over_blocks(whiten, slices(len(signals), zca.block_size(signals.shape, size)), effective_n_jobs(self.n_jobs))
+        return images
+
+    def get_feature_names_out(self, input_features=None):
+        """Name the channels.
+
+        Parameters
+        ----------
+        input_features : None
+            Ignored.
+
+        Returns
+        -------
+        names : ndarray of str
+            ``["c0", "c1", ...]``.
+        """
+        check_is_fitted(self)
+        return np.array([f"c{i}" for i in range(self.input_shape_[-1])], dtype=object)
+
+    def set_output(self, *, transform=None):
+        """Do nothing: images have several axes and stay arrays, as the maps of `CKNLayer`.
+
+        Parameters
+        ----------
+        transform : {"default", "pandas", "polars"}, default=None
+            Ignored; it is there so that a `Pipeline` can be configured as a whole.
+
+        Returns
+        -------
+        self : PatchWhitening
+            The transformer.
+        """
+        return self
+
+    def _check_sizes(self, shape):  # (*space, c) -> (ndim ints)
+        size = _validation.per_axis("patch_size", self.patch_size, self.ndim)
+        if prod(size) == 1:
+            raise ValueError("patch_size must have several positions; got 1: less its mean, every patch would be 0.")
+        if any(k > length for k, length in zip(size, shape)):
+            raise ValueError(
+                f"X has signals of shape {shape} (n_features={prod(shape)}), smaller than a patch of {size}: lower "
+                f"patch_size."
+            )
+        return size
+
+    def _read(self, signals, rows):
+        X = signals.read(rows)
+        return zca.normalize_contrast(X) if self.normalize_contrast else X
+
+    def _whitening(self, P):
+        if self.whitening_ is not None:
+            return self.whitening_
+        return zca.negative_power(zca.second_moments(P), self.exponent, self.reg)
+
+    def _second_moments(self, signals, size):  # -> (d, d)
+        """Of the patches of all signals, or of those drawn."""
+        if len(signals) > self.n_samples:
+            rng = check_random_state(self.random_state)
+            signals = signals[np.sort(rng.choice(len(signals), self.n_samples, replace=False))]
+
+        def of_block(rows):
+            return zca.second_moments(zca.centred_patches(self._read(signals, rows), size)).sum(axis=0)
+
+        blocks = slices(len(signals), zca.block_size(signals.shape, size))
+        return sum(over_blocks(of_block, blocks, effective_n_jobs(self.n_jobs))) / len(signals)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = self.ndim == 1 or self.input_shape is not None
+        tags.input_tags.three_d_array = self.ndim in (1, 2)
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        tags.requires_fit = True
+        return tags
