@@ -84,7 +84,7 @@ class EncodedSignals:
         signals = self.signals[rows]
         return self.write(signals, np.empty((len(signals), *self.shape), dtype=self.dtype))
 
-    def write(self, signals, out, finish=None):
+    def write(self, signals, out, finish=None, flip=False):
         """Fill ``out`` with the maps of ``signals``, each block of them ``finish``ed first."""
         memory = get_config()["working_memory"] * 2**20
-        return blocks.encode_signals(signals, self.network, out, self.n_threads, memory, finish)
+        return blocks.encode_signals(signals, self.network, out, self.n_threads, memory, finish, flip)

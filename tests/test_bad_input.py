@@ -110,6 +110,11 @@ def test_bad_parameters(parameters, message):
         assert set(vars(estimator)) == names
 
 
+def test_bad_augment():
+    with pytest.raises(ValueError, match=r"'augment' parameter of CKNFeatureMap .*'flip'.* Got 'turn'"):
+        CKNFeatureMap(layer(), augment="turn").fit(IMAGES)
+
+
 def test_input_shape_that_does_not_fit():
     with pytest.raises(ValueError, match=r"input_shape=\(8, 8\) does not fit X: .*64 values, but X has 60 columns"):
         layer(input_shape=(8, 8)).fit(np.ones((3, 60)))

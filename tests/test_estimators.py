@@ -79,6 +79,21 @@ def test_feature_map_equals_the_pipeline(ndim, dtype):
         assert relative_error(mine.filters_, other.filters_) < RELATIVE[dtype]
 
 
+@every_case
+def test_features_are_those_of_the_mirror_image_too(ndim, dtype):
+    X = signals(ndim, dtype)
+    mirrored = X[..., ::-1, :]
+    plain, both = (
+        CKNFeatureMap(network(ndim), augment=augment, center=True, scale=True).fit(X) for augment in (None, "flip")
+    )
+    maps = [plain.network_.transform(signals) for signals in (X, mirrored)]
+    assert relative_error(maps[0], maps[1]) > 1e-3
+    features = both.transform(X)
+    assert relative_error(features, Flatten(center=True, scale=True).fit_transform(sum(maps))) < RELATIVE[dtype]
+    assert_array_equal(both.transform(mirrored), features)
+    assert_array_equal(clone(both).set_params(n_jobs=2).fit(X).transform(X), features)
+
+
 def test_feature_map_fits_on_as_few_signals_as_the_patches_need(monkeypatch):
     from sklearn_ckn._core import blocks
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import direct, fused, simd, winograd
+from . import direct, fused, patches, simd, winograd
 from .machine import compiled, over_blocks, slices
 from .panels import ROWS, multiply, pack
 
@@ -82,7 +82,7 @@ def encode_network(X, network):
     return X
 
 
-def encode_signals(signals, network, out, n_threads, memory, finish=None):
+def encode_signals(signals, network, out, n_threads, memory, finish=None, flip=False):
     """Stream signals through a network, block by block: ``out[rows] = finish(maps)``.
 
     Parameters
@@ -91,10 +91,14 @@ def encode_signals(signals, network, out, n_threads, memory, finish=None):
     network : list of Layer
     out : array of len(signals) rows, out
     memory : bytes that the maps of one block may take
+    flip : bool, whether maps are the means of those of a signal and of its mirror image
     """
 
     def encode_rows(rows):
-        maps = encode_network(signals.read(rows), network)
+        X = signals.read(rows)
+        maps = encode_network(X, network)
+        if flip:
+            maps = (maps + encode_network(patches.flip(X), network)) / 2
         out[rows] = finish(maps) if finish else maps
 
     size = block_size(len(signals), network, out.itemsize, memory, n_threads)

@@ -30,6 +30,11 @@ def n_positions(space, size, widths):
     return tuple(max(length + before + after - k + 1, 0) for length, k, (before, after) in zip(space, size, widths))
 
 
+def flip(X):  # (n, *space, c) -> (n, *space, c)
+    """Mirror images: the last space axis, of images the horizontal one, runs backwards."""
+    return np.ascontiguousarray(X[..., ::-1, :])
+
+
 def box(counts, shape):
     """Flat indices, into an array of ``shape``, of its first ``counts`` positions along every axis."""
     indices = np.indices((1, *counts)).reshape(len(counts) + 1, -1)

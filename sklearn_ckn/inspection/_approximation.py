@@ -27,7 +27,8 @@ def approximation_report(feature_map, X, *, n_jobs=None):
     Parameters
     ----------
     feature_map : CKNFeatureMap, CKNLayer or Pipeline of CKNLayer
-        The fitted network. `center` and `scale` of a `CKNFeatureMap` are left out: the kernel itself is compared.
+        The fitted network. `augment`, `center` and `scale` of a `CKNFeatureMap` are left out: the kernel itself is
+        compared.
 
     X : array-like of shape (n_samples, *space, n_channels), (n_samples, *space) or (n_samples, n_features)
         Some hundred signals: the time grows with the square of their number, see `CKNKernel`. Errors below 1e-6 are
