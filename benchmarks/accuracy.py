@@ -1,114 +1,141 @@
-"""Test error of an unsupervised network and a linear classifier on real images, with seconds and memory.
+"""Test error on real images and signals, with seconds and memory: the package's recipes beside others' ways.
 
-    python benchmarks/accuracy.py --data FOLDER --dataset mnist
+    python benchmarks/accuracy.py --data FOLDER --dataset mnist --method balanced
+    python benchmarks/accuracy.py --data FOLDER --dataset mnist --method hog
 
-FOLDER holds ``mnist.npz``, ``fashion_mnist.npz`` or ``cifar10.npz`` with uint8 arrays X_train, y_train, X_test, y_test.
-The classifier's C is chosen on a held-out tenth of the training images; the test images are looked at once, at the end.
-The architectures below were chosen on training images too. One JSON line is appended to ``--output``.
+FOLDER holds ``mnist.npz``, ``fashion_mnist.npz``, ``cifar10.npz`` (uint8 arrays X_train, y_train, X_test, y_test) and
+``ucr/*.npz`` (signals). A method is one of the package's recipes, fast, balanced or accurate, or one of
+`contenders`. Whatever a method chooses, it chooses on training data; the test data is looked at once, at the end. With
+``--held-out`` training data takes its place: so the recipes were chosen. One JSON line is appended to ``--output``.
 """
 
 import argparse
 import json
 import resource
 import time
-from contextlib import contextmanager
 from pathlib import Path
 
+import contenders
 import numpy as np
 from machine import describe
+from sklearn.linear_model import RidgeClassifierCV
 from sklearn.pipeline import make_pipeline
 
-from sklearn_ckn import CKNFeatureMap, CKNLayer, LinearClassifier
+from sklearn_ckn import presets
 
-GREY = {"patches": [3, 3], "pooling": [2, 4], "centering": [1, 0]}
-COLOUR = {"patches": [3, 3], "pooling": [2, 6], "centering": [1, 0]}
-ARCHITECTURES = {"mnist": GREY, "fashion_mnist": GREY, "cifar10": COLOUR}
-PATH = [0.1, 1, 10, 100, 1000]  # of C
+IMAGES, SIGNALS = ("mnist", "fashion_mnist", "cifar10"), "ucr"
+RECIPES = ("fast", "balanced", "accurate")
+ALPHAS = np.logspace(-6, 2, 9)  # of ridge regression, for some tens of signals
 
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data", type=Path, required=True, help="folder with the npz files")
-    parser.add_argument("--dataset", choices=ARCHITECTURES, default="mnist")
+    parser.add_argument("--dataset", choices=(*IMAGES, SIGNALS), default="mnist")
+    methods = (*RECIPES, *contenders.OF_IMAGES, *contenders.OF_SIGNALS)
+    parser.add_argument("--method", choices=methods, default="balanced")
     parser.add_argument("--n-train", type=int, help="training images drawn at random; all by default")
-    parser.add_argument("--filters", type=int, nargs="+", default=[64, 256], help="filters of every layer")
-    parser.add_argument("--patches", type=int, nargs="+", help="patch size of every layer")
-    parser.add_argument("--pooling", type=int, nargs="+", help="pooling width of every layer")
-    parser.add_argument("--centering", type=int, nargs="+", help="1 where a layer centres its patches, else 0")
-    parser.add_argument("--sigma", type=float, default=0.6)
-    parser.add_argument("--loss", default="squared_hinge", help="of the classifier")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--draws", type=int, default=1, help="repetitions, with the seeds that follow")
+    parser.add_argument("--held-out", type=int, default=0, help="training images to test on in the test images' stead")
+    parser.add_argument("--minutes", type=float, default=2, help="of the convolutional network")
+    parser.add_argument("--seed", type=int, default=0, help="draws the training images, and everything in the method")
     parser.add_argument("--n-jobs", type=int, default=2)
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "accuracy.jsonl")
-    options = parser.parse_args()
-    for name, values in ARCHITECTURES[options.dataset].items():
-        if getattr(options, name) is None:
-            setattr(options, name, values)
-    return options
+    return parser.parse_args()
 
 
-def build(options):
-    sizes = zip(options.filters, options.patches, options.pooling, options.centering, strict=True)
-    layers = [
-        CKNLayer(
-            n_filters,
-            patch_size=patch_size,
-            pooling_width=pooling_width,
-            patch_centering=bool(centering),
-            sigma=options.sigma,
-            random_state=options.seed,
-        )
-        for n_filters, patch_size, pooling_width, centering in sizes
-    ]
-    return CKNFeatureMap(make_pipeline(*layers), center=True, scale=True, n_jobs=options.n_jobs)
+def images(options, seed):
+    """Training and test images of a draw."""
+    with np.load(options.data / f"{options.dataset}.npz") as file:
+        X, y, X_test, y_test = (file[name] for name in ("X_train", "y_train", "X_test", "y_test"))
+    if options.held_out:
+        order = np.random.RandomState(12345).permutation(len(X))
+        held_out, kept = order[: options.held_out], np.sort(order[options.held_out :])
+        X, y, X_test, y_test = X[kept], y[kept], X[held_out], y[held_out]
+    drawn = np.random.RandomState(seed).permutation(len(X))[: options.n_train]
+    return X[drawn], y[drawn], X_test, y_test
+
+
+def signals(options):
+    """Training and test signals of every set, less the means of their channels, divided by their deviations."""
+    for path in sorted((options.data / SIGNALS).glob("*.npz")):
+        with np.load(path) as file:
+            X, y, X_test, y_test = (file[name] for name in ("X_train", "y_train", "X_test", "y_test"))
+        mean, deviation = X.mean(axis=(0, 1)), X.std(axis=(0, 1))
+        yield path.stem, ((X - mean) / deviation).astype(float), y, ((X_test - mean) / deviation).astype(float), y_test
+
+
+def recipe(X, y, X_test, options, seed):
+    """One of the package's, step by step, with the seconds of every step."""
+    seconds, begin = {}, time.perf_counter()
+
+    def lap(stage):
+        nonlocal begin
+        now = time.perf_counter()
+        seconds[stage] = round(seconds.get(stage, 0) + now - begin, 1)
+        begin = now
+
+    is_signal = options.dataset == SIGNALS
+    shape = X.shape[1:]
+    settings = {"ndim": 1 if is_signal else 2, "n_jobs": options.n_jobs, "random_state": seed}
+    model = presets.make_classifier(options.method, shape, **settings)
+    if is_signal:
+        model = make_pipeline(*model[:-1], RidgeClassifierCV(ALPHAS))
+    F = X
+    for name, step in model.steps[:-1]:
+        step.fit(F)
+        lap(f"{name}, fit")
+        F = step.transform(F)
+        lap(f"{name}, transform")
+    model[-1].fit(F, y)
+    n_features = F.shape[1]
+    del F
+    lap("classifier, fit")
+    predicted = model.predict(X_test)
+    lap("test")
+    chosen = {
+        "n_features": n_features,
+        "C": getattr(model[-1], "C_", None),
+        "alpha": getattr(model[-1], "alpha_", None),
+    }
+    return predicted, {name: value for name, value in chosen.items() if value is not None} | {"seconds": seconds}
+
+
+def run(X, y, X_test, y_test, options, seed):
+    """Error in %, what was chosen, and seconds in all."""
+    begin = time.perf_counter()
+    if options.method in RECIPES:
+        predicted, chosen = recipe(X, y, X_test, options, seed)
+    else:
+        method = (contenders.OF_IMAGES | contenders.OF_SIGNALS)[options.method]
+        options = argparse.Namespace(**vars(options) | {"seed": seed})
+        predicted, chosen = method(X, y, X_test, options)
+    seconds = time.perf_counter() - begin
+    error = 100 * float((predicted != y_test).mean())
+    print(f"error {error:.2f} %, {seconds:.0f} s, {chosen}", flush=True)
+    return {"error": round(error, 3), "seconds": round(seconds, 1)} | {"chosen": chosen}
 
 
 def main():
-    options = parse_arguments()
-    machine, start, seconds = describe(), time.perf_counter(), {}
-
-    @contextmanager
-    def timed(stage):
-        begin = time.perf_counter()
-        yield
-        seconds[stage] = round(time.perf_counter() - begin, 1)
-        print(f"{stage:<10} {seconds[stage]:8.1f} s", flush=True)
-
-    with timed("load"), np.load(options.data / f"{options.dataset}.npz") as data:
-        X_train, y_train, X_test, y_test = (data[name] for name in ("X_train", "y_train", "X_test", "y_test"))
-        drawn = np.random.RandomState(options.seed).permutation(len(X_train))[: options.n_train]
-        X_train, y_train = X_train[drawn], y_train[drawn]
-    feature_map = build(options)
-    with timed("fit"):
-        feature_map.fit(X_train)
-    with timed("transform"):
-        features = feature_map.transform(X_train)
-    with timed("classify"):
-        classifier = LinearClassifier(options.loss, C=PATH, random_state=options.seed, n_jobs=options.n_jobs)
-        classifier.fit(features, y_train)
-    n_features = features.shape[1]
-    del features
-    with timed("test"):
-        error = 1 - classifier.score(feature_map.transform(X_test), y_test)
-
+    options, machine, runs = parse_arguments(), describe(), []
+    for seed in range(options.seed, options.seed + options.draws):
+        if options.dataset == SIGNALS:
+            for name, *data in signals(options):
+                runs.append({"set": name} | run(*data, options, seed))
+        else:
+            runs.append(run(*images(options, seed), options, seed))
     result = {
-        "dataset": options.dataset,
-        "n_train": len(X_train),
-        **{name: getattr(options, name) for name in ("filters", "patches", "pooling", "centering", "sigma", "seed")},
-        "n_features": n_features,
-        "loss": options.loss,
-        "C": classifier.C_,
-        "held_out_error_percent": round(100 * (1 - classifier.validation_scores_.max()), 2),
-        "test_error_percent": round(100 * error, 2),
-        "seconds": seconds | {"total": round(time.perf_counter() - start, 1)},
+        **{name: value for name, value in vars(options).items() if name not in ("data", "output")},
+        "error": round(float(np.mean([one["error"] for one in runs])), 3),
+        "seconds": round(float(np.mean([one["seconds"] for one in runs])), 1),
         "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
-        "n_jobs": options.n_jobs,
+        "runs": runs,
         **machine,
     }
-    print(json.dumps(result, indent=1))
+    print(json.dumps({name: value for name, value in result.items() if name != "runs"}, indent=1))
     options.output.parent.mkdir(parents=True, exist_ok=True)
     with options.output.open("a") as lines:
-        lines.write(json.dumps(result) + "\n")
+        lines.write(json.dumps(result, default=float) + "\n")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import pytest
 from numpydoc.validate import validate
 
 import sklearn_ckn
-from sklearn_ckn import inspection, preprocessing
+from sklearn_ckn import inspection, preprocessing, presets
 
 PACKAGE = Path(sklearn_ckn.__file__).parent
 REPOSITORY = Path(__file__).parent.parent
@@ -29,7 +29,7 @@ FLOORS = [  # every module imports from floors below its own only; this is the w
     {"_flatten", "_layer", "_targets", "_training", "preprocessing"},
     {"_linear", "_network"},
     {"_feature_map", "_kernel", "_end_to_end"},
-    {"_supervised"},
+    {"_supervised", "presets"},
     {"inspection._norms", "inspection._deformation", "inspection._fitted", "inspection._display"},
     {"inspection._approximation", "inspection._stability"},
     {"inspection._charts", "inspection._grids", "inspection._matrices"},
@@ -71,19 +71,20 @@ def test_imports_run_downward():
 def public_names():
     methods = "fit partial_fit transform get_feature_names_out set_output decision_function predict predict_proba"
     methods = f"{methods} predict_log_proba __call__ diag is_stationary from_estimator plot".split()
-    for module, prefix in ((sklearn_ckn, ""), (inspection, "inspection."), (preprocessing, "preprocessing.")):
+    for module in (sklearn_ckn, inspection, preprocessing, presets):
+        prefix = module.__name__.removeprefix("sklearn_ckn").removeprefix(".")
+        prefix = prefix and prefix + "."
         for name in module.__all__:
-            yield prefix + name
+            yield prefix + name, False
             for method in methods:
                 function = getattr(getattr(module, name), method, None)
                 if getattr(function, "__module__", "").startswith("sklearn_ckn"):
-                    yield f"{prefix}{name}.{method}"
+                    yield f"{prefix}{name}.{method}", True
 
 
-@pytest.mark.parametrize("name", public_names())
-def test_docstrings_follow_numpydoc(name):
+@pytest.mark.parametrize("name, is_method", public_names())
+def test_docstrings_follow_numpydoc(name, is_method):
     optional = {"ES01", "RT02"}  # RT02: returns are named, as in sklearn
-    is_method = "." in name.removeprefix("inspection.").removeprefix("preprocessing.")
     optional |= {"EX01", "SA01"} if is_method else set()
     errors = [text for code, text in validate(f"sklearn_ckn.{name}")["errors"] if code not in optional]
     assert not errors

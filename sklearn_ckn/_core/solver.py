@@ -27,6 +27,7 @@ WIDE = 2**11  # columns of X, from which on half as many rows or fewer span feat
 SMALL = 2**23  # numbers in a square for every row of W, up to which coordinates of their own are cheap
 SQUARES_BYTES = 2**27  # of those of the rows of W that are solved for at the same time
 FIRST_ROUND, ROUND = 50, 20  # passes before any have, and before they are made anew
+PASS = 200  # numbers of W in a large problem whose coordinates take as long as a pass: so many more passes before
 STAGE_TOL = 1e-2  # for optima on the way
 
 
@@ -166,6 +167,7 @@ class LinearModel:
             self.X = self.span.features
         k, n_numbers = Y.shape[1], self.X.shape[1] ** 2
         self.small = k * n_numbers <= SMALL
+        self.first_round = FIRST_ROUND if self.small else FIRST_ROUND + k * self.X.shape[1] // PASS
         self.groups = slices(k, k if self.small else max(1, SQUARES_BYTES // (n_numbers * self.dtype.itemsize)))
         self.common = self._coordinates(self.loss.usual * share)
 
@@ -199,7 +201,7 @@ class LinearModel:
         if self.common is None:
             return self._newton(objective, start or self._zero(), tol, max_passes)
         newton = self.loss.second is not None and (self.small or self.loss.separable)
-        n_passes = min(max_passes, FIRST_ROUND) if newton else max_passes
+        n_passes = min(max_passes, self.first_round) if newton else max_passes
         first = objective.descend(start or self._zero(), self.common, tol, n_passes)
         if not newton or first.n_passes == max_passes or (first.converged and not self.small):
             return first

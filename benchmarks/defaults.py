@@ -1,0 +1,161 @@
+"""What the parameters of layers do to accuracy: one parameter at a time, over four sets of images.
+
+    python benchmarks/defaults.py --data FOLDER
+
+FOLDER holds ``mnist.npz``, ``fashion_mnist.npz`` and ``cifar10.npz``; the digits are scikit-learn's. A network of two
+layers is learned from some thousand training images and judged on other training images; no test image is looked at.
+The results go to ``--output``, and the figures of ``doc/defaults.rst`` to ``--figures``.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+from machine import describe
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.pipeline import make_pipeline
+
+from sklearn_ckn import CKNFeatureMap, CKNLayer, Flatten, LinearClassifier, PatchWhitening
+
+POOLING = {"digits": (1, 2), "mnist": (2, 4), "fashion_mnist": (2, 4), "cifar10": (2, 6)}
+PATH = [1, 10, 100, 1000]  # of C
+
+SWEEPS = {  # parameter: its values, of both layers unless they are pairs
+    "sigma": [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0, "auto"],
+    "n_filters": [(16, 64), (32, 128), (64, 256), (128, 512), (256, 1024)],
+    "patch_size": [(2, 3), (3, 2), (3, 3), (4, 3), (3, 4), (5, 3), (3, 5)],
+    "pooling": ["gaussian", "average"],
+    "patch_centering": [(False, False), (True, False), (True, True)],
+    "kernel": ["exponential", "arccos1", "inverse_polynomial", "polynomial", "vovk", "linear"],
+    "reg": [1e-5, 1e-4, 1e-3, 1e-2, 1e-1],
+    "n_patches": [1_000, 3_000, 10_000, 30_000, 100_000],
+    "max_iter": [0, 2, 5, 20],
+}
+ENDS = {  # center and scale of the features
+    "nothing": (False, False),
+    "scale": (False, True),
+    "center": (True, False),
+    "center and scale": (True, True),
+}
+LOSSES = ["squared_hinge", "logistic", "squared_error"]
+
+
+def images_of(name, folder, seed, n_train, n_test):
+    """Training images and others to judge by, both from the training set."""
+    if name == "digits":
+        X, y = load_digits().images, load_digits().target
+        n_train, n_test = 900, len(X) - 900
+    else:
+        with np.load(folder / f"{name}.npz") as file:
+            X, y = file["X_train"], file["y_train"]
+    order = np.random.RandomState(seed).permutation(len(X))
+    train, test = order[:n_train], order[n_train : n_train + n_test]
+    return X[train].astype(np.float32), y[train], X[test].astype(np.float32), y[test]
+
+
+def base(name, seed):
+    """The network that is varied: the package's defaults, but for pooling, and centred first patches of grey images."""
+    first, second = POOLING[name]
+    return make_pipeline(
+        CKNLayer(32, pooling_width=first, patch_centering=name != "cifar10", random_state=seed),
+        CKNLayer(128, pooling_width=second, random_state=seed),
+    )
+
+
+def vary(network, parameter, value):
+    values = value if isinstance(value, tuple) else (value, value)
+    for (_, layer), one in zip(network.steps, values):
+        layer.set_params(**{parameter: one})
+    return network
+
+
+def accuracy(F, y, F_test, y_test, seed, loss="squared_hinge"):
+    model = LinearClassifier(loss, C=PATH, tol=1e-4, random_state=seed, n_jobs=2).fit(F, y)
+    return float(100 * model.score(F_test, y_test))
+
+
+def measure(name, options):
+    """Accuracies in % and seconds of all settings on one set of images, one list of seeds each."""
+    results = {}
+
+    def record(parameter, value, score, seconds):
+        cell = results.setdefault(parameter, {}).setdefault(str(value), {"accuracy": [], "seconds": []})
+        cell["accuracy"].append(round(score, 2))
+        cell["seconds"].append(round(seconds, 2))
+        print(name, parameter, value, cell, flush=True)
+
+    for seed in range(options.seeds):
+        X, y, X_test, y_test = images_of(name, options.data, seed, options.train, options.test)
+        if name == "cifar10":
+            whitening = PatchWhitening(n_jobs=2).fit(X)
+            X, X_test = whitening.transform(X), whitening.transform(X_test)
+        known = {}
+        for parameter, values in SWEEPS.items():
+            for value in values:
+                network = vary(base(name, seed), parameter, value)
+                key = repr([layer.get_params() for _, layer in network.steps])
+                if key not in known:
+                    begin = time.perf_counter()
+                    features = CKNFeatureMap(network, center=True, scale=True, n_jobs=2).fit(X)
+                    F, F_test = features.transform(X), features.transform(X_test)
+                    known[key] = accuracy(F, y, F_test, y_test, seed), time.perf_counter() - begin
+                record(parameter, value, *known[key])
+        features = CKNFeatureMap(base(name, seed), n_jobs=2).fit(X)
+        F, F_test = features.transform(X), features.transform(X_test)
+        size = np.linalg.norm(F, axis=1).mean()
+        for end, (center, scale) in ENDS.items():
+            flatten = Flatten(center=center, scale=scale)
+            parts = [flatten.fit_transform(part if scale else part / size) for part in (F, F_test)]
+            begin = time.perf_counter()
+            record("features", end, accuracy(parts[0], y, parts[1], y_test, seed), time.perf_counter() - begin)
+        flatten = clone(flatten).set_params(center=True, scale=True)
+        for loss in LOSSES:
+            begin = time.perf_counter()
+            score = accuracy(flatten.fit_transform(F), y, flatten.transform(F_test), y_test, seed, loss)
+            record("loss", loss, score, time.perf_counter() - begin)
+    return results
+
+
+def draw(results, folder):
+    """One figure for every parameter: accuracy less that of the best value, for all sets of images."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    for parameter in next(iter(results.values())):
+        figure, axes = plt.subplots(figsize=(7, 3), layout="constrained")
+        for name, of_set in results.items():
+            cells = of_set[parameter]
+            means = np.array([np.mean(cell["accuracy"]) for cell in cells.values()])
+            axes.plot(range(len(means)), means - means.max(), "o-", label=f"{name}, best {means.max():.1f} %")
+        axes.set_xticks(range(len(cells)), cells)
+        axes.set(xlabel=parameter, ylabel="accuracy less the best, %")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False, fontsize="small")
+        figure.savefig(folder / f"{parameter}.svg", metadata={"Date": None})
+        plt.close(figure)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder with the npz files")
+    parser.add_argument("--datasets", nargs="+", default=list(POOLING), choices=list(POOLING))
+    parser.add_argument("--train", type=int, default=5000)
+    parser.add_argument("--test", type=int, default=10_000, help="other training images, to judge by")
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "defaults.json")
+    parser.add_argument("--figures", type=Path, default=Path(__file__).parent.parent / "doc" / "defaults")
+    options = parser.parse_args()
+    settings = {"train": options.train, "test": options.test, "seeds": options.seeds, "machine": describe()}
+    results = {name: measure(name, options) for name in options.datasets}
+    options.output.write_text(json.dumps(settings | {"results": results}, indent=1) + "\n")
+    options.figures.mkdir(parents=True, exist_ok=True)
+    draw(results, options.figures)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,201 @@
+"""Whole recipes: networks and classifiers that are known to work, by the kind of signals and the time there is.
+
+What is in them was chosen on held-out training data.
+"""
+
+from math import ceil
+from numbers import Integral
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.linear_model import RidgeClassifierCV
+from sklearn.pipeline import FeatureUnion, make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils._param_validation import Options, StrOptions, validate_params
+
+from . import _validation
+from ._feature_map import CKNFeatureMap
+from ._layer import CKNLayer
+from ._linear import LinearClassifier
+from .preprocessing import PatchWhitening
+
+__all__ = ["make_classifier", "make_network"]
+
+PATH, TOL = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0), 1e-4  # of C, for features of norm 1
+ALPHAS = np.logspace(-6, 2, 9)  # of a ridge, where signals are few
+
+
+class Recipe(NamedTuple):
+    """Two layers, and what stands around them."""
+
+    n_filters: tuple
+    patch_size: tuple
+    sigma: tuple
+    first_pooling: int
+    n_positions: int  # of the last map along every axis, about
+    whitened: bool = False  # images, before; if not, the first layer's patches are centred
+    flip: bool = False
+
+
+RECIPES = {
+    "grey": {
+        "fast": Recipe((32, 128), (3, 3), (0.6, 0.6), 2, 4),
+        "balanced": Recipe((64, 256), (3, 3), (0.6, 0.6), 2, 4),
+        "accurate": Recipe((128, 1024), (3, 3), (0.6, 0.6), 2, 4),
+    },
+    "colour": {
+        "fast": Recipe((32, 128), (3, 3), (0.6, 0.6), 2, 3, whitened=True),
+        "balanced": Recipe((64, 256), (3, 3), (0.6, 0.6), 2, 3, whitened=True, flip=True),
+        "accurate": Recipe((256, 1024), (3, 3), (0.6, 0.6), 2, 3, whitened=True, flip=True),
+    },
+    "signals": {
+        "fast": Recipe((32, 128), (9, 9), (0.6, 0.6), 2, 3),
+        "balanced": Recipe((64, 256), (9, 9), (0.6, 0.6), 2, 3),
+        "accurate": Recipe((128, 512), (9, 9), (0.6, 0.6), 2, 3),
+    },
+}
+
+
+def _recipe(kind, shape, ndim):  # -> Recipe, (*space)
+    """The one for signals of this shape."""
+    if -1 in shape:
+        raise ValueError(f"shape must have ints >= 1; got {shape!r}.")
+    *space, n_channels = _validation.check_input_shape(shape, ndim)
+    if ndim == 1:
+        return RECIPES["signals"][kind], space
+    return RECIPES["colour" if n_channels == 3 else "grey"][kind], space
+
+
+def _layers(recipe, space, random_state):
+    first, layers = True, []
+    for m, k, sigma in zip(*recipe[:3]):
+        width = [recipe.first_pooling if first else ceil(n / recipe.n_positions) for n in space]
+        layers.append(
+            CKNLayer(
+                m,
+                patch_size=tuple(min(k, n) for n in space),
+                pooling_width=tuple(width),
+                sigma=sigma,
+                patch_centering=first and not recipe.whitened,
+                ndim=len(space),
+                random_state=random_state,
+            )
+        )
+        space, first = [ceil(n / w) for n, w in zip(space, width)], False
+    return make_pipeline(*layers)
+
+
+_CHECKED = {
+    "kind": [StrOptions({"fast", "balanced", "accurate"})],
+    "shape": [tuple, list],
+    "ndim": [Options(Integral, {1, 2})],
+}
+
+
+@validate_params(_CHECKED | {"random_state": ["random_state"]}, prefer_skip_nested_validation=True)
+def make_network(kind, shape, *, ndim=2, random_state=None):
+    """Two layers for signals of this shape.
+
+    Parameters
+    ----------
+    kind : {"fast", "balanced", "accurate"}
+        Few, some or many filters.
+    shape : tuple of ints
+        Shape ``(*space,)`` or ``(*space, n_channels)`` of a signal. Images with three channels are taken for
+        photographs that were whitened, all others for grey ones.
+    ndim : {1, 2}, default=2
+        Number of space axes: 1 for time series, 2 for images.
+    random_state : int, RandomState instance or None, default=None
+        That of the layers.
+
+    Returns
+    -------
+    network : Pipeline of CKNLayer
+        Not fitted.
+
+    Raises
+    ------
+    ValueError
+        A parameter is out of its range.
+
+    See Also
+    --------
+    make_classifier : The whole of which this is a part.
+
+    Examples
+    --------
+    >>> from sklearn_ckn.presets import make_network
+    >>> [layer.n_filters for layer in make_network("fast", (28, 28))]
+    [32, 128]
+    """
+    return _layers(*_recipe(kind, shape, ndim), random_state)
+
+
+@validate_params(
+    _CHECKED | {"n_jobs": [Integral, None], "random_state": ["random_state"]}, prefer_skip_nested_validation=True
+)
+def make_classifier(kind, shape, *, ndim=2, n_jobs=None, random_state=None):
+    """A classifier of signals of this shape: whitening where it helps, the network, and a linear classifier.
+
+    Parameters
+    ----------
+    kind : {"fast", "balanced", "accurate"}
+        Few, some or many filters; photographs are mirrored, too, by the last two.
+    shape : tuple of ints
+        Shape ``(*space,)`` or ``(*space, n_channels)`` of a signal, as in `make_network`.
+    ndim : {1, 2}, default=2
+        Number of space axes: 1 for time series, 2 for images.
+    n_jobs : int or None, default=None
+        Threads of all steps.
+    random_state : int, RandomState instance or None, default=None
+        Of all steps.
+
+    Returns
+    -------
+    classifier : Pipeline
+        Not fitted: `PatchWhitening` for photographs, `CKNFeatureMap`, and a `LinearClassifier` that chooses its C.
+
+    Raises
+    ------
+    ValueError
+        A parameter is out of its range.
+
+    See Also
+    --------
+    make_network : The network alone.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn_ckn.presets import make_classifier
+    >>> images, labels = load_digits().images, load_digits().target
+    >>> model = make_classifier("fast", images.shape[1:], random_state=0).fit(images[:1000], labels[:1000])
+    >>> bool(model.score(images[1000:], labels[1000:]) > 0.96)
+    True
+    """
+    recipe, space = _recipe(kind, shape, ndim)
+
+    def features(recipe, space):
+        layers, augment = _layers(recipe, space, random_state), "flip" if recipe.flip else None
+        return CKNFeatureMap(layers, augment=augment, center=True, scale=True, n_jobs=n_jobs)
+
+    if ndim == 1:
+        return make_pipeline(_of_two_scales_and_slopes(features, recipe, *space), RidgeClassifierCV(ALPHAS))
+    linear = LinearClassifier(C=list(PATH), tol=TOL, n_jobs=n_jobs, random_state=random_state)
+    return make_pipeline(*[PatchWhitening(n_jobs=n_jobs)] * recipe.whitened, features(recipe, space), linear)
+
+
+def _of_two_scales_and_slopes(features, recipe, length):  # -> FeatureUnion
+    """Networks for a signal, and others for its differences, which noise and trends change in other ways."""
+    coarse, parts = recipe._replace(first_pooling=2 * recipe.first_pooling), []
+    for name, one in (("fine", recipe), ("coarse", coarse)):
+        parts.append((name, features(one, (length,))))
+        parts.append((f"{name} slopes", make_pipeline(FunctionTransformer(slopes), features(one, (length - 1,)))))
+    return FeatureUnion(parts)
+
+
+def slopes(X):  # (n, length[, n_channels])
+    """Differences of neighbours, divided by their root mean square."""
+    differences = np.diff(X, axis=1)
+    sizes = np.sqrt((differences**2).mean(axis=1, keepdims=True))
+    return differences / np.where(sizes > 0, sizes, 1)

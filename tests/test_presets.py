@@ -1,0 +1,88 @@
+"""The recipes: what is in them, and that they work on signals of every shape."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+
+from sklearn_ckn import CKNLayer
+from sklearn_ckn.presets import RECIPES, make_classifier, make_network, slopes
+
+KINDS = ["fast", "balanced", "accurate"]
+
+
+def few(model):
+    """The same with few patches and filters, for a test."""
+    names = [name for name in model.get_params() if name.endswith("n_filters")]
+    patches = [name.removesuffix("n_filters") + "n_patches" for name in names]
+    return model.set_params(**dict.fromkeys(names, 8), **dict.fromkeys(patches, 1000))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "shape, ndim, of",
+    [((28, 28), 2, "grey"), ((32, 30, 3), 2, "colour"), ((9, 7, 5), 2, "grey"), ((50,), 1, "signals")],
+)
+def test_networks(shape, ndim, of, kind):
+    network = make_network(kind, shape, ndim=ndim, random_state=3)
+    layers = [layer for _, layer in network.steps]
+    assert all(type(layer) is CKNLayer and layer.random_state == 3 and layer.ndim == ndim for layer in layers)
+    assert tuple(layer.n_filters for layer in layers) == RECIPES[of][kind].n_filters
+    assert [layer.patch_centering for layer in layers] == [of != "colour", False]
+    maps = few(network).fit_transform(np.random.RandomState(0).rand(5, *shape[:ndim], *shape[ndim:]))
+    wanted = RECIPES[of][kind].n_positions
+    assert all(abs(found - wanted) <= 1 for found in maps.shape[1:-1])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_classifiers_of_images(kind):
+    images, y = load_digits(return_X_y=True)
+    X = images[:400].reshape(-1, 8, 8)
+    model = few(make_classifier(kind, (8, 8), random_state=0)).fit(X[:300], y[:300])
+    assert [*model.named_steps] == ["cknfeaturemap", "linearclassifier"]
+    assert model.score(X[300:], y[300:400]) > 0.8
+    assert_array_equal(clone(model).fit(X[:300], y[:300]).predict(X), model.predict(X))
+    colour = few(make_classifier(kind, (8, 8, 3), random_state=0, n_jobs=2))
+    assert [*colour.named_steps] == ["patchwhitening", "cknfeaturemap", "linearclassifier"]
+    assert colour[1].augment == (None if kind == "fast" else "flip")
+    assert all(step.n_jobs == 2 for step in colour)
+    X = np.stack([X, 16 - X, 0 * X], axis=-1)
+    assert colour.fit(X[:300], y[:300]).score(X[300:], y[300:400]) > 0.7
+
+
+@pytest.mark.parametrize("n_channels", [None, 2])
+def test_classifiers_of_signals(n_channels):
+    rng, y = np.random.RandomState(0), np.arange(60) % 3
+    t = np.arange(40) + rng.randint(10, size=(60, 1))
+    X = np.sin(t * (0.5 + 0.2 * y[:, None])) + 0.2 * rng.randn(60, 40)
+    shape = (40,)
+    if n_channels:
+        X, shape = np.stack([X, rng.randn(60, 40)], axis=-1), (40, n_channels)
+    model = few(make_classifier("fast", shape, ndim=1, random_state=0)).fit(X[:30], np.array([*"abc"])[y[:30]])
+    assert (model.predict(X[30:]) == np.array([*"abc"])[y[30:]]).mean() > 0.9
+    X[40] = 7  # constant
+    assert np.isfinite(model[:-1].transform(X)).all()
+
+
+def test_slopes():
+    X = np.array([[0.0, 3, 3, 7], [1, 1, 1, 1]])
+    assert_allclose(slopes(X), [np.array([3, 0, 4]) / np.sqrt(25 / 3), [0, 0, 0]])
+    assert_array_equal(slopes(X[..., None])[..., 0], slopes(X))
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (("slow", (8, 8)), "'kind' parameter of make_.* Got 'slow'"),
+        (("fast", 8), "'shape' parameter .* Got 8"),
+        (("fast", (8,)), r"input_shape must be \(height, width\)"),
+        (("fast", (8, -1)), r"shape must have ints >= 1; got \(8, -1\)"),
+    ],
+)
+def test_bad_parameters(arguments, message):
+    for make in (make_network, make_classifier):
+        with pytest.raises(ValueError, match=message):
+            make(*arguments)
+    with pytest.raises(ValueError, match=r"'ndim' parameter .* Got 3"):
+        make_network("fast", (8, 8, 8), ndim=3)
