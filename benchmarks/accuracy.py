@@ -18,14 +18,11 @@ from pathlib import Path
 import contenders
 import numpy as np
 from machine import describe
-from sklearn.linear_model import RidgeClassifierCV
-from sklearn.pipeline import make_pipeline
 
 from sklearn_ckn import presets
 
 IMAGES, SIGNALS = ("mnist", "fashion_mnist", "cifar10"), "ucr"
 RECIPES = ("fast", "balanced", "accurate")
-ALPHAS = np.logspace(-6, 2, 9)  # of ridge regression, for some tens of signals
 
 
 def parse_arguments():
@@ -34,6 +31,7 @@ def parse_arguments():
     parser.add_argument("--dataset", choices=(*IMAGES, SIGNALS), default="mnist")
     methods = (*RECIPES, *contenders.OF_IMAGES, *contenders.OF_SIGNALS)
     parser.add_argument("--method", choices=methods, default="balanced")
+    parser.add_argument("--augment", choices=["flip"], help="of the recipes")
     parser.add_argument("--n-train", type=int, help="training images drawn at random; all by default")
     parser.add_argument("--draws", type=int, default=1, help="repetitions, with the seeds that follow")
     parser.add_argument("--held-out", type=int, default=0, help="training images to test on in the test images' stead")
@@ -75,12 +73,9 @@ def recipe(X, y, X_test, options, seed):
         seconds[stage] = round(seconds.get(stage, 0) + now - begin, 1)
         begin = now
 
-    is_signal = options.dataset == SIGNALS
-    shape = X.shape[1:]
-    settings = {"ndim": 1 if is_signal else 2, "n_jobs": options.n_jobs, "random_state": seed}
-    model = presets.make_classifier(options.method, shape, **settings)
-    if is_signal:
-        model = make_pipeline(*model[:-1], RidgeClassifierCV(ALPHAS))
+    is_signal, shape = options.dataset == SIGNALS, X.shape[1:]
+    settings = {"augment": options.augment, "n_jobs": options.n_jobs, "random_state": seed}
+    model = presets.make_classifier(options.method, shape, ndim=1 if is_signal else 2, **settings)
     F = X
     for name, step in model.steps[:-1]:
         step.fit(F)

@@ -34,7 +34,6 @@ class Recipe(NamedTuple):
     first_pooling: int
     n_positions: int  # of the last map along every axis, about
     whitened: bool = False  # images, before; if not, the first layer's patches are centred
-    flip: bool = False
 
 
 RECIPES = {
@@ -45,8 +44,8 @@ RECIPES = {
     },
     "colour": {
         "fast": Recipe((32, 128), (3, 3), (0.6, 0.6), 2, 3, whitened=True),
-        "balanced": Recipe((64, 256), (3, 3), (0.6, 0.6), 2, 3, whitened=True, flip=True),
-        "accurate": Recipe((256, 1024), (3, 3), (0.6, 0.6), 2, 3, whitened=True, flip=True),
+        "balanced": Recipe((64, 256), (3, 3), (0.6, 0.6), 2, 3, whitened=True),
+        "accurate": Recipe((256, 1024), (3, 3), (0.6, 0.6), 2, 3, whitened=True),
     },
     "signals": {
         "fast": Recipe((32, 128), (9, 9), (0.6, 0.6), 2, 3),
@@ -132,19 +131,22 @@ def make_network(kind, shape, *, ndim=2, random_state=None):
 
 
 @validate_params(
-    _CHECKED | {"n_jobs": [Integral, None], "random_state": ["random_state"]}, prefer_skip_nested_validation=True
+    _CHECKED | {"augment": [StrOptions({"flip"}), None], "n_jobs": [Integral, None], "random_state": ["random_state"]},
+    prefer_skip_nested_validation=True,
 )
-def make_classifier(kind, shape, *, ndim=2, n_jobs=None, random_state=None):
+def make_classifier(kind, shape, *, ndim=2, augment=None, n_jobs=None, random_state=None):
     """A classifier of signals of this shape: whitening where it helps, the network, and a linear classifier.
 
     Parameters
     ----------
     kind : {"fast", "balanced", "accurate"}
-        Few, some or many filters; photographs are mirrored, too, by the last two.
+        Few, some or many filters.
     shape : tuple of ints
         Shape ``(*space,)`` or ``(*space, n_channels)`` of a signal, as in `make_network`.
     ndim : {1, 2}, default=2
         Number of space axes: 1 for time series, 2 for images.
+    augment : {"flip"} or None, default=None
+        That of `CKNFeatureMap`: `"flip"` for images whose mirror images are of the same class, such as photographs.
     n_jobs : int or None, default=None
         Threads of all steps.
     random_state : int, RandomState instance or None, default=None
@@ -153,7 +155,8 @@ def make_classifier(kind, shape, *, ndim=2, n_jobs=None, random_state=None):
     Returns
     -------
     classifier : Pipeline
-        Not fitted: `PatchWhitening` for photographs, `CKNFeatureMap`, and a `LinearClassifier` that chooses its C.
+        Not fitted: for images `PatchWhitening`, if they have three channels, `CKNFeatureMap`, and a `LinearClassifier`
+        that chooses its C; for signals four networks, of two scales and of differences, too, and a ridge classifier.
 
     Raises
     ------
@@ -176,7 +179,7 @@ def make_classifier(kind, shape, *, ndim=2, n_jobs=None, random_state=None):
     recipe, space = _recipe(kind, shape, ndim)
 
     def features(recipe, space):
-        layers, augment = _layers(recipe, space, random_state), "flip" if recipe.flip else None
+        layers = _layers(recipe, space, random_state)
         return CKNFeatureMap(layers, augment=augment, center=True, scale=True, n_jobs=n_jobs)
 
     if ndim == 1:
