@@ -21,7 +21,8 @@ from .preprocessing import PatchWhitening
 
 __all__ = ["make_classifier", "make_network"]
 
-PATH, TOL = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0), 1e-4  # of C, for features of norm 1
+PATH, TOL = (1.0, 10.0, 100.0, 1000.0), 1e-4  # of C, for features of norm 1
+SHORTEST = 3  # positions: differences of neighbours still have two
 ALPHAS = np.logspace(-6, 2, 9)  # of a ridge, where signals are few
 
 
@@ -33,7 +34,8 @@ class Recipe(NamedTuple):
     sigma: tuple
     first_pooling: int
     n_positions: int  # of the last map along every axis, about
-    whitened: bool = False  # images, before; if not, the first layer's patches are centred
+    whitened: bool = False  # images, before
+    centred: bool = True  # patches of the first layer
 
 
 RECIPES = {
@@ -43,9 +45,9 @@ RECIPES = {
         "accurate": Recipe((128, 1024), (3, 3), (0.6, 0.6), 2, 4),
     },
     "colour": {
-        "fast": Recipe((32, 128), (3, 3), (0.6, 0.6), 2, 3, whitened=True),
-        "balanced": Recipe((64, 256), (3, 3), (0.6, 0.6), 2, 3, whitened=True),
-        "accurate": Recipe((256, 1024), (3, 3), (0.6, 0.6), 2, 3, whitened=True),
+        "fast": Recipe((32, 128), (3, 3), (0.6, 0.6), 2, 3, whitened=True, centred=False),
+        "balanced": Recipe((64, 256), (3, 3), (0.6, 0.6), 2, 3, whitened=True, centred=False),
+        "accurate": Recipe((256, 1024), (3, 3), (0.6, 0.6), 2, 3, whitened=True, centred=False),
     },
     "signals": {
         "fast": Recipe((32, 128), (9, 9), (0.6, 0.6), 2, 3),
@@ -60,27 +62,30 @@ def _recipe(kind, shape, ndim):  # -> Recipe, (*space)
     if -1 in shape:
         raise ValueError(f"shape must have ints >= 1; got {shape!r}.")
     *space, n_channels = _validation.check_input_shape(shape, ndim)
+    if max(space) < SHORTEST:
+        raise ValueError(f"shape must have {SHORTEST} positions or more along an axis; got {shape!r}.")
     if ndim == 1:
         return RECIPES["signals"][kind], space
     return RECIPES["colour" if n_channels == 3 else "grey"][kind], space
 
 
 def _layers(recipe, space, random_state):
-    first, layers = True, []
-    for m, k, sigma in zip(*recipe[:3]):
-        width = [recipe.first_pooling if first else ceil(n / recipe.n_positions) for n in space]
+    layers = []
+    for m, k, sigma in zip(recipe.n_filters, recipe.patch_size, recipe.sigma):
+        is_first = not layers
+        width = tuple(recipe.first_pooling if is_first else ceil(n / recipe.n_positions) for n in space)
         layers.append(
             CKNLayer(
                 m,
                 patch_size=tuple(min(k, n) for n in space),
-                pooling_width=tuple(width),
+                pooling_width=width,
+                patch_centering=recipe.centred and is_first,
                 sigma=sigma,
-                patch_centering=first and not recipe.whitened,
                 ndim=len(space),
                 random_state=random_state,
             )
         )
-        space, first = [ceil(n / w) for n, w in zip(space, width)], False
+        space = [ceil(n / w) for n, w in zip(space, width)]
     return make_pipeline(*layers)
 
 
@@ -156,7 +161,8 @@ def make_classifier(kind, shape, *, ndim=2, augment=None, n_jobs=None, random_st
     -------
     classifier : Pipeline
         Not fitted: for images `PatchWhitening`, if they have three channels, `CKNFeatureMap`, and a `LinearClassifier`
-        that chooses its C; for signals four networks, of two scales and of differences, too, and a ridge classifier.
+        that chooses its C; for signals five networks, which see them at two scales, their differences and their levels,
+        and a ridge classifier.
 
     Raises
     ------
@@ -183,18 +189,19 @@ def make_classifier(kind, shape, *, ndim=2, augment=None, n_jobs=None, random_st
         return CKNFeatureMap(layers, augment=augment, center=True, scale=True, n_jobs=n_jobs)
 
     if ndim == 1:
-        return make_pipeline(_of_two_scales_and_slopes(features, recipe, *space), RidgeClassifierCV(ALPHAS))
+        return make_pipeline(_of_signals(features, recipe, *space), RidgeClassifierCV(ALPHAS))
     linear = LinearClassifier(C=list(PATH), tol=TOL, n_jobs=n_jobs, random_state=random_state)
     return make_pipeline(*[PatchWhitening(n_jobs=n_jobs)] * recipe.whitened, features(recipe, space), linear)
 
 
-def _of_two_scales_and_slopes(features, recipe, length):  # -> FeatureUnion
-    """Networks for a signal, and others for its differences, which noise and trends change in other ways."""
-    coarse, parts = recipe._replace(first_pooling=2 * recipe.first_pooling), []
-    for name, one in (("fine", recipe), ("coarse", coarse)):
-        parts.append((name, features(one, (length,))))
-        parts.append((f"{name} slopes", make_pipeline(FunctionTransformer(slopes), features(one, (length - 1,)))))
-    return FeatureUnion(parts)
+def _of_signals(features, recipe, length):  # -> FeatureUnion
+    """Networks at two scales and, of half their weight, for differences of neighbours and with the patches' levels."""
+    coarse, levels = recipe._replace(first_pooling=2 * recipe.first_pooling), recipe._replace(centred=False)
+    parts = [("fine", features(recipe, (length,))), ("coarse", features(coarse, (length,)))]
+    for name, one in (("fine slopes", recipe), ("coarse slopes", coarse)):
+        parts.append((name, make_pipeline(FunctionTransformer(slopes), features(one, (length - 1,)))))
+    parts.append(("levels", features(levels, (length,))))
+    return FeatureUnion(parts, transformer_weights={name: 0.5 for name, _ in parts[2:]})
 
 
 def slopes(X):  # (n, length[, n_channels])

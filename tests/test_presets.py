@@ -65,6 +65,15 @@ def test_classifiers_of_signals(n_channels):
     assert np.isfinite(model[:-1].transform(X)).all()
 
 
+@pytest.mark.filterwarnings("ignore:n_filters=8, but only .* distinct patches")
+@pytest.mark.parametrize("length", [3, 5])
+def test_short_signals(length):
+    rng, y = np.random.RandomState(0), np.arange(60) % 3
+    X = rng.randn(60, length) + y[:, None]
+    model = few(make_classifier("fast", (length,), ndim=1, random_state=0)).fit(X, y)
+    assert model.score(X, y) > 0.6
+
+
 def test_slopes():
     X = np.array([[0.0, 3, 3, 7], [1, 1, 1, 1]])
     assert_allclose(slopes(X), [np.array([3, 0, 4]) / np.sqrt(25 / 3), [0, 0, 0]])
@@ -77,6 +86,7 @@ def test_slopes():
         (("slow", (8, 8)), "'kind' parameter of make_.* Got 'slow'"),
         (("fast", 8), "'shape' parameter .* Got 8"),
         (("fast", (8,)), r"input_shape must be \(height, width\)"),
+        (("fast", (8, 0)), r"input_shape must be .*got \(8, 0\)"),
         (("fast", (8, -1)), r"shape must have ints >= 1; got \(8, -1\)"),
     ],
 )
@@ -84,5 +94,8 @@ def test_bad_parameters(arguments, message):
     for make in (make_network, make_classifier):
         with pytest.raises(ValueError, match=message):
             make(*arguments)
+    for make in (make_network, make_classifier):
+        with pytest.raises(ValueError, match=r"shape must have 3 positions or more along an axis; got \(2,\)"):
+            make("fast", (2,), ndim=1)
     with pytest.raises(ValueError, match=r"'ndim' parameter .* Got 3"):
         make_network("fast", (8, 8, 8), ndim=3)
