@@ -16,7 +16,7 @@ from ._core.losses import LOSSES
 from ._core.solver import LinearModel, Signs, scores
 from ._targets import Classification, Units, decide, hold_out
 
-PATH_TOL = 1e-4  # to choose C: scores differ less than those of other held-out parts
+PATH_TOL = 1e-3  # to choose C: scores differ less than those of other held-out parts
 
 
 class _Linear(BaseEstimator):
@@ -106,7 +106,7 @@ class LinearClassifier(Classification, _Linear):
     C : float or list of float, default=1.0
         Weight of the losses against the penalty, > 0. Of a list, the value is chosen whose classifier has the highest
         accuracy on a held-out part of the samples, the smallest of equals; then all samples are used. Where the first
-        or the last value is chosen, a longer list may be better. While it chooses, `tol` is 1e-4 at least.
+        or the last value is chosen, a longer list may be better. While it chooses, `tol` is 1e-3 at least.
 
     fit_intercept : bool, default=True
         Whether there is b, which is not penalised.
@@ -280,7 +280,7 @@ class LinearRegressor(RegressorMixin, _Linear):
         Weight of the losses against the penalty, > 0. Of a list, the value is chosen whose regressor has the highest
         coefficient of determination (:math:`R^2`) on a held-out part of the samples, the smallest of equals; then all
         samples are used. Where the first or the last value is chosen, a longer list may be better. While it chooses,
-        `tol` is 1e-4 at least.
+        `tol` is 1e-3 at least.
 
     fit_intercept : bool, default=True
         Whether there is b, which is not penalised.
