@@ -8,6 +8,7 @@ from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
+from sklearn.kernel_approximation import Nystroem
 from sklearn.linear_model import RidgeClassifierCV
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -22,6 +23,7 @@ from .preprocessing import PatchWhitening
 __all__ = ["make_classifier", "make_network"]
 
 PATH, TOL = (1.0, 10.0, 100.0, 1000.0), 1e-4  # of C, for features of norm 1
+SIGMA, HALF = 0.8, 0.5  # of a Gaussian kernel of features of norm 1; factor of features that stand beside others
 SHORTEST = 3  # positions: differences of neighbours still have two
 ALPHAS = np.logspace(-6, 2, 9)  # of a ridge, where signals are few
 
@@ -36,18 +38,19 @@ class Recipe(NamedTuple):
     n_positions: int  # of the last map along every axis, about
     whitened: bool = False  # images, before
     centred: bool = True  # patches of the first layer
+    n_landmarks: int = 0  # of a Gaussian kernel of the features, beside them; 0: without
 
 
 RECIPES = {
     "grey": {
         "fast": Recipe((32, 128), (3, 3), (0.6, 0.6), 2, 4),
         "balanced": Recipe((64, 256), (3, 3), (0.6, 0.6), 2, 4),
-        "accurate": Recipe((128, 1024), (3, 3), (0.6, 0.6), 2, 4),
+        "accurate": Recipe((64, 512), (3, 2), (0.6, 0.8), 2, 4, n_landmarks=3000),
     },
     "colour": {
         "fast": Recipe((32, 128), (3, 3), (0.6, 0.6), 2, 3, whitened=True, centred=False),
         "balanced": Recipe((64, 256), (3, 3), (0.6, 0.6), 2, 3, whitened=True, centred=False),
-        "accurate": Recipe((256, 1024), (3, 3), (0.6, 0.6), 2, 3, whitened=True, centred=False),
+        "accurate": Recipe((256, 1024), (3, 3), (0.6, 0.6), 2, 3, whitened=True, centred=False, n_landmarks=3000),
     },
     "signals": {
         "fast": Recipe((32, 128), (9, 9), (0.6, 0.6), 2, 3),
@@ -145,7 +148,8 @@ def make_classifier(kind, shape, *, ndim=2, augment=None, n_jobs=None, random_st
     Parameters
     ----------
     kind : {"fast", "balanced", "accurate"}
-        Few, some or many filters.
+        Few, some or many filters. `"accurate"` is for some thousands of images and more, as a Gaussian kernel with 3000
+        of them stands beside the features: it warns if there are fewer.
     shape : tuple of ints
         Shape ``(*space,)`` or ``(*space, n_channels)`` of a signal, as in `make_network`.
     ndim : {1, 2}, default=2
@@ -160,9 +164,10 @@ def make_classifier(kind, shape, *, ndim=2, augment=None, n_jobs=None, random_st
     Returns
     -------
     classifier : Pipeline
-        Not fitted: for images `PatchWhitening`, if they have three channels, `CKNFeatureMap`, and a `LinearClassifier`
-        that chooses its C; for signals five networks, which see them at two scales, their differences and their levels,
-        and a ridge classifier.
+        Not fitted. For images: `PatchWhitening`, if they have three channels, `CKNFeatureMap`,
+        :class:`~sklearn.kernel_approximation.Nystroem` beside its features for `"accurate"`, and a `LinearClassifier`
+        that chooses its C. For signals: five networks, which see them at two scales, their differences and their
+        levels, and a ridge classifier.
 
     Raises
     ------
@@ -190,8 +195,19 @@ def make_classifier(kind, shape, *, ndim=2, augment=None, n_jobs=None, random_st
 
     if ndim == 1:
         return make_pipeline(_of_signals(features, recipe, *space), RidgeClassifierCV(ALPHAS))
-    linear = LinearClassifier(C=list(PATH), tol=TOL, n_jobs=n_jobs, random_state=random_state)
-    return make_pipeline(*[PatchWhitening(n_jobs=n_jobs)] * recipe.whitened, features(recipe, space), linear)
+    steps = [features(recipe, space), LinearClassifier(C=list(PATH), tol=TOL, n_jobs=n_jobs, random_state=random_state)]
+    if recipe.whitened:
+        steps.insert(0, PatchWhitening(n_jobs=n_jobs))
+    if recipe.n_landmarks:
+        steps.insert(-1, _with_gaussian_kernel(recipe.n_landmarks, random_state))
+    return make_pipeline(*steps)
+
+
+def _with_gaussian_kernel(n_landmarks, random_state):  # -> FeatureUnion
+    """Features x of norm 1, and those of the kernel ``exp(-|x - x'|^2 / (2 SIGMA^2))``, by the Nyström method."""
+    gaussian = Nystroem(gamma=1 / (2 * SIGMA**2), n_components=n_landmarks, random_state=random_state)
+    parts = [("linear", "passthrough"), ("gaussian", gaussian)]
+    return FeatureUnion(parts, transformer_weights={"gaussian": HALF})
 
 
 def _of_signals(features, recipe, length):  # -> FeatureUnion
@@ -201,7 +217,7 @@ def _of_signals(features, recipe, length):  # -> FeatureUnion
     for name, one in (("fine slopes", recipe), ("coarse slopes", coarse)):
         parts.append((name, make_pipeline(FunctionTransformer(slopes), features(one, (length - 1,)))))
     parts.append(("levels", features(levels, (length,))))
-    return FeatureUnion(parts, transformer_weights={name: 0.5 for name, _ in parts[2:]})
+    return FeatureUnion(parts, transformer_weights={name: HALF for name, _ in parts[2:]})
 
 
 def slopes(X):  # (n, length[, n_channels])

@@ -7,16 +7,16 @@ from sklearn.base import clone
 from sklearn.datasets import load_digits
 
 from sklearn_ckn import CKNLayer
-from sklearn_ckn.presets import RECIPES, make_classifier, make_network, slopes
+from sklearn_ckn.presets import RECIPES, _with_gaussian_kernel, make_classifier, make_network, slopes
 
 KINDS = ["fast", "balanced", "accurate"]
 
 
 def few(model):
     """The same with few patches and filters, for a test."""
-    names = [name for name in model.get_params() if name.endswith("n_filters")]
-    patches = [name.removesuffix("n_filters") + "n_patches" for name in names]
-    return model.set_params(**dict.fromkeys(names, 8), **dict.fromkeys(patches, 1000))
+    numbers = {"n_filters": 8, "n_patches": 1000, "n_components": 50}
+    names = {name: name.rpartition("__")[2] for name in model.get_params()}
+    return model.set_params(**{name: numbers[last] for name, last in names.items() if last in numbers})
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -40,15 +40,24 @@ def test_classifiers_of_images(kind):
     images, y = load_digits(return_X_y=True)
     X = images[:400].reshape(-1, 8, 8)
     model = few(make_classifier(kind, (8, 8), random_state=0)).fit(X[:300], y[:300])
-    assert [*model.named_steps] == ["cknfeaturemap", "linearclassifier"]
+    gaussian = ["featureunion"] * (kind == "accurate")
+    assert [*model.named_steps] == ["cknfeaturemap", *gaussian, "linearclassifier"]
     assert model.score(X[300:], y[300:400]) > 0.8
     assert_array_equal(clone(model).fit(X[:300], y[:300]).predict(X), model.predict(X))
     colour = few(make_classifier(kind, (8, 8, 3), augment="flip", random_state=0, n_jobs=2))
-    assert [*colour.named_steps] == ["patchwhitening", "cknfeaturemap", "linearclassifier"]
+    assert [*colour.named_steps] == ["patchwhitening", "cknfeaturemap", *gaussian, "linearclassifier"]
     assert colour[1].augment == "flip" and model[0].augment is None
-    assert all(step.n_jobs == 2 for step in colour)
+    assert all(step.n_jobs == 2 for name, step in colour.steps if name not in gaussian)
     X = np.stack([X, 16 - X, 0 * X], axis=-1)
     assert colour.fit(X[:300], y[:300]).score(X[300:], y[300:400]) > 0.7
+
+
+def test_gaussian_kernel_beside_the_features():
+    """The inner product of the features is the sum of the linear and a quarter of the Gaussian kernel."""
+    X = np.random.RandomState(0).randn(60, 9)
+    X /= np.linalg.norm(X, axis=1, keepdims=True)
+    features = _with_gaussian_kernel(60, 0).fit_transform(X)
+    assert_allclose(features @ features.T, X @ X.T + np.exp((X @ X.T - 1) / 0.8**2) / 4, atol=1e-6)
 
 
 @pytest.mark.parametrize("n_channels", [None, 2])
