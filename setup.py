@@ -27,7 +27,7 @@ setup(
         "plot": PLOT,
         "test": TEST,
         "doc": [*PLOT, "sphinx>=7", "numpydoc>=1.7"],
-        "bench": [*PLOT, "pillow>=10", "torch>=2", "scikit-image>=0.22", "kymatio>=0.3", "cyanure>=1.1"],
+        "bench": [*PLOT, "pillow>=10", "torch>=2", "scikit-image>=0.22", "kymatio>=0.3", "cyanure>=1.1", "aeon>=1.0"],
     },
     classifiers=[
         "Development Status :: 3 - Alpha",

@@ -14,14 +14,17 @@ from sklearn.svm import SVC
 
 from sklearn_ckn import LinearClassifier
 
-PATH = np.logspace(-5, 2, 8)  # of C, for features of norm near the root of their number
+PATHS = {  # of C: for standardised features, and for those of a kernel that is 1 at most
+    True: np.logspace(-5, 2, 8),
+    False: np.logspace(-1, 5, 7),
+}
 FEW = 3000  # images to choose parameters of kernels by
 
 
-def linear(F, y, F_test, options):
-    """The package's own linear classifier of standardised features: what differs are the features."""
-    scaler = StandardScaler(copy=False).fit(F)
-    model = LinearClassifier(C=list(PATH), tol=1e-4, random_state=options.seed, n_jobs=options.n_jobs)
+def linear(F, y, F_test, options, standardise=True):
+    """The package's own linear classifier: what differs are the features."""
+    scaler = StandardScaler(copy=False, with_mean=standardise, with_std=standardise).fit(F)
+    model = LinearClassifier(C=list(PATHS[standardise]), tol=1e-4, random_state=options.seed, n_jobs=options.n_jobs)
     model.fit(scaler.transform(F), y)
     return model.predict(scaler.transform(F_test)), {"C": model.C_, "n_features": F.shape[1]}
 
@@ -34,7 +37,7 @@ def tuned_rbf(F, y, options):
     """C and gamma of an SVM by three-fold cross-validation on a few images."""
     few = np.random.RandomState(options.seed).permutation(len(F))[:FEW]
     scale = 1 / (F.shape[1] * F[few].var())
-    grid = {"C": [1, 10, 100], "gamma": [scale / 3, scale, 3 * scale]}
+    grid = {"C": [1, 10, 100], "gamma": [float(factor * scale) for factor in (1 / 3, 1, 3)]}
     return GridSearchCV(SVC(), grid, cv=3, n_jobs=options.n_jobs).fit(F[few], y[few]).best_params_
 
 
@@ -50,8 +53,9 @@ def nystroem(X, y, X_test, options):
     F, F_test = pixels(X), pixels(X_test)
     gamma = tuned_rbf(F, y, options)["gamma"]
     features = Nystroem(gamma=gamma, n_components=4000, random_state=options.seed).fit(F)
-    predicted, settings = linear(features.transform(F), y, features.transform(F_test), options)
-    return predicted, settings | {"gamma": gamma}
+    rows, rows_test = features.transform(F), features.transform(F_test)
+    predicted, settings = linear(rows, y, rows_test, options, standardise=False)  # it would enlarge what is noise
+    return predicted, settings | {"gamma": float(gamma)}
 
 
 def hog(X, y, X_test, options):
@@ -118,8 +122,8 @@ def scattering(X, y, X_test, options):
 
     def features(images):
         channels = images.reshape(*images.shape[:3], -1).transpose(0, 3, 1, 2).astype(np.float32) / 255
-        rows = [transform(torch.from_numpy(np.ascontiguousarray(channels[i : i + 128]))) for i in range(0, len(X), 128)]
-        return np.vstack([maps.reshape(len(maps), -1).numpy() for maps in rows if len(maps)])
+        parts = [np.ascontiguousarray(channels[i : i + 128]) for i in range(0, len(images), 128)]
+        return np.vstack([transform(torch.from_numpy(part)).reshape(len(part), -1).numpy() for part in parts])
 
     return linear(features(X), y, features(X_test), options)
 

@@ -15,7 +15,7 @@ import llvmlite.binding
 
 import sklearn_ckn
 
-CONTENDERS = ("torch", "scikit-image", "kymatio", "cyanure")
+CONTENDERS = ("torch", "scikit-image", "kymatio", "cyanure", "aeon")
 
 
 def describe():
