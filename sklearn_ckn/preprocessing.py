@@ -27,8 +27,8 @@ class PatchWhitening(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
         C  = mean over patches of z z^T
         z' = (C + reg trace(C) / d I)^(-exponent) z
 
-    With C of each image by itself (`method="local"`) the result does not depend on the image's own colours and
-    textures; with that of all training images (`"global"`) it is the usual ZCA whitening of patches.
+    C is that of each image by itself (`method="local"`), so that its dominant colours and edges count no more than
+    others, or that of all training images (`"global"`), the usual ZCA whitening of patches.
 
     Parameters
     ----------

@@ -8,7 +8,7 @@ import numpy as np
 
 from . import patches
 
-NUMBERS = 2**20  # of patches taken together: half of a cache
+NUMBERS = 2**20  # of patches taken together, which stay in the cache
 NEGLIGIBLE = 1e-12  # of the largest eigenvalue: what rounding leaves of patches in single precision, squared
 
 
