@@ -18,6 +18,7 @@ from . import _validation
 from ._feature_map import CKNFeatureMap
 from ._layer import CKNLayer
 from ._linear import LinearClassifier
+from ._signals import computing_dtype
 from .preprocessing import PatchWhitening
 
 __all__ = ["make_classifier", "make_network"]
@@ -222,6 +223,7 @@ def _of_signals(features, recipe, length):  # -> FeatureUnion
 
 def slopes(X):  # (n, length[, n_channels])
     """Differences of neighbours, divided by their root mean square."""
-    differences = np.diff(X, axis=1)
+    X = np.asarray(X)
+    differences = np.diff(X.astype(computing_dtype(X.dtype), copy=False), axis=1)  # those of integers would wrap
     sizes = np.sqrt((differences**2).mean(axis=1, keepdims=True))
     return differences / np.where(sizes > 0, sizes, 1)

@@ -87,6 +87,10 @@ def test_slopes():
     X = np.array([[0.0, 3, 3, 7], [1, 1, 1, 1]])
     assert_allclose(slopes(X), [np.array([3, 0, 4]) / np.sqrt(25 / 3), [0, 0, 0]])
     assert_array_equal(slopes(X[..., None])[..., 0], slopes(X))
+    numbers = np.random.RandomState(0).randint(-(2**15), 2**15, size=(5, 30))
+    for dtype in (np.uint8, np.int8, np.int16, bool):  # nothing wraps, and squares do not overflow
+        whole = numbers.astype(dtype)
+        assert_array_equal(slopes(whole), slopes(whole.astype(np.float32)))
 
 
 @pytest.mark.parametrize(
