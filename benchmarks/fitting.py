@@ -17,7 +17,7 @@ from scipy import linalg
 from sklearn.pipeline import make_pipeline
 
 from sklearn_ckn import CKNFeatureMap, CKNLayer
-from sklearn_ckn._core import kappa, kmeans, nystroem, patches
+from sklearn_ckn._core import kappa, kmeans, nystroem, patches, sampling
 
 WIDTHS = ((1, 1), (1, 1))
 
@@ -25,7 +25,7 @@ WIDTHS = ((1, 1), (1, 1))
 def sample(X, n_patches):
     """Directions of 3x3 patches, and of a fifth as many more, to be held out."""
     rng = np.random.RandomState(0)
-    U = patches.sample(lambda rows: X[rows], len(X), n_patches + n_patches // 5, (3, 3), WIDTHS, False, rng)
+    U = sampling.sample(lambda rows: X[rows], len(X), n_patches + n_patches // 5, (3, 3), WIDTHS, False, rng)
     return U[:n_patches], U[n_patches:]
 
 

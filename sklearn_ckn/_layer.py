@@ -6,18 +6,19 @@ from numbers import Integral, Real
 
 import numpy as np
 from joblib import effective_n_jobs
-from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
+from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from . import _validation
-from ._core import encode, kappa, kmeans, patches
+from ._core import encode, kappa, kmeans, patches, sampling
+from ._maps import MapsMixin
 from ._progress import CallbackSupportMixin, Progress
 from ._signals import EncodedSignals
 
 
-class CKNLayer(CallbackSupportMixin, TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
+class CKNLayer(CallbackSupportMixin, MapsMixin, BaseEstimator):
     r"""One layer of a convolutional kernel network: a transformer from maps to maps.
 
     In words: a channel of the output tells how much the neighbourhood of a position resembles one filter, smoothed over
@@ -294,23 +295,6 @@ class CKNLayer(CallbackSupportMixin, TransformerMixin, BaseEstimator, auto_wrap_
         check_is_fitted(self)
         return np.array([f"f{i}" for i in range(len(self.filters_))], dtype=object)
 
-    def set_output(self, *, transform=None):
-        """Do nothing: maps have several axes and stay arrays, whatever container the steps after them give.
-
-        Arrays have no index: a table that a Pipeline of layers gives is numbered anew, one of `CKNFeatureMap` is not.
-
-        Parameters
-        ----------
-        transform : {"default", "pandas", "polars"}, default=None
-            Ignored; it is there so that a `Pipeline` with layers can be configured as a whole.
-
-        Returns
-        -------
-        self : CKNLayer
-            The layer.
-        """
-        return self
-
     def _learn(self, signals, n_threads):
         """The attributes to be set by `fit`, by name; the estimator is not changed."""
         if self.kernel == "arccos0":
@@ -373,14 +357,7 @@ class CKNLayer(CallbackSupportMixin, TransformerMixin, BaseEstimator, auto_wrap_
         """Directions of varying patches, (at most n_patches, d); of constant ones where none varies."""
         geometry = settings.patch_size, settings.padding_widths, settings.patch_centering
         drawn = signals.read, len(signals), self.n_patches, *geometry, rng
-        U = patches.sample(*drawn)
+        U = sampling.sample(*drawn)
         if not len(U) and not settings.patch_centering:
-            U = patches.sample(*drawn, wanted=patches.not_zero)
+            U = sampling.sample(*drawn, wanted=sampling.not_zero)
         return U if len(U) else patches.normalize(np.ones((1, U.shape[1]), dtype=U.dtype))[1]
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.two_d_array = self.ndim == 1 or self.input_shape is not None
-        tags.input_tags.three_d_array = self.ndim in (1, 2)
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags

@@ -5,7 +5,7 @@ from numbers import Integral, Real
 
 import numpy as np
 from joblib import effective_n_jobs
-from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
+from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted
@@ -13,11 +13,12 @@ from sklearn.utils.validation import check_is_fitted
 from . import _validation
 from ._core import zca
 from ._core.machine import over_blocks, slices
+from ._maps import MapsMixin
 
 __all__ = ["PatchWhitening"]
 
 
-class PatchWhitening(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
+class PatchWhitening(MapsMixin, BaseEstimator):
     r"""Whiten images by their patches: edges stay, and what neighbours have in common goes.
 
     All patches z that lie inside an image, less their means over positions (channel by channel), are multiplied by a
@@ -209,21 +210,6 @@ class PatchWhitening(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
         check_is_fitted(self)
         return np.array([f"c{i}" for i in range(self.input_shape_[-1])], dtype=object)
 
-    def set_output(self, *, transform=None):
-        """Do nothing: images have several axes and stay arrays, as the maps of `CKNLayer`.
-
-        Parameters
-        ----------
-        transform : {"default", "pandas", "polars"}, default=None
-            Ignored; it is there so that a `Pipeline` can be configured as a whole.
-
-        Returns
-        -------
-        self : PatchWhitening
-            The transformer.
-        """
-        return self
-
     def _check_sizes(self, shape):  # (*space, c) -> (ndim ints)
         size = _validation.per_axis("patch_size", self.patch_size, self.ndim)
         if prod(size) == 1:
@@ -255,11 +241,3 @@ class PatchWhitening(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
 
         blocks = slices(len(signals), zca.block_size(signals.shape, size))
         return sum(over_blocks(of_block, blocks, effective_n_jobs(self.n_jobs))) / len(signals)
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.two_d_array = self.ndim == 1 or self.input_shape is not None
-        tags.input_tags.three_d_array = self.ndim in (1, 2)
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        tags.requires_fit = True
-        return tags

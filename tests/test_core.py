@@ -22,6 +22,7 @@ from sklearn_ckn._core import (
     panels,
     patches,
     pooling,
+    sampling,
     simd,
     transforms,
     winograd,
@@ -109,7 +110,7 @@ def test_extract_of_unequal_sizes(rng):
 def test_sample_draws_every_varying_patch_once_and_no_constant_one(rng):
     """Signals of random values after zeros: with enough draws, all patches but the constant ones come, each once."""
     X = np.concatenate([np.zeros((40, 6, 1)), rng.rand(40, 6, 1) + 0.1], axis=1)
-    U = patches.sample(lambda rows: X[rows], 40, 10_000, (2,), ((0, 0),), False, rng)
+    U = sampling.sample(lambda rows: X[rows], 40, 10_000, (2,), ((0, 0),), False, rng)
     varying = [patch for x in X for patch in naive.patches(x, (2,), "valid") if patch[0] != patch[1]]
     expected = [patch / np.linalg.norm(patch) for patch in varying]
     assert_allclose(sorted(map(tuple, U)), sorted(map(tuple, expected)), rtol=1e-14)
@@ -120,7 +121,7 @@ def test_sample_is_uniform_over_signals_and_positions(rng):
     X = np.stack(np.divmod(np.arange(2000.0), 20) + (np.ones(2000),), axis=-1).reshape(100, 20, 3)
     counts = np.zeros((100, 20))
     for _ in range(1000):
-        U = patches.sample(lambda rows: X[rows], 100, 80, (1,), ((0, 0),), False, rng)
+        U = sampling.sample(lambda rows: X[rows], 100, 80, (1,), ((0, 0),), False, rng)
         signal, position = (U[:, :2] / U[:, 2:]).round().astype(int).T
         assert len(set(zip(signal, position))) == 80
         np.add.at(counts, (signal, position), 1)
@@ -136,7 +137,7 @@ def test_sample_reads_only_as_many_signals_as_it_needs_and_not_the_first(rng):
         read.extend(rows)
         return rng.randn(len(rows), 8, 8, 1)
 
-    U = patches.sample(reader, 5000, 640, (3, 3), ((1, 1), (1, 1)), True, rng)
+    U = sampling.sample(reader, 5000, 640, (3, 3), ((1, 1), (1, 1)), True, rng)
     assert U.shape == (640, 9)
     assert_allclose(np.linalg.norm(U, axis=1), 1)
     assert_allclose(U.mean(axis=1), 0, atol=1e-15)  # centred
@@ -150,24 +151,24 @@ def test_constant_patches_are_zero_after_centring_and_faint_ones_are_not(dtype, 
     for n_positions, c in ((9, 1), (25, 1), (27, 3), (225, 1), (961, 2)):
         constant = np.tile(rng.rand(500, c).astype(dtype), n_positions)
         assert not patches.center(constant, c).any()
-        assert not patches.varies(constant, c).any()
+        assert not sampling.varies(constant, c).any()
         faint = constant * (1 + 1000 * eps * rng.rand(*constant.shape).astype(dtype))
         assert patches.center(faint, c).any(axis=1).all()
-        assert patches.varies(faint, c).all()
+        assert sampling.varies(faint, c).all()
         rounded = constant * (1 + 50 * eps * rng.rand(*constant.shape).astype(dtype))  # as a layer's rounding may
-        assert not patches.varies(rounded, c).any()
+        assert not sampling.varies(rounded, c).any()
         assert patches.center(constant[:0], c).shape == (0, n_positions * c)
-    assert_array_equal(patches.varies(np.array([[0.0, 0.0], [1.0, 1.0]]), 2), [False, True])  # one position
+    assert_array_equal(sampling.varies(np.array([[0.0, 0.0], [1.0, 1.0]]), 2), [False, True])  # one position
 
 
 def test_sample_takes_no_more_memory_than_there_are_patches(rng):
     X = rng.rand(3, 5, 1)
-    assert patches.sample(lambda rows: X[rows], 3, 10**12, (2,), ((0, 0),), False, rng).shape == (12, 2)
+    assert sampling.sample(lambda rows: X[rows], 3, 10**12, (2,), ((0, 0),), False, rng).shape == (12, 2)
 
 
 def test_sample_draws_more_patches_of_each_signal_when_there_are_few_signals(rng):
     X = rng.rand(4, 50, 50, 1)
-    U = patches.sample(lambda rows: X[rows], 4, 9000, (3, 3), ((1, 1), (1, 1)), False, rng)
+    U = sampling.sample(lambda rows: X[rows], 4, 9000, (3, 3), ((1, 1), (1, 1)), False, rng)
     assert len(np.unique(U, axis=0)) == 9000
 
 

@@ -1,4 +1,4 @@
-"""Patches (receptive fields) of a map: where they lie, how they are gathered, drawn and normalised.
+"""Patches (receptive fields) of a map: where they lie, how they are gathered and normalised.
 
 A patch at position u is the vector of all ``x(u + v)``, v in a box of ``size`` positions, channels last and fastest.
 Maps are padded with zeros first, by ``widths = ((before, after), ...)``; then every patch lies inside.
@@ -14,8 +14,6 @@ import numpy as np
 
 from .machine import compiled, compiled_sums
 
-PATCHES_PER_SIGNAL = 16  # drawn from one signal while there are enough signals: neighbours tell little new
-SIGNALS_PER_DRAW = 32
 ROUNDING = 8  # units in the last place that centring may leave of a constant patch
 ROUNDING_OF_A_LAYER = 100  # and that a layer may add to a constant map: its whitening multiplies errors
 
@@ -148,7 +146,7 @@ def gather(x, starts, runs, run, P):  # (size,), (k,), (n_runs,), int, out (k, n
 
 def extract(X, size, widths):  # (n, *space, c) -> (n, *positions, d)
     """All patches of ``X``."""
-    at = _layout(X, size, widths)
+    at = layout_of(X, size, widths)
     P = np.empty((len(X), at.n_patches, len(at.runs) * at.run), dtype=X.dtype)
     starts = np.broadcast_to(at.start(np.arange(at.n_patches)), P.shape[:2])
     gather_all(by_lines(X), at, at.padded(X.dtype), starts, P)
@@ -158,13 +156,13 @@ def extract(X, size, widths):  # (n, *space, c) -> (n, *positions, d)
 def scatter(P, space, size, widths):  # (n, *positions, d) -> (n, *space, c)
     """The adjoint of `extract`: every position is the sum of what all patches hold of it."""
     X = np.empty((len(P), *space, P.shape[-1] // prod(size)), P.dtype)
-    at, rows = _layout(X, size, widths), np.ascontiguousarray(P).reshape(len(P), -1, P.shape[-1])
+    at, rows = layout_of(X, size, widths), np.ascontiguousarray(P).reshape(len(P), -1, P.shape[-1])
     rows.flags.writeable = False
     scatter_all(rows, at, at.start(np.arange(at.n_patches)), at.padded(P.dtype), X.reshape(len(X), -1, *X.shape[-2:]))
     return X
 
 
-def _layout(X, size, widths):
+def layout_of(X, size, widths):
     return layout(X.shape[1:], (*widths, (0, 0)), size, n_positions(X.shape[1:-1], size, widths))
 
 
@@ -242,62 +240,7 @@ def products(K, size, widths, centering=False):  # (*space, *space) -> (*positio
     return total
 
 
-def varies(P, c):  # (k, d) -> (k,)
-    """Whether a patch differs from a constant (one of a single position: from zero) by more than a layer's rounding."""
-    centered = center(P, c) if P.shape[-1] > c else P
-    smallest = ROUNDING_OF_A_LAYER * np.finfo(P.dtype).eps * np.linalg.norm(P, axis=-1)
-    return np.linalg.norm(centered, axis=-1) > smallest
-
-
-def not_zero(P, c):  # (k, d) -> (k,)
-    """Whether a patch has a direction: its squares do not vanish."""
-    return np.linalg.norm(P, axis=-1) > 0
-
-
 def normalize(P):  # (..., d) -> (..., 1), (..., d)
     """Norms ``r`` and directions ``U = P / r``; the zero patch has norm 0 and direction 0."""
     r = np.linalg.norm(P, axis=-1, keepdims=True)
     return r, P / np.where(r > 0, r, 1)
-
-
-def draw(X, size, widths, per_signal, rng):  # (n, *space, c) -> (n * per_signal, d)
-    """``per_signal`` patches of every signal (all, if there are fewer), uniformly over its positions, none twice."""
-    at = _layout(X, size, widths)
-    per_signal = min(per_signal, at.n_patches)
-    starts = [at.start(rng.choice(at.n_patches, per_signal, replace=False)) for _ in X]
-    P = np.empty((len(X), per_signal, len(at.runs) * at.run), dtype=X.dtype)
-    gather_all(by_lines(X), at, at.padded(X.dtype), np.array(starts), P)
-    return P.reshape(len(X) * per_signal, -1)
-
-
-def sample(read, n_signals, n_patches, size, widths, centering, rng, wanted=varies):
-    """Directions of patches drawn uniformly over all signals and positions, none twice, the unwanted ones dropped.
-
-    Signals are visited in random order, a few patches each, until ``n_patches`` wanted ones are found or no signal is
-    left: no more signals are read than the patches need.
-
-    Parameters
-    ----------
-    read : callable
-        ``read(rows)`` gives the maps ``(len(rows), *space, c)`` of these signals.
-    wanted : `varies` or `not_zero`
-
-    Returns
-    -------
-    U : ndarray of shape (at most n_patches, d)
-    """
-    rng = np.random.default_rng(rng.randint(2**31 - 1))  # draws without repetition in no more time than it has draws
-    order, per_signal = rng.permutation(n_signals), max(PATCHES_PER_SIGNAL, -(-n_patches // n_signals))
-    U, found = None, 0
-    for start in range(0, n_signals, SIGNALS_PER_DRAW):
-        X = read(order[start : start + SIGNALS_PER_DRAW])
-        P = draw(X, size, widths, per_signal, rng)
-        if U is None:  # at most: all patches of signals like these
-            n_patches = min(n_patches, len(P) // len(X) * n_signals)
-            U = np.empty((n_patches, P.shape[1]), dtype=P.dtype)
-        P = P[wanted(P, X.shape[-1])][: n_patches - found]
-        U[found : found + len(P)] = normalize(center(P, X.shape[-1]) if centering else P)[1]
-        found += len(P)
-        if found == n_patches:
-            break
-    return U[:found]

@@ -1,0 +1,31 @@
+"""What transformers from signals to maps share."""
+
+from sklearn.base import TransformerMixin
+
+
+class MapsMixin(TransformerMixin, auto_wrap_output_keys=None):
+    """Signals of `ndim` space axes in, with `input_shape` as rows of a table, and arrays of several axes out."""
+
+    def set_output(self, *, transform=None):
+        """Do nothing: maps have several axes and stay arrays, whatever container the steps after them give.
+
+        Arrays have no index: a table that a Pipeline of layers gives is numbered anew, one of `CKNFeatureMap` is not.
+
+        Parameters
+        ----------
+        transform : {"default", "pandas", "polars"}, default=None
+            Ignored; it is there so that a `Pipeline` with such steps can be configured as a whole.
+
+        Returns
+        -------
+        self : estimator
+            The transformer.
+        """
+        return self
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = self.ndim == 1 or self.input_shape is not None
+        tags.input_tags.three_d_array = self.ndim in (1, 2)
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
