@@ -98,7 +98,8 @@ def encode_signals(signals, network, out, n_threads, memory, finish=None, flip=F
         X = signals.read(rows)
         maps = encode_network(X, network)
         if flip:
-            maps = (maps + encode_network(patches.flip(X), network)) / 2
+            maps += encode_network(patches.flip(X), network)
+            maps /= 2
         out[rows] = finish(maps) if finish else maps
 
     size = block_size(len(signals), network, out.itemsize, memory, n_threads)

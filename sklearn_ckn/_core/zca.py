@@ -4,6 +4,8 @@ W is a negative power of the patches' second moments, from the positions of one 
 was (zero-phase components, ZCA), and where patches overlap their mean is taken.
 """
 
+from functools import reduce
+
 import numpy as np
 
 from . import patches
@@ -44,8 +46,8 @@ def put_together(P, shape, size):  # (n, k, d), (*space, c) -> (n, *space, c)
     space, inside = shape[:-1], patches.padding_widths(size, "valid")
     positions = patches.n_positions(space, size, inside)
     sums = patches.scatter(P.reshape(len(P), *positions, -1), space, size, inside)
-    ones = np.ones((1, *positions, P.shape[-1] // shape[-1]), P.dtype)
-    return sums / patches.scatter(ones, space, size, inside)
+    counts = [np.convolve(np.ones(n, P.dtype), np.ones(k, P.dtype)) for n, k in zip(positions, size)]
+    return sums / reduce(np.multiply.outer, counts)[..., None]
 
 
 def whiten(X, size, whitening):  # (n, *space, c), callable -> (n, *space, c)
