@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 import contenders
+import images
 import numpy as np
 from machine import describe
 
@@ -42,16 +43,11 @@ def parse_arguments():
     return parser.parse_args()
 
 
-def images(options, seed):
-    """Training and test images of a draw."""
-    with np.load(options.data / f"{options.dataset}.npz") as file:
-        X, y, X_test, y_test = (file[name] for name in ("X_train", "y_train", "X_test", "y_test"))
-    if options.held_out:
-        order = np.random.RandomState(12345).permutation(len(X))
-        held_out, kept = order[: options.held_out], np.sort(order[options.held_out :])
-        X, y, X_test, y_test = X[kept], y[kept], X[held_out], y[held_out]
+def images_of_draw(options, seed):
+    """Training images of a draw, and the test images."""
+    X, y, *test = images.read(options)
     drawn = np.random.RandomState(seed).permutation(len(X))[: options.n_train]
-    return X[drawn], y[drawn], X_test, y_test
+    return X[drawn], y[drawn], *test
 
 
 def signals(options):
@@ -118,7 +114,7 @@ def main():
             for name, *data in signals(options):
                 runs.append({"set": name} | run(*data, options, seed))
         else:
-            runs.append(run(*images(options, seed), options, seed))
+            runs.append(run(*images_of_draw(options, seed), options, seed))
     result = {
         **{name: value for name, value in vars(options).items() if name not in ("data", "output")},
         "error": round(float(np.mean([one["error"] for one in runs])), 3),

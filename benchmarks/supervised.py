@@ -14,15 +14,14 @@ import argparse
 import json
 import resource
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import images
 import numpy as np
 from machine import describe
 from sklearn.pipeline import make_pipeline
 
-from sklearn_ckn import CKNClassifier, CKNLayer
-from sklearn_ckn._core import patches
+from sklearn_ckn import CKNClassifier, CKNLayer, PatchWhitening
 
 NETWORKS = {  # filters, patches, pooling, sigma, centring of the first layer
     "cifar10": ([128] * 5, [3, 1, 3, 1, 3], [2, 1, 2, 1, 3], [0.5] * 5, False),
@@ -31,24 +30,10 @@ NETWORKS = {  # filters, patches, pooling, sigma, centring of the first layer
 }
 
 
-def half_whiten(images):  # (n, height, width, 3) uint8 -> float32
-    """Every image's 3x3 patches, channels centred, times their covariance to the power -1/4, put together again."""
-    X, zeros = images.astype(np.float32) / 255, ((0, 0), (0, 0))
-    P = patches.center(patches.extract(X, (3, 3), zeros), 3)
-    rows = P.reshape(len(X), -1, P.shape[-1])
-    squares, U = np.linalg.eigh(np.einsum("npi,npj->nij", rows, rows, optimize=True).astype(float))
-    s = np.sqrt(np.maximum(squares, 0))  # singular values
-    powers = np.where(s > 1e-8 * s[:, -1:], 1 / np.sqrt(np.where(s > 0, s, 1)), 0)
-    W = ((U * powers[:, None]) @ U.transpose(0, 2, 1)).astype(np.float32)
-    whitened = patches.scatter((rows @ W).reshape(P.shape), X.shape[1:3], (3, 3), zeros)
-    return whitened / patches.scatter(np.ones((1, *P.shape[1:3], 9), np.float32), X.shape[1:3], (3, 3), zeros)
-
-
-def prepare(images, dataset):
+def prepare(X, dataset, n_jobs):
     if dataset != "cifar10":
-        return images
-    parts = [images[i : i + 500] for i in range(0, len(images), 500)]
-    return np.concatenate([*ThreadPoolExecutor(2).map(half_whiten, parts)])
+        return X
+    return PatchWhitening(exponent=0.25, reg=0, normalize_contrast=False, n_jobs=n_jobs).fit_transform(X)
 
 
 class Curve:
@@ -125,16 +110,11 @@ def main():
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "supervised.jsonl")
     options = parser.parse_args()
     machine, start = describe(), time.perf_counter()
-    with np.load(options.data / f"{options.dataset}.npz") as data:
-        X_all, y_all, X_test, y_test = (data[name] for name in ("X_train", "y_train", "X_test", "y_test"))
-    if options.held_out:
-        order = np.random.RandomState(12345).permutation(len(X_all))
-        held_out, kept = order[: options.held_out], np.sort(order[options.held_out :])
-        X_all, y_all, X_test, y_test = X_all[kept], y_all[kept], X_all[held_out], y_all[held_out]
-    X_test, curves, seconds = prepare(X_test, options.dataset), [], []
+    X_all, y_all, X_test, y_test = images.read(options)
+    X_test, curves, seconds = prepare(X_test, options.dataset, options.n_jobs), [], []
     for seed in range(options.seed, options.seed + options.draws):
         begin, drawn = time.perf_counter(), np.random.RandomState(seed).permutation(len(X_all))[: options.n_train]
-        X, y, curve = prepare(X_all[drawn], options.dataset), y_all[drawn], Curve(X_test, y_test)
+        X, y, curve = prepare(X_all[drawn], options.dataset, options.n_jobs), y_all[drawn], Curve(X_test, y_test)
         print(f"seed {seed}, {len(X)} images ready after {time.perf_counter() - start:.0f} s", flush=True)
         build(options, seed).set_callbacks(curve).fit(X, y)
         curves.append(curve.rounds)
