@@ -101,8 +101,11 @@ def test_a_start_that_leads_nowhere_leaves_no_trace(setting, digits, monkeypatch
         monkeypatch.setattr(training, "FEW_PASSES", 1)
         model = classifier().fit(*digits)
     else:
-        refused = lambda problem, layers, start=None, *_: solve(problem, layers, start, -1)  # noqa: E731
-        monkeypatch.setattr(training.Problem, "solve", refused)
+
+        def refuse(problem, layers, start=None, *_):
+            return solve(problem, layers, start, -1)
+
+        monkeypatch.setattr(training.Problem, "solve", refuse)
         model = classifier().fit(*digits)
     monkeypatch.setattr(training.Problem, "solve", lambda problem, layers, *_: solve(problem, layers))
     assert_same_model(model, classifier().fit(*digits))
