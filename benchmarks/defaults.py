@@ -9,7 +9,6 @@ The results go to ``--output``, and the figures of ``doc/defaults.rst`` to ``--f
 
 import argparse
 import json
-import time
 from pathlib import Path
 
 import numpy as np
@@ -78,14 +77,13 @@ def accuracy(F, y, F_test, y_test, seed, loss="squared_hinge"):
 
 
 def measure(name, options):
-    """Accuracies in % and seconds of all settings on one set of images, one list of seeds each."""
+    """Accuracies in % of all settings on one set of images, one for every seed."""
     results = {}
 
-    def record(parameter, value, score, seconds):
-        cell = results.setdefault(parameter, {}).setdefault(str(value), {"accuracy": [], "seconds": []})
-        cell["accuracy"].append(round(score, 2))
-        cell["seconds"].append(round(seconds, 2))
-        print(name, parameter, value, cell, flush=True)
+    def record(parameter, value, score):
+        scores = results.setdefault(parameter, {}).setdefault(str(value), [])
+        scores.append(round(score, 2))
+        print(name, parameter, value, scores, flush=True)
 
     for seed in range(options.seeds):
         X, y, X_test, y_test = images_of(name, options.data, seed, options.train, options.test)
@@ -98,24 +96,20 @@ def measure(name, options):
                 network = vary(base(name, seed), parameter, value)
                 key = repr([layer.get_params() for _, layer in network.steps])
                 if key not in known:
-                    begin = time.perf_counter()
                     features = CKNFeatureMap(network, center=True, scale=True, n_jobs=2).fit(X)
                     F, F_test = features.transform(X), features.transform(X_test)
-                    known[key] = accuracy(F, y, F_test, y_test, seed), time.perf_counter() - begin
-                record(parameter, value, *known[key])
+                    known[key] = accuracy(F, y, F_test, y_test, seed)
+                record(parameter, value, known[key])
         features = CKNFeatureMap(base(name, seed), n_jobs=2).fit(X)
         F, F_test = features.transform(X), features.transform(X_test)
         size = np.linalg.norm(F, axis=1).mean()
         for end, (center, scale) in ENDS.items():
             flatten = Flatten(center=center, scale=scale)
             parts = [flatten.fit_transform(part if scale else part / size) for part in (F, F_test)]
-            begin = time.perf_counter()
-            record("features", end, accuracy(parts[0], y, parts[1], y_test, seed), time.perf_counter() - begin)
+            record("features", end, accuracy(parts[0], y, parts[1], y_test, seed))
         flatten = clone(flatten).set_params(center=True, scale=True)
         for loss in LOSSES:
-            begin = time.perf_counter()
-            score = accuracy(flatten.fit_transform(F), y, flatten.transform(F_test), y_test, seed, loss)
-            record("loss", loss, score, time.perf_counter() - begin)
+            record("loss", loss, accuracy(flatten.fit_transform(F), y, flatten.transform(F_test), y_test, seed, loss))
     return results
 
 
@@ -130,7 +124,7 @@ def draw(results, folder):
         figure, axes = plt.subplots(figsize=(7, 3), layout="constrained")
         for name, of_set in results.items():
             cells = of_set[parameter]
-            means = np.array([np.mean(cell["accuracy"]) for cell in cells.values()])
+            means = np.array([np.mean(scores) for scores in cells.values()])
             axes.plot(range(len(means)), means - means.max(), "o-", label=f"{name}, best {means.max():.1f} %")
         axes.set_xticks(range(len(cells)), cells)
         axes.set(xlabel=parameter, ylabel="accuracy less the best, %")
@@ -150,10 +144,11 @@ def main():
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "defaults.json")
     parser.add_argument("--figures", type=Path, default=Path(__file__).parent.parent / "doc" / "defaults")
     options = parser.parse_args()
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    options.figures.mkdir(parents=True, exist_ok=True)
     settings = {"train": options.train, "test": options.test, "seeds": options.seeds, "machine": describe()}
     results = {name: measure(name, options) for name in options.datasets}
     options.output.write_text(json.dumps(settings | {"results": results}, indent=1) + "\n")
-    options.figures.mkdir(parents=True, exist_ok=True)
     draw(results, options.figures)
 
 

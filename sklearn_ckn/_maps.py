@@ -3,8 +3,11 @@
 from sklearn.base import TransformerMixin
 
 
-class MapsMixin(TransformerMixin, auto_wrap_output_keys=None):
+class MapsMixin(TransformerMixin):
     """Signals of `ndim` space axes in, with `input_shape` as rows of a table, and arrays of several axes out."""
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(auto_wrap_output_keys=None, **kwargs)  # of each subclass: it is not inherited
 
     def set_output(self, *, transform=None):
         """Do nothing: maps have several axes and stay arrays, whatever container the steps after them give.

@@ -212,14 +212,14 @@ def _read_axes(estimator, array, ndim, input_shape, name="X"):
     )
 
 
-def check_input_shape(input_shape, ndim):
-    """``input_shape`` with its channels."""
+def check_input_shape(input_shape, ndim, name="input_shape", n_unknown=1):
+    """A shape with its channels; so many of its sizes may be -1."""
     sizes, space = tuple(input_shape), ", ".join(AXES[ndim])
     valid = all(isinstance(size, Integral) and (size >= 1 or size == -1) for size in sizes)
-    if not valid or sizes.count(-1) > 1 or len(sizes) not in (ndim, ndim + 1):
+    if not valid or sizes.count(-1) > n_unknown or len(sizes) not in (ndim, ndim + 1):
         raise ValueError(
-            f"input_shape must be ({space}) or ({space}, n_channels) with ndim={ndim}, ints >= 1 of which one may be "
-            f"-1; got {input_shape!r}."
+            f"{name} must be ({space}) or ({space}, n_channels) with ndim={ndim}, ints >= 1"
+            f"{' of which one may be -1' if n_unknown else ''}; got {input_shape!r}."
         )
     return sizes if len(sizes) == ndim + 1 else (*sizes, 1)
 

@@ -44,7 +44,8 @@ class PatchWhitening(MapsMixin, BaseEstimator):
         [1]_ (with ``reg=0, normalize_contrast=False``), 0 only subtracts means.
 
     reg : float, default=0.1
-        Added to the eigenvalues of C, in units of their mean, before their power. Directions that no patch has stay 0.
+        Added to the eigenvalues of C, in units of their mean, before their power. Directions with less than 1e-12 of
+        the largest eigenvalue, which may come from rounding, become 0.
 
     normalize_contrast : bool, default=True
         Whether images are divided by their standard deviations first. Those of constant images are 0, and so is the
@@ -89,6 +90,10 @@ class PatchWhitening(MapsMixin, BaseEstimator):
     See Also
     --------
     CKNFeatureMap : What usually comes next.
+
+    Notes
+    -----
+    A thread holds all patches of an image, ``prod(patch_size)`` times the image itself.
 
     References
     ----------
@@ -162,12 +167,14 @@ class PatchWhitening(MapsMixin, BaseEstimator):
         size = self._check_sizes(signals.shape)
         whitening = None
         if self.method == "global":
-            whitening = zca.negative_power(self._second_moments(signals, size), self.exponent, self.reg)
+            C = self._second_moments(signals, size)
+            whitening = zca.negative_power(C, self.exponent, self.reg, signals.dtype)
         _validation.record_feature_names(self, X)
         self.whitening_ = whitening
         self.input_shape_ = signals.shape
         self.n_features_in_ = prod(signals.shape)
         self._flattened = self.input_shape is not None
+        self._settings = size, self.normalize_contrast, self.exponent, self.reg
         return self
 
     def transform(self, X):
@@ -185,11 +192,17 @@ class PatchWhitening(MapsMixin, BaseEstimator):
         """
         check_is_fitted(self)
         signals = _validation.as_fitted_signals(self, X, self._flattened)
-        size = self._check_sizes(signals.shape)
+        size, normalize_contrast, *power = self._settings
+        _check_space(size, signals.shape)
         images = np.empty((len(signals), *signals.shape), signals.dtype)
 
+        def whitening(P):
+            if self.whitening_ is not None:
+                return self.whitening_
+            return zca.negative_power(zca.second_moments(P), *power, P.dtype)
+
         def whiten(rows):
-            images[rows] = zca.whiten(self._read(signals, rows), size, self._whitening)
+            images[rows] = zca.whiten(_read(signals, rows, normalize_contrast), size, whitening)
 
         over_blocks(whiten, slices(len(signals), zca.block_size(signals.shape, size)), effective_n_jobs(self.n_jobs))
         return images
@@ -213,22 +226,12 @@ class PatchWhitening(MapsMixin, BaseEstimator):
     def _check_sizes(self, shape):  # (*space, c) -> (ndim ints)
         size = _validation.per_axis("patch_size", self.patch_size, self.ndim)
         if prod(size) == 1:
-            raise ValueError("patch_size must have several positions; got 1: less its mean, every patch would be 0.")
-        if any(k > length for k, length in zip(size, shape)):
             raise ValueError(
-                f"X has signals of shape {shape} (n_features={prod(shape)}), smaller than a patch of {size}: lower "
-                f"patch_size."
+                f"patch_size must have several positions; got {self.patch_size!r}: less its mean, every patch would be "
+                f"0."
             )
+        _check_space(size, shape)
         return size
-
-    def _read(self, signals, rows):
-        X = signals.read(rows)
-        return zca.normalize_contrast(X) if self.normalize_contrast else X
-
-    def _whitening(self, P):
-        if self.whitening_ is not None:
-            return self.whitening_
-        return zca.negative_power(zca.second_moments(P), self.exponent, self.reg)
 
     def _second_moments(self, signals, size):  # -> (d, d)
         """Of the patches of all signals, or of those drawn."""
@@ -237,7 +240,21 @@ class PatchWhitening(MapsMixin, BaseEstimator):
             signals = signals[np.sort(rng.choice(len(signals), self.n_samples, replace=False))]
 
         def of_block(rows):
-            return zca.second_moments(zca.centred_patches(self._read(signals, rows), size)).sum(axis=0)
+            X = _read(signals, rows, self.normalize_contrast)
+            return zca.second_moments(zca.centred_patches(X, size)).sum(axis=0)
 
         blocks = slices(len(signals), zca.block_size(signals.shape, size))
         return sum(over_blocks(of_block, blocks, effective_n_jobs(self.n_jobs))) / len(signals)
+
+
+def _check_space(size, shape):
+    if any(k > length for k, length in zip(size, shape)):
+        raise ValueError(
+            f"X has signals of shape {shape} (n_features={prod(shape)}), smaller than a patch of {size}: lower "
+            f"patch_size."
+        )
+
+
+def _read(signals, rows, normalize_contrast):  # -> (n, *space, c)
+    X = signals.read(rows)
+    return zca.normalize_contrast(X) if normalize_contrast else X

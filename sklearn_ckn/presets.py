@@ -63,9 +63,7 @@ RECIPES = {
 
 def _recipe(kind, shape, ndim):  # -> Recipe, (*space)
     """The one for signals of this shape."""
-    if -1 in shape:
-        raise ValueError(f"shape must have ints >= 1; got {shape!r}.")
-    *space, n_channels = _validation.check_input_shape(shape, ndim)
+    *space, n_channels = _validation.check_input_shape(shape, ndim, "shape", n_unknown=0)
     if max(space) < SHORTEST:
         raise ValueError(f"shape must have {SHORTEST} positions or more along an axis; got {shape!r}.")
     if ndim == 1:
@@ -158,9 +156,9 @@ def make_classifier(kind, shape, *, ndim=2, augment=None, n_jobs=None, random_st
     augment : {"flip"} or None, default=None
         That of `CKNFeatureMap`: `"flip"` for images whose mirror images are of the same class, such as photographs.
     n_jobs : int or None, default=None
-        Threads of all steps.
+        Threads of the steps that can use them.
     random_state : int, RandomState instance or None, default=None
-        Of all steps.
+        That of the layers and of the steps after them; an int gives the same classifier every time.
 
     Returns
     -------
@@ -198,15 +196,16 @@ def make_classifier(kind, shape, *, ndim=2, augment=None, n_jobs=None, random_st
         return make_pipeline(_of_signals(features, recipe, *space), RidgeClassifierCV(ALPHAS))
     steps = [features(recipe, space), LinearClassifier(C=list(PATH), tol=TOL, n_jobs=n_jobs, random_state=random_state)]
     if recipe.whitened:
-        steps.insert(0, PatchWhitening(n_jobs=n_jobs))
+        steps.insert(0, PatchWhitening(tuple(min(3, n) for n in space), n_jobs=n_jobs))
     if recipe.n_landmarks:
-        steps.insert(-1, _with_gaussian_kernel(recipe.n_landmarks, random_state))
+        steps.insert(-1, _with_gaussian_kernel(recipe.n_landmarks, n_jobs, random_state))
     return make_pipeline(*steps)
 
 
-def _with_gaussian_kernel(n_landmarks, random_state):  # -> FeatureUnion
+def _with_gaussian_kernel(n_landmarks, n_jobs, random_state):  # -> FeatureUnion
     """Features x of norm 1, and those of the kernel ``exp(-|x - x'|^2 / (2 SIGMA^2))``, by the Nyström method."""
-    gaussian = Nystroem(gamma=1 / (2 * SIGMA**2), n_components=n_landmarks, random_state=random_state)
+    gamma = 1 / (2 * SIGMA**2)
+    gaussian = Nystroem(gamma=gamma, n_components=n_landmarks, n_jobs=n_jobs, random_state=random_state)
     parts = [("linear", "passthrough"), ("gaussian", gaussian)]
     return FeatureUnion(parts, transformer_weights={"gaussian": HALF})
 
@@ -216,7 +215,8 @@ def _of_signals(features, recipe, length):  # -> FeatureUnion
     coarse, levels = recipe._replace(first_pooling=2 * recipe.first_pooling), recipe._replace(centred=False)
     parts = [("fine", features(recipe, (length,))), ("coarse", features(coarse, (length,)))]
     for name, one in (("fine slopes", recipe), ("coarse slopes", coarse)):
-        parts.append((name, make_pipeline(FunctionTransformer(slopes), features(one, (length - 1,)))))
+        differences = FunctionTransformer(slopes, feature_names_out=names_of_slopes)
+        parts.append((name, make_pipeline(differences, features(one, (length - 1,)))))
     parts.append(("levels", features(levels, (length,))))
     return FeatureUnion(parts, transformer_weights={name: HALF for name, _ in parts[2:]})
 
@@ -227,3 +227,8 @@ def slopes(X):  # (n, length[, n_channels])
     differences = np.diff(X.astype(computing_dtype(X.dtype), copy=False), axis=1)  # those of integers would wrap
     sizes = np.sqrt((differences**2).mean(axis=1, keepdims=True))
     return differences / np.where(sizes > 0, sizes, 1)
+
+
+def names_of_slopes(transformer, names):
+    """Those of the later of two neighbours."""
+    return names[1:]

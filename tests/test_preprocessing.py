@@ -6,6 +6,7 @@ import naive
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.exceptions import NotFittedError
@@ -53,7 +54,8 @@ def whitened(images, size, method, exponent, reg):
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("exponent, reg", [(0.25, 0), (0.5, 0.1), (0.5, 0), (1, 0.3)])
 @pytest.mark.parametrize("space, size", SPACES, ids=["1-D", "2-D", "3-D"])
-def test_against_loops(space, size, exponent, reg, method, rng):
+def test_against_loops(space, size, exponent, reg, method, rng, monkeypatch):
+    monkeypatch.setattr(zca, "NUMBERS", 1)  # every image is a block
     X = rng.randn(4, *space, 2).cumsum(axis=1) + 3
     parameters = {"exponent": exponent, "reg": reg, "normalize_contrast": False, "ndim": len(space)}
     found = PatchWhitening(size, method=method, **parameters).fit_transform(X)
@@ -67,7 +69,7 @@ def test_against_loops(space, size, exponent, reg, method, rng):
 def test_whitened_patches_have_equal_second_moments(rng):
     """In all directions but that of the mean, which no centred patch has."""
     P = zca.centred_patches(rng.randn(3, 12, 12, 1).cumsum(axis=1).cumsum(axis=2), (2, 2))
-    W = zca.negative_power(zca.second_moments(P), 0.5, 0)
+    W = zca.negative_power(zca.second_moments(P), 0.5, 0, P.dtype)
     assert_allclose(zca.second_moments(P @ W), np.broadcast_to(np.eye(4) - 0.25, (3, 4, 4)), atol=1e-10)
 
 
@@ -93,6 +95,8 @@ def test_the_contrast_of_an_image_makes_no_difference_once_normalised(method, rn
 def test_every_image_by_itself_and_the_same_bits_for_any_number_of_threads(method, dtype, rng, monkeypatch):
     X = rng.randn(50, 10, 9, 3).astype(dtype)
     X.flags.writeable = False
+    monkeypatch.setattr(zca, "NUMBERS", 10_000)
+    assert zca.block_size(X.shape[1:], (3, 3)) == 4
     whitening = PatchWhitening(method=method).fit(X)
     images = whitening.transform(X)
     assert_array_equal(PatchWhitening(method=method, n_jobs=2).fit_transform(X), images)
@@ -127,6 +131,36 @@ def test_constant_images_become_zero(method, value, normalize_contrast, rng):
     assert not PatchWhitening(**parameters).fit_transform(X[1:2]).any()
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_images_of_the_smallest_numbers(method, rng):
+    """What is too small for its squares counts as zero, whatever the power of them."""
+    images = PatchWhitening(method=method, exponent=1, reg=0, normalize_contrast=False)
+    X = rng.randn(3, 8, 8, 1)
+    assert not images.fit_transform((1e-20 * X).astype(np.float32)).any()
+    assert_allclose(1e-20 * images.fit_transform(1e-20 * X), images.fit_transform(X), rtol=1e-9, atol=1e-9)
+    small = images.fit_transform((1e-15 * X).astype(np.float32))
+    assert_allclose(1e-15 * small, images.fit_transform(X), rtol=1e-2, atol=1e-2)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_parameters_set_after_the_fit_wait_for_the_next_one(method, rng):
+    X = rng.randn(5, 8, 8, 2)
+    whitening = PatchWhitening(method=method).fit(X)
+    images, other = whitening.transform(X), {"patch_size": 2, "exponent": 0.25, "reg": 0, "normalize_contrast": False}
+    assert_array_equal(whitening.set_params(**other).transform(X), images)
+    assert_array_equal(whitening.fit(X).transform(X), PatchWhitening(method=method, **other).fit(X).transform(X))
+
+
+def test_images_stay_arrays(rng):
+    X = rng.randn(5, 6, 6, 2)
+    with config_context(transform_output="pandas"):
+        assert PatchWhitening().fit(X).transform(X).shape == X.shape
+    pipeline = make_pipeline(PatchWhitening(), CKNFeatureMap(CKNLayer(4, random_state=0))).set_output(
+        transform="pandas"
+    )
+    assert pipeline.fit_transform(X).shape == (5, 36)
+
+
 def test_few_directions(rng):
     """A grey image with three equal channels has a third of the directions; the others do not appear from rounding."""
     grey = rng.randn(2, 9, 9, 1).astype(np.float32)
@@ -158,7 +192,8 @@ def test_in_a_pipeline_and_a_grid():
 
 
 BAD = [
-    ({"patch_size": 1}, "patch_size must have several positions; got 1"),
+    ({"patch_size": 1}, "patch_size must have several positions; got 1: less"),
+    ({"patch_size": (1, 1)}, r"patch_size must have several positions; got \(1, 1\): less"),
     ({"patch_size": (3, 3, 3)}, "patch_size must be .*got"),
     ({"patch_size": 9}, r"shape \(8, 8, 1\) .*, smaller than a patch of \(9, 9\): lower patch_size"),
     ({"method": "both"}, "'method' parameter .* Got 'both'"),

@@ -47,16 +47,26 @@ def test_classifiers_of_images(kind):
     colour = few(make_classifier(kind, (8, 8, 3), augment="flip", random_state=0, n_jobs=2))
     assert [*colour.named_steps] == ["patchwhitening", "cknfeaturemap", *gaussian, "linearclassifier"]
     assert colour[1].augment == "flip" and model[0].augment is None
-    assert all(step.n_jobs == 2 for name, step in colour.steps if name not in gaussian)
+    threaded = ["patchwhitening", "cknfeaturemap", *["featureunion__gaussian"] * len(gaussian), "linearclassifier"]
+    assert all(colour.get_params()[f"{name}__n_jobs"] == 2 for name in threaded)
     X = np.stack([X, 16 - X, 0 * X], axis=-1)
     assert colour.fit(X[:300], y[:300]).score(X[300:], y[300:400]) > 0.7
+
+
+@pytest.mark.parametrize("shape", [(2, 8, 3), (1, 8, 3), (8, 2, 3)])
+def test_narrow_photographs(shape):
+    rng, y = np.random.RandomState(0), np.arange(60) % 2
+    along = np.where(y[:, None], np.arange(8), np.arange(8)[::-1]) ** 2 / 49  # brighter at one end or at the other
+    X = 0.3 * rng.rand(60, *shape) + along.reshape(60, *(8 if n == 8 else 1 for n in shape[:2]), 1)
+    model = few(make_classifier("fast", shape, random_state=0)).fit(X[:40], y[:40])
+    assert model.score(X[40:], y[40:]) > 0.9
 
 
 def test_gaussian_kernel_beside_the_features():
     """The inner product of the features is the sum of the linear and a quarter of the Gaussian kernel."""
     X = np.random.RandomState(0).randn(60, 9)
     X /= np.linalg.norm(X, axis=1, keepdims=True)
-    features = _with_gaussian_kernel(60, 0).fit_transform(X)
+    features = _with_gaussian_kernel(60, None, 0).fit_transform(X)
     assert_allclose(features @ features.T, X @ X.T + np.exp((X @ X.T - 1) / 0.8**2) / 4, atol=1e-6)
 
 
@@ -70,6 +80,8 @@ def test_classifiers_of_signals(n_channels):
         X, shape = np.stack([X, rng.randn(60, 40)], axis=-1), (40, n_channels)
     model = few(make_classifier("fast", shape, ndim=1, random_state=0)).fit(X[:30], np.array([*"abc"])[y[:30]])
     assert (model.predict(X[30:]) == np.array([*"abc"])[y[30:]]).mean() > 0.9
+    names = model[:-1].get_feature_names_out()
+    assert len({*names}) == model[:-1].transform(X).shape[1]
     X[40] = 7  # constant
     assert np.isfinite(model[:-1].transform(X)).all()
 
@@ -98,9 +110,9 @@ def test_slopes():
     [
         (("slow", (8, 8)), "'kind' parameter of make_.* Got 'slow'"),
         (("fast", 8), "'shape' parameter .* Got 8"),
-        (("fast", (8,)), r"input_shape must be \(height, width\)"),
-        (("fast", (8, 0)), r"input_shape must be .*got \(8, 0\)"),
-        (("fast", (8, -1)), r"shape must have ints >= 1; got \(8, -1\)"),
+        (("fast", (8,)), r"^shape must be \(height, width\)"),
+        (("fast", (8, 0)), r"^shape must be .*got \(8, 0\)"),
+        (("fast", (8, -1)), r"^shape must be .*ints >= 1; got \(8, -1\)"),
     ],
 )
 def test_bad_parameters(arguments, message):

@@ -102,16 +102,18 @@ def encode_signals(signals, network, out, n_threads, memory, finish=None, flip=F
             maps /= 2
         out[rows] = finish(maps) if finish else maps
 
-    size = block_size(len(signals), network, out.itemsize, memory, n_threads)
+    size = block_size(len(signals), network, out.itemsize, memory, n_threads, flip)
     over_blocks(encode_rows, slices(len(signals), size), n_threads)
     return out
 
 
-def block_size(n_signals, network, itemsize, memory, n_threads):
+def block_size(n_signals, network, itemsize, memory, n_threads, flip=False):
     """Signals in a block: few enough that their maps fit in ``memory`` bytes and that every thread gets two blocks."""
     largest = 0
     for layer in network:
         *pooled, m = layer.output_shape
         n_panels, _, lanes = layer.whitening.shape
         largest = max(largest, prod(layer.shape) + prod(pooled) * (n_panels * lanes + m))
+    if flip:  # the signals and what was made of them stay meanwhile
+        largest += prod(network[0].shape) + prod(network[-1].output_shape)
     return max(1, min(BLOCK, int(memory / (largest * itemsize)), -(-n_signals // (2 * n_threads))))

@@ -10,7 +10,7 @@ import numpy as np
 
 from . import patches
 
-NUMBERS = 2**20  # of patches taken together, which stay in the cache
+NUMBERS = 2**20  # at most in the patches that are taken together: they stay in the cache
 NEGLIGIBLE = 1e-12  # of the largest eigenvalue: what rounding leaves of patches in single precision, squared
 
 
@@ -32,11 +32,11 @@ def second_moments(P):  # (n, k, d) -> (n, d, d)
     return P.transpose(0, 2, 1) @ P / P.shape[1]
 
 
-def negative_power(C, exponent, reg):  # (..., d, d)
-    """``(C + reg trace(C) / d I)^(-exponent)`` on the directions that C has, 0 on the others."""
+def negative_power(C, exponent, reg, dtype):  # (..., d, d)
+    """``(C + reg trace(C) / d I)^(-exponent)`` on the directions that C has in this dtype, 0 on the others."""
     eigenvalues, U = np.linalg.eigh(C)
     largest, mean = eigenvalues[..., -1:], np.trace(C, axis1=-2, axis2=-1)[..., None] / C.shape[-1]
-    kept = eigenvalues > NEGLIGIBLE * largest
+    kept = eigenvalues > np.maximum(NEGLIGIBLE * largest, np.finfo(dtype).tiny)
     powers = np.where(kept, np.where(kept, eigenvalues + reg * mean, 1) ** -exponent, 0)
     return (U * powers[..., None, :]) @ np.swapaxes(U, -1, -2)
 
