@@ -1,7 +1,8 @@
 """Other ways to classify images and signals on a CPU, each with its own tuning on training data.
 
 A contender is a function ``(X, y, X_test, options) -> predictions, settings``: images ``(n, height, width[, 3])`` of
-uint8, or signals ``(n, length, channels)``; labels 0, 1, ... What it imports is imported where it is used.
+uint8, or signals ``(n, length, channels)``; labels 0, 1, ... What it imports is imported where it is used. Where images
+count as their mirror images too (``options.augment``), features are the means of those of both.
 """
 
 import time
@@ -14,19 +15,33 @@ from sklearn.svm import SVC
 
 from sklearn_ckn import LinearClassifier
 
-PATHS = {  # of C: for standardised features, and for those of a kernel that is 1 at most
-    True: np.logspace(-5, 2, 8),
-    False: np.logspace(-1, 5, 7),
-}
+PATH = np.logspace(-5, 2, 8)  # of C, for standardised features
+PATH_OF_KERNEL = np.logspace(-1, 5, 7)  # for features of a kernel that is 1 at most
 FEW = 3000  # images to choose parameters of kernels by
 
 
-def linear(F, y, F_test, options, standardise=True):
+def linear(F, y, F_test, options, path):
     """The package's own linear classifier: what differs are the features."""
-    scaler = StandardScaler(copy=False, with_mean=standardise, with_std=standardise).fit(F)
-    model = LinearClassifier(C=list(PATHS[standardise]), tol=1e-4, random_state=options.seed, n_jobs=options.n_jobs)
-    model.fit(scaler.transform(F), y)
-    return model.predict(scaler.transform(F_test)), {"C": model.C_, "n_features": F.shape[1]}
+    model = LinearClassifier(C=list(path), tol=1e-4, random_state=options.seed, n_jobs=options.n_jobs).fit(F, y)
+    return model.predict(F_test), {"C": model.C_, "n_features": F.shape[1]}
+
+
+def standardised(F, y, F_test, options):
+    scaler = StandardScaler(copy=False).fit(F)
+    return linear(scaler.transform(F), y, scaler.transform(F_test), options, PATH)
+
+
+def flipped(X):
+    return np.ascontiguousarray(X[:, :, ::-1])
+
+
+def mirrored(features, images, options):
+    """Features of images, or the means of theirs and of their mirror images'."""
+    F = features(images)
+    if options.augment == "flip":
+        F += features(flipped(images))
+        F /= 2
+    return F
 
 
 def pixels(X):
@@ -43,6 +58,8 @@ def tuned_rbf(F, y, options):
 
 def rbf(X, y, X_test, options):
     """A support vector machine with an RBF kernel of the pixels."""
+    if options.augment:
+        raise ValueError("rbf has no features that could be averaged: run it without --augment")
     F, F_test = pixels(X), pixels(X_test)
     best = tuned_rbf(F, y, options)
     return SVC(**best, cache_size=2000).fit(F, y).predict(F_test), best
@@ -50,11 +67,16 @@ def rbf(X, y, X_test, options):
 
 def nystroem(X, y, X_test, options):
     """4 000 Nyström features of the same kernel and a linear classifier."""
-    F, F_test = pixels(X), pixels(X_test)
-    gamma = tuned_rbf(F, y, options)["gamma"]
-    features = Nystroem(gamma=gamma, n_components=4000, random_state=options.seed).fit(F)
-    rows, rows_test = features.transform(F), features.transform(F_test)
-    predicted, settings = linear(rows, y, rows_test, options, standardise=False)  # it would enlarge what is noise
+    gamma = tuned_rbf(pixels(X), y, options)["gamma"]
+    landmarks = min(4000, len(X))
+    kernel = Nystroem(gamma=gamma, n_components=landmarks, n_jobs=options.n_jobs, random_state=options.seed)
+    kernel.fit(pixels(X))
+
+    def features(images):
+        return kernel.transform(pixels(images))
+
+    F, F_test = mirrored(features, X, options), mirrored(features, X_test, options)
+    predicted, settings = linear(F, y, F_test, options, PATH_OF_KERNEL)  # standardised, what is noise would grow
     return predicted, settings | {"gamma": float(gamma)}
 
 
@@ -65,14 +87,15 @@ def hog(X, y, X_test, options):
 
     def of_one(image, cell):
         axis = -1 if image.ndim == 3 else None
-        cells = {"pixels_per_cell": (cell, cell), "cells_per_block": (2, 2)}
-        return histograms(image, orientations=9, **cells, channel_axis=axis).astype(np.float32)
+        boxes = {"pixels_per_cell": (cell, cell), "cells_per_block": (2, 2)}
+        return histograms(image, orientations=9, **boxes, channel_axis=axis).astype(np.float32)
 
     def of_all(images):
         with Parallel(options.n_jobs) as parallel:
-            return np.hstack([parallel(delayed(of_one)(image, cell) for image in images) for cell in (4, 7)])
+            return np.hstack([parallel(delayed(of_one)(image, cell) for image in images) for cell in cells])
 
-    return linear(of_all(X), y, of_all(X_test), options)
+    cells = 4, X.shape[1] // 4
+    return standardised(mirrored(of_all, X, options), y, mirrored(of_all, X_test, options), options)
 
 
 def k_means(X, y, X_test, options, n_centres=1600, size=6):
@@ -86,10 +109,12 @@ def k_means(X, y, X_test, options, n_centres=1600, size=6):
         P = P - P.mean(axis=-1, keepdims=True)
         return P / np.sqrt(P.var(axis=-1, keepdims=True) + 10)
 
+    def some(image):
+        P = patches(image[None])
+        return rng.permutation(P.reshape(-1, P.shape[-1]))[:100]
+
     rng = np.random.RandomState(options.seed)
-    drawn = patches(X[rng.permutation(len(X))[:4000]])
-    drawn = drawn.reshape(-1, drawn.shape[-1])
-    drawn = drawn[rng.permutation(len(drawn))[:400_000]]
+    drawn = np.concatenate([some(X[i]) for i in rng.permutation(len(X))[:4000]])
     mean = drawn.mean(axis=0)
     eigenvalues, U = np.linalg.eigh(np.cov(drawn.T))
     W = ((U / np.sqrt(eigenvalues + 0.1)) @ U.T).astype(np.float32)
@@ -109,7 +134,7 @@ def k_means(X, y, X_test, options, n_centres=1600, size=6):
             rows.append(np.hstack(parts))
         return np.vstack(rows)
 
-    return linear(features(X), y, features(X_test), options)
+    return standardised(mirrored(features, X, options), y, mirrored(features, X_test, options), options)
 
 
 def scattering(X, y, X_test, options):
@@ -125,17 +150,17 @@ def scattering(X, y, X_test, options):
         parts = [np.ascontiguousarray(channels[i : i + 128]) for i in range(0, len(images), 128)]
         return np.vstack([transform(torch.from_numpy(part)).reshape(len(part), -1).numpy() for part in parts])
 
-    return linear(features(X), y, features(X_test), options)
+    return standardised(mirrored(features, X, options), y, mirrored(features, X_test, options), options)
 
 
 def cnn(X, y, X_test, options):
-    """A small convolutional network, trained for so many minutes; its learning rate is chosen in a quarter of them."""
+    """A small convolutional network, trained for so many minutes; its learning rate is chosen in a third of them."""
     import torch
     from torch import nn
 
     torch.set_num_threads(options.n_jobs)
     torch.manual_seed(options.seed)
-    rng, n_classes, flips = np.random.RandomState(options.seed), int(y.max()) + 1, X.ndim == 4
+    rng, n_classes, flips = np.random.RandomState(options.seed), int(y.max()) + 1, options.augment == "flip"
 
     def tensor(images):
         maps = images.reshape(*images.shape[:3], -1).transpose(0, 3, 1, 2).astype(np.float32) / 255
@@ -171,19 +196,23 @@ def cnn(X, y, X_test, options):
         return model.eval()
 
     def predict(model, images):
+        labels = []
         with torch.no_grad():
-            return np.concatenate([model(images[i : i + 500]).argmax(1).numpy() for i in range(0, len(images), 500)])
+            for x in images.split(500):
+                scores = model(x).softmax(1) + (model(x.flip(-1)).softmax(1) if flips else 0)
+                labels.append(scores.argmax(1).numpy())
+        return np.concatenate(labels)
 
     images, labels = tensor(X), torch.from_numpy(y.astype(np.int64))
     held_out, kept = np.split(rng.permutation(len(X)), [len(X) // 10])
-    seconds, rates = 60 * options.minutes, [0.02, 0.05, 0.1]
+    seconds, rates = 60 * options.minutes, [0.02, 0.1]
     accuracies = []
     for rate in rates:
-        model = train(images[kept], labels[kept], rate, seconds / 4 / len(rates))
-        accuracies.append(float((predict(model, images[held_out]) == y[held_out]).mean()))
+        model = train(images[kept], labels[kept], rate, seconds / 3 / len(rates))
+        accuracies.append(round(100 * float((predict(model, images[held_out]) == y[held_out]).mean()), 2))
     rate = rates[int(np.argmax(accuracies))]
-    model = train(images, labels, rate, 3 / 4 * seconds)
-    return predict(model, tensor(X_test)), {"learning_rate": rate, "minutes": options.minutes}
+    model = train(images, labels, rate, 2 / 3 * seconds)
+    return predict(model, tensor(X_test)), {"learning_rate": dict(zip(rates, accuracies)), "minutes": options.minutes}
 
 
 def mini_rocket(X, y, X_test, options):

@@ -32,9 +32,10 @@ def stability_report(estimator, X, sizes, *, kind="warp", smoothness=4.0, random
     Parameters
     ----------
     estimator : CKNFeatureMap or CKNKernel
-        The representation: the features of a fitted `CKNFeatureMap`, with its `augment`, `center` and `scale`, or those, of
-        infinitely many dimensions, of an exact kernel, by ``|Phi(x') - Phi(x)|^2 = K(x, x) + K(x', x') - 2 K(x, x')``
-        in double precision (where a `change` below 1e-7 is lost in rounding).
+        The representation: the features of a fitted `CKNFeatureMap`, with its `augment`, `center` and `scale`, or
+        those, of infinitely many dimensions, of an exact kernel, by
+        ``|Phi(x') - Phi(x)|^2 = K(x, x) + K(x', x') - 2 K(x, x')`` in double precision (where a `change` below 1e-7
+        is lost in rounding).
 
     X : array-like of shape (n_samples, *space, n_channels), (n_samples, *space) or (n_samples, n_features)
         Signals, as the estimator takes them. They and all deformed ones are in memory together.
