@@ -35,28 +35,31 @@ class Recipe(NamedTuple):
     n_filters: tuple
     patch_size: tuple
     sigma: tuple
-    first_pooling: int
+    centred: tuple  # whether patches are
     n_positions: int  # of the last map along every axis, about
+    first_pooling: int = 2
     whitened: bool = False  # images, before
-    centred: bool = True  # patches of the first layer
     n_landmarks: int = 0  # of a Gaussian kernel of the features, beside them; 0: without
 
 
+GREY = Recipe((64, 256), (3, 3), (0.6, 0.6), (True, False), 4)
+COLOUR = Recipe((64, 256), (3, 3), (0.6, 0.6), (False, False), 3, whitened=True)
+SIGNALS = Recipe((64, 256), (9, 9), (0.6, 0.6), (True, False), 3)
 RECIPES = {
     "grey": {
-        "fast": Recipe((32, 128), (3, 3), (0.6, 0.6), 2, 4),
-        "balanced": Recipe((64, 256), (3, 3), (0.6, 0.6), 2, 4),
-        "accurate": Recipe((64, 512), (3, 2), (0.6, 0.8), 2, 4, n_landmarks=3000),
+        "fast": GREY._replace(n_filters=(32, 128)),
+        "balanced": GREY,
+        "accurate": GREY._replace(n_filters=(64, 512), patch_size=(3, 2), sigma=(0.6, 0.8), n_landmarks=3000),
     },
     "colour": {
-        "fast": Recipe((32, 128), (3, 3), (0.6, 0.6), 2, 3, whitened=True, centred=False),
-        "balanced": Recipe((64, 256), (3, 3), (0.6, 0.6), 2, 3, whitened=True, centred=False),
-        "accurate": Recipe((256, 1024), (3, 3), (0.6, 0.6), 2, 3, whitened=True, centred=False, n_landmarks=3000),
+        "fast": COLOUR._replace(n_filters=(32, 128)),
+        "balanced": COLOUR,
+        "accurate": COLOUR._replace(n_filters=(256, 1024), n_landmarks=3000),
     },
     "signals": {
-        "fast": Recipe((32, 128), (9, 9), (0.6, 0.6), 2, 3),
-        "balanced": Recipe((64, 256), (9, 9), (0.6, 0.6), 2, 3),
-        "accurate": Recipe((128, 512), (9, 9), (0.6, 0.6), 2, 3),
+        "fast": SIGNALS._replace(n_filters=(32, 128)),
+        "balanced": SIGNALS,
+        "accurate": SIGNALS._replace(n_filters=(128, 512)),
     },
 }
 
@@ -73,15 +76,14 @@ def _recipe(kind, shape, ndim):  # -> Recipe, (*space)
 
 def _layers(recipe, space, random_state):
     layers = []
-    for m, k, sigma in zip(recipe.n_filters, recipe.patch_size, recipe.sigma):
-        is_first = not layers
-        width = tuple(recipe.first_pooling if is_first else ceil(n / recipe.n_positions) for n in space)
+    for m, k, sigma, centred in zip(recipe.n_filters, recipe.patch_size, recipe.sigma, recipe.centred):
+        width = tuple(ceil(n / recipe.n_positions) if layers else recipe.first_pooling for n in space)
         layers.append(
             CKNLayer(
                 m,
                 patch_size=tuple(min(k, n) for n in space),
                 pooling_width=width,
-                patch_centering=recipe.centred and is_first,
+                patch_centering=centred,
                 sigma=sigma,
                 ndim=len(space),
                 random_state=random_state,
@@ -212,7 +214,7 @@ def _with_gaussian_kernel(n_landmarks, n_jobs, random_state):  # -> FeatureUnion
 
 def _of_signals(features, recipe, length):  # -> FeatureUnion
     """Networks at two scales and, of half their weight, for differences of neighbours and with the patches' levels."""
-    coarse, levels = recipe._replace(first_pooling=2 * recipe.first_pooling), recipe._replace(centred=False)
+    coarse, levels = recipe._replace(first_pooling=2 * recipe.first_pooling), recipe._replace(centred=(False, False))
     parts = [("fine", features(recipe, (length,))), ("coarse", features(coarse, (length,)))]
     for name, one in (("fine slopes", recipe), ("coarse slopes", coarse)):
         differences = FunctionTransformer(slopes, feature_names_out=names_of_slopes)
