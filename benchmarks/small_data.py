@@ -1,34 +1,44 @@
-"""Test error where labels are few: the exact kernel beside networks with filters and an RBF kernel of the pixels.
+"""Test error where labels are few: support vector machines on the exact kernel, on filters and on pixels.
 
     python benchmarks/small_data.py --data FOLDER --dataset mnist --train 1000
+    python benchmarks/small_data.py --data FOLDER --dataset mnist --train 1000 --methods filters
     python benchmarks/small_data.py --data FOLDER --dataset cifar10 --train 2000 --draws 1 --test 1000
 
 FOLDER holds ``mnist.npz`` and ``cifar10.npz``. Every draw takes other training images, and its own part of the test
 images: together the draws are tested on all of them once, unless ``--test`` says how many each. What is chosen among a
-few (the architecture, C, gamma) is chosen by three-fold cross-validation on the training images of the first draw.
+few (the architecture of the exact kernel, C, sigma, gamma) is chosen by three-fold cross-validation on the training
+images of the first draw. The architecture of the networks with filters was chosen on other draws of training images.
 """
 
 import argparse
 import json
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from machine import describe
 from sklearn.base import clone
+from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
 
-from sklearn_ckn import CKNFeatureMap, CKNKernel, CKNLayer, LinearClassifier
+from sklearn_ckn import CKNFeatureMap, CKNKernel, CKNLayer
 
 
-def centred(patch_size, pooling_width, sigma):
-    return CKNLayer(patch_size=patch_size, pooling_width=pooling_width, sigma=sigma, patch_centering=True)
+def layer(patch_size, pooling_width, sigma=0.6, n_filters=64, patch_centering=False):
+    return CKNLayer(
+        n_filters,
+        patch_size=patch_size,
+        pooling_width=pooling_width,
+        sigma=sigma,
+        patch_centering=patch_centering,
+        random_state=0,
+    )
 
 
-def layer(patch_size, pooling_width, sigma=0.6):
-    return CKNLayer(patch_size=patch_size, pooling_width=pooling_width, sigma=sigma)
+centred = partial(layer, patch_centering=True)
 
 
 def whole(size, sigma):
@@ -46,7 +56,13 @@ NETWORKS = {
     },
     "cifar10": {"3/2, 3/5": make_pipeline(centred(3, 2, 0.6), layer(3, 5))},
 }
-FILTERS = (256, 1024)  # of the network that is compared, for images of two layers
+
+
+WITH_FILTERS = {
+    "mnist": make_pipeline(centred(3, 2, n_filters=64), centred(3, 3, n_filters=1024)),
+    "cifar10": make_pipeline(centred(3, 2, n_filters=256), layer(3, 5, n_filters=1024)),
+}
+SIGMAS = (0.5, 0.6, 0.8, 1.1)  # of the Gaussian kernel of their normalised maps
 FOLDS = StratifiedKFold(3, shuffle=True, random_state=0)
 
 
@@ -64,55 +80,65 @@ def tune(estimator, grid, X, y):
     return search.best_estimator_, 100 * (1 - search.best_score_)
 
 
-def choose(networks, X, y):
-    """The network and the machine with the least cross-validated error, and its Gram matrix."""
+def choose(kernels, X, y):
+    """The kernel and the machine on it with the least cross-validated error."""
     chosen = []
-    for name, network in networks.items():
-        kernel = CKNKernel(network, normalize=True, n_jobs=2)
-        K = kernel(X)
-        machine, error = tune(SVC(kernel="precomputed"), {"C": [1, 10, 100, 1000]}, K, y)
+    for name, kernel in kernels.items():
+        machine, error = tune(SVC(kernel="precomputed"), {"C": [1, 10, 100, 1000]}, kernel(X), y)
         print(f"{name}: {error:.2f} % in cross-validation, C = {machine.C}", flush=True)
-        chosen.append((error, name, kernel, clone(machine), K))
+        chosen.append((error, name, kernel, clone(machine)))
     return min(chosen, key=lambda choice: choice[0])[1:]
 
 
-def error_of(predicted, y):
-    return 100 * float((predicted != y).mean())
+def exact(X, y, X_test, dataset, chosen):
+    """Exact kernels of networks."""
+    if chosen is None:
+        kernels = {name: CKNKernel(network, normalize=True, n_jobs=2) for name, network in NETWORKS[dataset].items()}
+        chosen = choose(kernels, X, y)
+    kernel, machine = chosen[1:]
+    return machine.fit(kernel(X), y).predict(kernel(X_test, X)), chosen
+
+
+def gaussian(F, F_other=None, sigma=1.0):
+    return rbf_kernel(F, F_other, gamma=1 / (2 * sigma**2)).astype(float)
+
+
+def filters(X, y, X_test, dataset, chosen):
+    """A Gaussian kernel of the features of a network with filters, learned without labels from the training images."""
+    features = CKNFeatureMap(WITH_FILTERS[dataset], scale=True, n_jobs=2).fit(X)
+    F = features.transform(X)
+    if chosen is None:
+        chosen = choose({f"sigma {sigma}": partial(gaussian, sigma=sigma) for sigma in SIGMAS}, F, y)
+    kernel, machine = chosen[1:]
+    return machine.fit(kernel(F), y).predict(kernel(features.transform(X_test), F)), chosen
+
+
+def pixels(X, y, X_test, dataset, chosen):
+    """The RBF kernel of the pixels."""
+    X, X_test = X.reshape(len(X), -1), X_test.reshape(len(X_test), -1)
+    if chosen is None:
+        scale = 1 / (X.shape[1] * X.var())
+        chosen = clone(tune(SVC(), {"C": [1, 10, 100], "gamma": [scale / 3, scale, 3 * scale]}, X, y)[0])
+    return chosen.fit(X, y).predict(X_test), chosen
+
+
+METHODS = {method.__name__: method for method in (exact, filters, pixels)}
 
 
 def run(data, options):
-    """Test errors of every draw."""
-    kernel, errors = None, {"exact kernel": [], "RBF of pixels": []}
+    """Test errors of every draw, in %, and what was chosen in the first."""
+    errors, chosen = {name: [] for name in options.methods}, dict.fromkeys(options.methods)
     for k in range(options.draws):
         begin = time.perf_counter()
         X, X_test, y, y_test = draw(data, k, options.draws, options.train, options.test)
-        pixels, pixels_test = X.reshape(len(X), -1), X_test.reshape(len(X_test), -1)
-        if kernel is None:
-            name, kernel, machine, K = choose(NETWORKS[options.dataset], X, y)
-            scale = 1 / (pixels.shape[1] * pixels.var())
-            grid = {"C": [1, 10, 100], "gamma": [scale / 3, scale, 3 * scale]}
-            rbf = clone(tune(SVC(), grid, pixels, y)[0])
-        else:
-            K = kernel(X)
-        machine.fit(K, y)
-        errors["exact kernel"].append(error_of(machine.predict(kernel(X_test, X)), y_test))
-        errors["RBF of pixels"].append(error_of(rbf.fit(pixels, y).predict(pixels_test), y_test))
-        if options.filters:
-            features = CKNFeatureMap(with_filters(kernel.network), center=True, scale=True, n_jobs=2).fit(X)
-            linear = LinearClassifier(C=[0.1, 1, 10, 100, 1000], n_jobs=2, random_state=0).fit(features.transform(X), y)
-            predicted = linear.predict(features.transform(X_test))
-            errors.setdefault("filters", []).append(error_of(predicted, y_test))
+        for name in options.methods:
+            predicted, chosen[name] = METHODS[name](X, y, X_test, options.dataset, chosen[name])
+            errors[name].append(round(100 * float((predicted != y_test).mean()), 3))
         seconds = time.perf_counter() - begin
-        print(k, {method: values[-1] for method, values in errors.items()}, f"{seconds:.0f} s", flush=True)
-    return {"network": name, "C": machine.C, "errors": errors} | {
-        "means": {method: float(np.mean(values)) for method, values in errors.items()}
+        print(k, {name: values[-1] for name, values in errors.items()}, f"{seconds:.0f} s", flush=True)
+    return {"chosen": {name: str(choice) for name, choice in chosen.items()}, "errors": errors} | {
+        "means": {name: round(float(np.mean(values)), 3) for name, values in errors.items()}
     }
-
-
-def with_filters(network):
-    """The same network with filters, `FILTERS` of them."""
-    layers = [clone(network)] if isinstance(network, CKNLayer) else [clone(step) for _, step in network.steps]
-    return make_pipeline(*(step.set_params(n_filters=n, random_state=0) for step, n in zip(layers, FILTERS)))
 
 
 def main():
@@ -122,13 +148,13 @@ def main():
     parser.add_argument("--train", type=int, default=1000)
     parser.add_argument("--draws", type=int, default=10)
     parser.add_argument("--test", type=int, default=None, help="test images of a draw; default: its part of all")
-    parser.add_argument("--filters", action="store_true", help="also a network with 256 and 1024 filters")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=["exact", "pixels"])
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "small_data.jsonl")
     options = parser.parse_args()
     with np.load(options.data / f"{options.dataset}.npz") as file:
         data = dict(file)
-    asked = {"dataset": options.dataset, "train": options.train, "draws": options.draws, "test": options.test}
-    result = asked | run(data, options) | {"machine": describe()}
+    asked, begin = {name: value for name, value in vars(options).items() if name not in ("data", "output")}, time.time()
+    result = asked | run(data, options) | {"seconds": round(time.time() - begin, 1), "machine": describe()}
     print(json.dumps(result["means"]))
     with options.output.open("a") as file:
         file.write(json.dumps(result) + "\n")
