@@ -49,7 +49,7 @@ RECIPES = {
     "grey": {
         "fast": GREY._replace(n_filters=(32, 128)),
         "balanced": GREY,
-        "accurate": GREY._replace(n_filters=(64, 512), patch_size=(3, 2), sigma=(0.6, 0.8), n_landmarks=3000),
+        "accurate": Recipe((64, 512), (3, 2), (0.6, 0.8), (True, True), 4, n_landmarks=3000),
     },
     "colour": {
         "fast": COLOUR._replace(n_filters=(32, 128)),

@@ -104,7 +104,10 @@ def test_readme():
     assert result.failed == 0 and result.attempted >= 10
 
 
-def test_readme_and_changelog_are_valid_rst():
-    core = pytest.importorskip("docutils.core")
-    for name in ("README.rst", "CHANGELOG.rst"):
-        core.publish_string((REPOSITORY / name).read_text(), settings_overrides={"halt_level": 2, "report_level": 2})
+@pytest.mark.parametrize("page", ["README.rst", "CHANGELOG.rst", "doc/benchmarks.rst"])
+def test_pages_are_valid_rst_and_their_figures_exist(page):
+    core, path = pytest.importorskip("docutils.core"), REPOSITORY / page
+    settings = {"halt_level": 2, "report_level": 2}
+    tree = core.publish_doctree(path.read_text(), source_path=str(path), settings_overrides=settings)
+    images = tree.findall(lambda node: node.tagname == "image")
+    assert all((path.parent / image["uri"]).exists() for image in images)
