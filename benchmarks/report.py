@@ -60,6 +60,7 @@ def draw(found, path):
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     figure, panels = plt.subplots(1, len(IMAGES), figsize=(12, 4), layout="constrained")
     for axes, dataset in zip(panels, IMAGES):
@@ -78,6 +79,9 @@ def draw(found, path):
             label = method.replace("_", "-") + (" + flips" if augment else "")
             axes.annotate(label, (seconds, error), (4, 4), textcoords="offset points", fontsize="x-small")
         axes.set(title=TITLES[dataset], xscale="log", yscale="log", xlabel="seconds, training and test")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.yaxis.set_major_formatter("{x:g}")
         axes.yaxis.set_minor_formatter("{x:g}")
         axes.tick_params(axis="y", which="minor", labelsize="x-small")

@@ -86,7 +86,7 @@ def choose(kernels, X, y):
     for name, kernel in kernels.items():
         machine, error = tune(SVC(kernel="precomputed"), {"C": [1, 10, 100, 1000]}, kernel(X), y)
         print(f"{name}: {error:.2f} % in cross-validation, C = {machine.C}", flush=True)
-        chosen.append((error, name, kernel, clone(machine)))
+        chosen.append((error, f"{name}, C = {machine.C}", kernel, clone(machine)))
     return min(chosen, key=lambda choice: choice[0])[1:]
 
 
@@ -105,7 +105,7 @@ def gaussian(F, F_other=None, sigma=1.0):
 
 def filters(X, y, X_test, dataset, chosen):
     """A Gaussian kernel of the features of a network with filters, learned without labels from the training images."""
-    features = CKNFeatureMap(WITH_FILTERS[dataset], scale=True, n_jobs=2).fit(X)
+    features = CKNFeatureMap(WITH_FILTERS[dataset], center=True, scale=True, n_jobs=2).fit(X)
     F = features.transform(X)
     if chosen is None:
         chosen = choose({f"sigma {sigma}": partial(gaussian, sigma=sigma) for sigma in SIGMAS}, F, y)
@@ -118,8 +118,9 @@ def pixels(X, y, X_test, dataset, chosen):
     X, X_test = X.reshape(len(X), -1), X_test.reshape(len(X_test), -1)
     if chosen is None:
         scale = 1 / (X.shape[1] * X.var())
-        chosen = clone(tune(SVC(), {"C": [1, 10, 100], "gamma": [scale / 3, scale, 3 * scale]}, X, y)[0])
-    return chosen.fit(X, y).predict(X_test), chosen
+        machine = clone(tune(SVC(), {"C": [1, 10, 100], "gamma": [scale / 3, scale, 3 * scale]}, X, y)[0])
+        chosen = str(machine), machine
+    return chosen[1].fit(X, y).predict(X_test), chosen
 
 
 METHODS = {method.__name__: method for method in (exact, filters, pixels)}
@@ -136,7 +137,7 @@ def run(data, options):
             errors[name].append(round(100 * float((predicted != y_test).mean()), 3))
         seconds = time.perf_counter() - begin
         print(k, {name: values[-1] for name, values in errors.items()}, f"{seconds:.0f} s", flush=True)
-    return {"chosen": {name: str(choice) for name, choice in chosen.items()}, "errors": errors} | {
+    return {"chosen": {name: choice[0] for name, choice in chosen.items()}, "errors": errors} | {
         "means": {name: round(float(np.mean(values)), 3) for name, values in errors.items()}
     }
 
