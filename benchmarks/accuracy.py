@@ -61,6 +61,11 @@ def signals(options):
         yield path.stem, ((X - mean) / deviation).astype(float), y, ((X_test - mean) / deviation).astype(float), y_test
 
 
+def sets_of_draw(options, seed):
+    """Names, training and test data."""
+    return signals(options) if options.dataset == SIGNALS else [(options.dataset, *images_of_draw(options, seed))]
+
+
 def recipe(X, y, X_test, options, seed):
     """One of the package's, step by step, with the seconds of every step."""
     seconds, begin = {}, time.perf_counter()
@@ -127,10 +132,7 @@ def peak_memory(of):
 def main():
     options, machine, runs = parse_arguments(), describe(), []
     for seed in range(options.seed, options.seed + options.draws):
-        all_data = (
-            signals(options) if options.dataset == SIGNALS else [(options.dataset, *images_of_draw(options, seed))]
-        )
-        for name, X, y, *test in all_data:
+        for name, X, y, *test in sets_of_draw(options, seed):
             if not runs:
                 warm_up(X, y, options)
             runs.append({"set": name} | run(X, y, *test, options, seed))

@@ -56,8 +56,6 @@ NETWORKS = {
     },
     "cifar10": {"3/2, 3/5": make_pipeline(centred(3, 2, 0.6), layer(3, 5))},
 }
-
-
 WITH_FILTERS = {
     "mnist": make_pipeline(centred(3, 2, n_filters=64), centred(3, 3, n_filters=1024)),
     "cifar10": make_pipeline(centred(3, 2, n_filters=256), layer(3, 5, n_filters=1024)),
@@ -99,7 +97,7 @@ def exact(X, y, X_test, dataset, chosen):
     return machine.fit(kernel(X), y).predict(kernel(X_test, X)), chosen
 
 
-def gaussian(F, F_other=None, sigma=1.0):
+def gaussian(F, F_other=None, *, sigma):
     return rbf_kernel(F, F_other, gamma=1 / (2 * sigma**2)).astype(float)
 
 

@@ -93,7 +93,8 @@ class PatchWhitening(MapsMixin, BaseEstimator):
 
     Notes
     -----
-    A thread holds all patches of an image, ``prod(patch_size)`` times the image itself.
+    A thread holds all patches of an image in single and in double precision, some ``3 prod(patch_size)`` times a
+    float32 image itself.
 
     References
     ----------

@@ -74,6 +74,11 @@ def _recipe(kind, shape, ndim):  # -> Recipe, (*space)
     return RECIPES["colour" if n_channels == 3 else "grey"][kind], space
 
 
+def _within(size, space):  # -> (ndim ints)
+    """A patch of this size, cut to a signal's."""
+    return tuple(min(size, n) for n in space)
+
+
 def _layers(recipe, space, random_state):
     layers = []
     for m, k, sigma, centred in zip(recipe.n_filters, recipe.patch_size, recipe.sigma, recipe.centred):
@@ -81,7 +86,7 @@ def _layers(recipe, space, random_state):
         layers.append(
             CKNLayer(
                 m,
-                patch_size=tuple(min(k, n) for n in space),
+                patch_size=_within(k, space),
                 pooling_width=width,
                 patch_centering=centred,
                 sigma=sigma,
@@ -198,7 +203,7 @@ def make_classifier(kind, shape, *, ndim=2, augment=None, n_jobs=None, random_st
         return make_pipeline(_of_signals(features, recipe, *space), RidgeClassifierCV(ALPHAS))
     steps = [features(recipe, space), LinearClassifier(C=list(PATH), tol=TOL, n_jobs=n_jobs, random_state=random_state)]
     if recipe.whitened:
-        steps.insert(0, PatchWhitening(tuple(min(3, n) for n in space), n_jobs=n_jobs))
+        steps.insert(0, PatchWhitening(_within(3, space), n_jobs=n_jobs))
     if recipe.n_landmarks:
         steps.insert(-1, _with_gaussian_kernel(recipe.n_landmarks, n_jobs, random_state))
     return make_pipeline(*steps)

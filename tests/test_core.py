@@ -719,7 +719,5 @@ def test_blocks_keep_their_order_and_their_memory():
     assert blocks.block_size(10_000, network, 4, 2**30, n_threads=2) == blocks.BLOCK
     assert blocks.block_size(10_000, network, 4, 1, n_threads=2) == 1
     assert blocks.block_size(16, network, 4, 2**30, n_threads=2) == 4
-    memory = 100 * math.prod(network[0].shape) * 4
-    assert blocks.block_size(10_000, network, 4, memory, 2, flip=True) < blocks.block_size(
-        10_000, network, 4, memory, 2
-    )
+    few = 10_000, network, 4, 100 * math.prod(network[0].shape) * 4, 2
+    assert blocks.block_size(*few, flip=True) < blocks.block_size(*few)

@@ -155,10 +155,8 @@ def test_images_stay_arrays(rng):
     X = rng.randn(5, 6, 6, 2)
     with config_context(transform_output="pandas"):
         assert PatchWhitening().fit(X).transform(X).shape == X.shape
-    pipeline = make_pipeline(PatchWhitening(), CKNFeatureMap(CKNLayer(4, random_state=0))).set_output(
-        transform="pandas"
-    )
-    assert pipeline.fit_transform(X).shape == (5, 36)
+    pipeline = make_pipeline(PatchWhitening(), CKNFeatureMap(CKNLayer(4, random_state=0)))
+    assert pipeline.set_output(transform="pandas").fit_transform(X).shape == (5, 36)
 
 
 def test_few_directions(rng):
