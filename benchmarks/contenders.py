@@ -8,6 +8,7 @@ count as their mirror images too (``options.augment``), features are the means o
 import time
 
 import numpy as np
+from joblib import Parallel, delayed
 from sklearn.kernel_approximation import Nystroem
 from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import StandardScaler
@@ -82,7 +83,6 @@ def nystroem(X, y, X_test, options):
 
 def hog(X, y, X_test, options):
     """Histograms of oriented gradients and a linear classifier."""
-    from joblib import Parallel, delayed
     from skimage.feature import hog as histograms
 
     def of_one(image, cell):
@@ -121,18 +121,19 @@ def k_means(X, y, X_test, options, n_centres=1600, size=6):
     clusters = MiniBatchKMeans(n_centres, batch_size=10_000, n_init=1, max_iter=50, random_state=options.seed)
     centres = clusters.fit((drawn - mean) @ W).cluster_centers_.astype(np.float32)
 
+    def sums(images):
+        P = (patches(images) - mean) @ W
+        squares = (P**2).sum(-1, keepdims=True) - 2 * P @ centres.T + (centres**2).sum(axis=1)
+        distances = np.sqrt(np.maximum(squares, 0))
+        active = np.maximum(distances.mean(axis=-1, keepdims=True) - distances, 0)
+        half = active.shape[1] // 2
+        parts = [active[:, i, j].sum(axis=(1, 2)) for i in (slice(half), slice(half, None)) for j in (
+            slice(half), slice(half, None))]  # fmt: skip
+        return np.hstack(parts)
+
     def features(images):
-        rows = []
-        for start in range(0, len(images), 20):
-            P = (patches(images[start : start + 20]) - mean) @ W
-            squares = (P**2).sum(-1, keepdims=True) - 2 * P @ centres.T + (centres**2).sum(axis=1)
-            distances = np.sqrt(np.maximum(squares, 0))
-            active = np.maximum(distances.mean(axis=-1, keepdims=True) - distances, 0)
-            half = active.shape[1] // 2
-            parts = [active[:, i, j].sum(axis=(1, 2)) for i in (slice(half), slice(half, None)) for j in (
-                slice(half), slice(half, None))]  # fmt: skip
-            rows.append(np.hstack(parts))
-        return np.vstack(rows)
+        blocks = (images[start : start + 10] for start in range(0, len(images), 10))
+        return np.vstack(Parallel(options.n_jobs, "threading")(delayed(sums)(block) for block in blocks))
 
     return standardised(mirrored(features, X, options), y, mirrored(features, X_test, options), options)
 
