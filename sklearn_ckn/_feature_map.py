@@ -35,8 +35,8 @@ class CKNFeatureMap(CallbackSupportMixin, TransformerMixin, BaseEstimator):
 
     augment : {"flip"} or None, default=None
         `"flip"`: the last map of a signal is the mean of its own and of its mirror image's, along the last space axis
-        (of images the horizontal one). Left and right are then the same to the features, at twice the time: for
-        photographs, not for letters.
+        (of images the horizontal one). Left and right are then the same to the features, at twice the time (unless
+        steps before tell them apart, as ``PatchWhitening(method="global")`` does): for photographs, not for letters.
 
     center : bool, default=False
         Subtract from each row of features its own mean.

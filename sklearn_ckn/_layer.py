@@ -316,7 +316,7 @@ class CKNLayer(CallbackSupportMixin, MapsMixin, BaseEstimator):
         if len(Z) < self.n_filters:
             warnings.warn(
                 f"n_filters={self.n_filters}, but only {len(Z)} distinct patches were drawn, constant ones left out: "
-                f"the layer keeps {len(Z)}. Lower n_filters, raise n_patches={self.n_patches} or add signals."
+                f"the layer keeps {len(Z)}. Lower n_filters, raise n_patches (now {self.n_patches}) or add signals."
             )
         sigma = encode.typical_sigma(U, rng) if self.sigma == "auto" else float(self.sigma)
         settings = settings._replace(kernel=self._read_kernel(sigma))

@@ -218,7 +218,7 @@ def check_input_shape(input_shape, ndim, name="input_shape", n_unknown=1):
     valid = all(isinstance(size, Integral) and (size >= 1 or size == -1) for size in sizes)
     if not valid or sizes.count(-1) > n_unknown or len(sizes) not in (ndim, ndim + 1):
         raise ValueError(
-            f"{name} must be ({space}) or ({space}, n_channels) with ndim={ndim}, ints >= 1"
+            f"{name} must be ({space}) or ({space}, n_channels) with ndim={ndim} axes of space, ints >= 1"
             f"{' of which one may be -1' if n_unknown else ''}; got {input_shape!r}."
         )
     return sizes if len(sizes) == ndim + 1 else (*sizes, 1)

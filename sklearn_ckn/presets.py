@@ -64,14 +64,13 @@ RECIPES = {
 }
 
 
-def _recipe(kind, shape, ndim):  # -> Recipe, (*space)
+def _recipe(kind, shape, ndim):  # -> Recipe, (*space, n_channels)
     """The one for signals of this shape."""
     *space, n_channels = _validation.check_input_shape(shape, ndim, "shape", n_unknown=0)
     if max(space) < SHORTEST:
-        raise ValueError(f"shape must have {SHORTEST} positions or more along an axis; got {shape!r}.")
-    if ndim == 1:
-        return RECIPES["signals"][kind], space
-    return RECIPES["colour" if n_channels == 3 else "grey"][kind], space
+        raise ValueError(f"shape must have {SHORTEST} positions or more along its longest axis; got {shape!r}.")
+    of = "signals" if ndim == 1 else "colour" if n_channels == 3 else "grey"
+    return RECIPES[of][kind], (*space, n_channels)
 
 
 def _within(size, space):  # -> (ndim ints)
@@ -79,8 +78,8 @@ def _within(size, space):  # -> (ndim ints)
     return tuple(min(size, n) for n in space)
 
 
-def _layers(recipe, space, random_state):
-    layers = []
+def _layers(recipe, shape, random_state):
+    layers, space = [], shape[:-1]
     for m, k, sigma, centred in zip(recipe.n_filters, recipe.patch_size, recipe.sigma, recipe.centred):
         width = tuple(ceil(n / recipe.n_positions) if layers else recipe.first_pooling for n in space)
         layers.append(
@@ -91,6 +90,7 @@ def _layers(recipe, space, random_state):
                 patch_centering=centred,
                 sigma=sigma,
                 ndim=len(space),
+                input_shape=None if layers else shape,
                 random_state=random_state,
             )
         )
@@ -114,8 +114,9 @@ def make_network(kind, shape, *, ndim=2, random_state=None):
     kind : {"fast", "balanced", "accurate"}
         Few, some or many filters.
     shape : tuple of ints
-        Shape ``(*space,)`` or ``(*space, n_channels)`` of a signal. Images with three channels are taken for
-        photographs that were whitened, all others for grey ones.
+        Shape ``(*space,)`` or ``(*space, n_channels)`` of a signal, ``X.shape[1:]``; it becomes the first layer's
+        `input_shape`. Images with three channels are taken for photographs that were whitened, all others for grey
+        ones.
     ndim : {1, 2}, default=2
         Number of space axes: 1 for time series, 2 for images.
     random_state : int, RandomState instance or None, default=None
@@ -157,7 +158,8 @@ def make_classifier(kind, shape, *, ndim=2, augment=None, n_jobs=None, random_st
         Few, some or many filters. `"accurate"` is for some thousands of images and more, as a Gaussian kernel with 3000
         of them stands beside the features: it warns if there are fewer.
     shape : tuple of ints
-        Shape ``(*space,)`` or ``(*space, n_channels)`` of a signal, as in `make_network`.
+        Shape ``(*space,)`` or ``(*space, n_channels)`` of a signal, ``X.shape[1:]``, as in `make_network`. Signals of
+        another shape are refused in `fit`, and rows are taken for flattened images of this one.
     ndim : {1, 2}, default=2
         Number of space axes: 1 for time series, 2 for images.
     augment : {"flip"} or None, default=None
@@ -173,7 +175,7 @@ def make_classifier(kind, shape, *, ndim=2, augment=None, n_jobs=None, random_st
         Not fitted. For images: `PatchWhitening`, if they have three channels, `CKNFeatureMap`,
         :class:`~sklearn.kernel_approximation.Nystroem` beside its features for `"accurate"`, and a `LinearClassifier`
         that chooses its C. For signals: five networks, which see them at two scales, their differences and their
-        levels, and a ridge classifier.
+        levels, and a ridge classifier. Probabilities, for images: ``set_params(linearclassifier__loss="logistic")``.
 
     Raises
     ------
@@ -193,17 +195,17 @@ def make_classifier(kind, shape, *, ndim=2, augment=None, n_jobs=None, random_st
     >>> bool(model.score(images[1000:], labels[1000:]) > 0.96)
     True
     """
-    recipe, space = _recipe(kind, shape, ndim)
+    recipe, shape = _recipe(kind, shape, ndim)
 
-    def features(recipe, space):
-        layers = _layers(recipe, space, random_state)
+    def features(recipe, shape):
+        layers = _layers(recipe, shape, random_state)
         return CKNFeatureMap(layers, augment=augment, center=True, scale=True, n_jobs=n_jobs)
 
     if ndim == 1:
-        return make_pipeline(_of_signals(features, recipe, *space), RidgeClassifierCV(ALPHAS))
-    steps = [features(recipe, space), LinearClassifier(C=list(PATH), tol=TOL, n_jobs=n_jobs, random_state=random_state)]
+        return make_pipeline(_of_signals(features, recipe, *shape), RidgeClassifierCV(ALPHAS))
+    steps = [features(recipe, shape), LinearClassifier(C=list(PATH), tol=TOL, n_jobs=n_jobs, random_state=random_state)]
     if recipe.whitened:
-        steps.insert(0, PatchWhitening(_within(3, space), n_jobs=n_jobs))
+        steps.insert(0, PatchWhitening(_within(3, shape[:-1]), input_shape=shape, n_jobs=n_jobs))
     if recipe.n_landmarks:
         steps.insert(-1, _with_gaussian_kernel(recipe.n_landmarks, n_jobs, random_state))
     return make_pipeline(*steps)
@@ -217,14 +219,14 @@ def _with_gaussian_kernel(n_landmarks, n_jobs, random_state):  # -> FeatureUnion
     return FeatureUnion(parts, transformer_weights={"gaussian": HALF})
 
 
-def _of_signals(features, recipe, length):  # -> FeatureUnion
+def _of_signals(features, recipe, length, n_channels):  # -> FeatureUnion
     """Networks at two scales and, of half their weight, for differences of neighbours and with the patches' levels."""
     coarse, levels = recipe._replace(first_pooling=2 * recipe.first_pooling), recipe._replace(centred=(False, False))
-    parts = [("fine", features(recipe, (length,))), ("coarse", features(coarse, (length,)))]
+    parts = [("fine", features(recipe, (length, n_channels))), ("coarse", features(coarse, (length, n_channels)))]
     for name, one in (("fine slopes", recipe), ("coarse slopes", coarse)):
         differences = FunctionTransformer(slopes, feature_names_out=names_of_slopes)
-        parts.append((name, make_pipeline(differences, features(one, (length - 1,)))))
-    parts.append(("levels", features(levels, (length,))))
+        parts.append((name, make_pipeline(differences, features(one, (length - 1, n_channels)))))
+    parts.append(("levels", features(levels, (length, n_channels))))
     return FeatureUnion(parts, transformer_weights={name: HALF for name, _ in parts[2:]})
 
 

@@ -95,6 +95,20 @@ def test_short_signals(length):
     assert model.score(X, y) > 0.6
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_shape_is_that_of_the_signals(kind):
+    """Rows are read as signals of this shape, and signals of another one are refused."""
+    X, y = load_digits(return_X_y=True)
+    X, y = X[:300], y[:300]
+    model = few(make_classifier(kind, (8, 8), random_state=0))
+    assert_array_equal(clone(model).fit(X, y).predict(X), clone(model).fit(X.reshape(-1, 8, 8), y).predict(X))
+    rgb = np.repeat(X.reshape(-1, 8, 8, 1), 3, axis=-1)
+    series, photographs = make_classifier(kind, (64, 1), ndim=1), make_classifier(kind, (8, 8, 3))
+    for other, signals in [(model, rgb), (model, rgb[:, 1:, :, 0]), (photographs, rgb[..., 0]), (series, X[:, 1:])]:
+        with pytest.raises(ValueError, match=r"input_shape=.* does not fit X"):
+            other.fit(signals, y)
+
+
 def test_slopes():
     X = np.array([[0.0, 3, 3, 7], [1, 1, 1, 1]])
     assert_allclose(slopes(X), [np.array([3, 0, 4]) / np.sqrt(25 / 3), [0, 0, 0]])
@@ -120,7 +134,7 @@ def test_bad_parameters(arguments, message):
         with pytest.raises(ValueError, match=message):
             make(*arguments)
     for make in (make_network, make_classifier):
-        with pytest.raises(ValueError, match=r"shape must have 3 positions or more along an axis; got \(2,\)"):
+        with pytest.raises(ValueError, match=r"shape must have 3 positions or more along its longest axis; got \(2,\)"):
             make("fast", (2,), ndim=1)
     with pytest.raises(ValueError, match=r"'ndim' parameter .* Got 3"):
         make_network("fast", (8, 8, 8), ndim=3)
