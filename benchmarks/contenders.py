@@ -13,6 +13,7 @@ from sklearn.kernel_approximation import Nystroem
 from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
+from threadpoolctl import threadpool_limits
 
 from sklearn_ckn import LinearClassifier
 
@@ -118,7 +119,9 @@ def k_means(X, y, X_test, options, n_centres=1600, size=6):
     mean = drawn.mean(axis=0)
     eigenvalues, U = np.linalg.eigh(np.cov(drawn.T))
     W = ((U / np.sqrt(eigenvalues + 0.1)) @ U.T).astype(np.float32)
-    clusters = MiniBatchKMeans(n_centres, batch_size=10_000, n_init=1, max_iter=50, random_state=options.seed)
+    clusters = MiniBatchKMeans(
+        n_centres, batch_size=10_000, n_init=1, max_iter=50, max_no_improvement=None, random_state=options.seed
+    )
     centres = clusters.fit((drawn - mean) @ W).cluster_centers_.astype(np.float32)
 
     def sums(images):
@@ -133,7 +136,8 @@ def k_means(X, y, X_test, options, n_centres=1600, size=6):
 
     def features(images):
         blocks = (images[start : start + 10] for start in range(0, len(images), 10))
-        return np.vstack(Parallel(options.n_jobs, "threading")(delayed(sums)(block) for block in blocks))
+        with threadpool_limits(1):  # of BLAS: there are as many threads as jobs
+            return np.vstack(Parallel(options.n_jobs, "threading")(delayed(sums)(block) for block in blocks))
 
     return standardised(mirrored(features, X, options), y, mirrored(features, X_test, options), options)
 

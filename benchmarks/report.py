@@ -2,13 +2,15 @@
 
     python benchmarks/report.py
 
-The last line of ``--results`` for every set of images, method and seed counts; runs on held-out images do not. Tables
-and figure go to ``--output``, where ``doc/benchmarks.rst`` takes them from.
+The last line of ``--results`` for every set of images, method, processor and seed counts; runs on held-out images do
+not. The figure is of the processor that most lines are of. Tables and figure go to ``--output``, where
+``doc/benchmarks.rst`` takes them from.
 """
 
 import argparse
 import csv
 import json
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -25,16 +27,16 @@ NAMES = {
     "mini_rocket": "MiniRocket",
 }
 TITLES = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "cifar10": "CIFAR-10"}
-HEADER = ["method", "mirror images", "training signals", "test error, %", "seconds", "memory, GB"]
+HEADER = ["method", "mirror images", "training signals", "test error, %", "seconds", "memory, GB", "processor"]
 
 
 def read(path):
-    """Dataset -> (method, augment, n_train) -> its runs with all seeds."""
+    """Dataset -> (method, augment, n_train, processor) -> its runs with all seeds."""
     last = {}
     for line in path.read_text().splitlines():
         result = json.loads(line)
         if not result["held_out"]:
-            key = tuple(result[name] for name in ("dataset", "method", "augment", "n_train"))
+            key = tuple(result[name] for name in ("dataset", "method", "augment", "n_train", "processor"))
             last.setdefault(key, {})[result["seed"]] = result
     found = {}
     for (dataset, *method), runs in last.items():
@@ -45,29 +47,41 @@ def read(path):
 def rows(methods):
     """Of the table of a dataset, the least error first."""
     mean_errors = {key: np.mean([run["error"] for run in runs]) for key, runs in methods.items()}
-    for method, augment, n_train in sorted(mean_errors, key=mean_errors.get):
-        runs = methods[method, augment, n_train]
+    for key in sorted(mean_errors, key=mean_errors.get):
+        (method, augment, n_train, processor), runs = key, methods[key]
         errors = ", ".join(f"{run['error']:.2f}" for run in runs)
         seconds = np.mean([run["seconds"] for run in runs])
-        memory = max(run["peak_memory_mb"] + run["peak_memory_of_a_child_mb"] for run in runs) / 1024
+        memory = max(run["peak_memory_mb"] for run in runs) / 1024
         images = f"{n_train:,}".replace(",", " ") if n_train else "all"
-        yield NAMES[method], "yes" if augment else "no", images, errors, f"{seconds:.3g}", f"{memory:.1f}"
+        yield (
+            NAMES[method],
+            "yes" if augment else "no",
+            images,
+            errors,
+            f"{float(f'{seconds:.3g}'):g}",
+            f"{memory:.1f}",
+            processor,
+        )
 
 
 def draw(found, path):
-    """Error against seconds, a panel for every set of images, all training images."""
+    """Error against seconds on one processor, a panel for every set of images, all training images."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
     from matplotlib.ticker import LogLocator, NullFormatter
 
+    processor = Counter(key[-1] for dataset in IMAGES for key in found.get(dataset, {})).most_common(1)[0][0]
     figure, panels = plt.subplots(1, len(IMAGES), figsize=(12, 4), layout="constrained")
     for axes, dataset in zip(panels, IMAGES):
-        for (method, augment, n_train), runs in found.get(dataset, {}).items():
-            if n_train:
-                continue
-            seconds, error = (np.mean([run[name] for run in runs]) for name in ("seconds", "error"))
+        shown = []
+        for (method, augment, n_train, of), runs in found.get(dataset, {}).items():
+            if not n_train and of == processor:
+                shown.append(
+                    (*(np.mean([run[name] for run in runs]) for name in ("error", "seconds")), method, augment)
+                )
+        for i, (error, seconds, method, augment) in enumerate(sorted(shown)):
             of_ours = method in RECIPES
             axes.plot(
                 seconds,
@@ -76,8 +90,9 @@ def draw(found, path):
                 color="C0" if of_ours else "0.5",
                 mfc="none" if not augment else None,
             )
-            label = method.replace("_", "-") + (" + flips" if augment else "")
-            axes.annotate(label, (seconds, error), (4, 4), textcoords="offset points", fontsize="x-small")
+            offset = (4, -10 if i % 2 else 4)  # neighbours' names do not meet
+            name = method.replace("_", "-")
+            axes.annotate(name, (seconds, error), offset, textcoords="offset points", fontsize="x-small")
         axes.set(title=TITLES[dataset], xscale="log", yscale="log", xlabel="seconds, training and test")
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter("{x:g}")

@@ -153,6 +153,7 @@ class CKNFeatureMap(CallbackSupportMixin, TransformerMixin, BaseEstimator):
             Numbers in float64 if `X` is (or longer), else in float32.
         """
         check_is_fitted(self)
+        self._validate_params()  # center, scale and augment may have been set since fit
         layers = [layer for _, layer in self.network_.steps]
         signals = _validation.as_fitted_signals(self, X, layers[0]._flattened, same_space=True)
         maps = EncodedSignals(signals, layers, effective_n_jobs(self.n_jobs))

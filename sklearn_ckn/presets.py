@@ -3,22 +3,23 @@
 What is in them was chosen on held-out training data.
 """
 
-from math import ceil
+from math import ceil, prod
 from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
+from sklearn.base import BaseEstimator
 from sklearn.kernel_approximation import Nystroem
 from sklearn.linear_model import RidgeClassifierCV
 from sklearn.pipeline import FeatureUnion, make_pipeline
-from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils._param_validation import Options, StrOptions, validate_params
+from sklearn.utils.validation import check_is_fitted
 
 from . import _validation
 from ._feature_map import CKNFeatureMap
 from ._layer import CKNLayer
 from ._linear import LinearClassifier
-from ._signals import computing_dtype
+from ._maps import MapsMixin
 from .preprocessing import PatchWhitening
 
 __all__ = ["make_classifier", "make_network"]
@@ -163,7 +164,8 @@ def make_classifier(kind, shape, *, ndim=2, augment=None, n_jobs=None, random_st
     ndim : {1, 2}, default=2
         Number of space axes: 1 for time series, 2 for images.
     augment : {"flip"} or None, default=None
-        That of `CKNFeatureMap`: `"flip"` for images whose mirror images are of the same class, such as photographs.
+        That of `CKNFeatureMap`, for images: `"flip"` for those whose mirror images are of the same class, such as
+        photographs.
     n_jobs : int or None, default=None
         Threads of the steps that can use them.
     random_state : int, RandomState instance or None, default=None
@@ -197,6 +199,11 @@ def make_classifier(kind, shape, *, ndim=2, augment=None, n_jobs=None, random_st
     """
     recipe, shape = _recipe(kind, shape, ndim)
 
+    if ndim == 1 and augment is not None:
+        raise ValueError(
+            f"augment must be None with ndim=1, where slopes tell a signal from its reverse; got {augment!r}."
+        )
+
     def features(recipe, shape):
         layers = _layers(recipe, shape, random_state)
         return CKNFeatureMap(layers, augment=augment, center=True, scale=True, n_jobs=n_jobs)
@@ -224,20 +231,37 @@ def _of_signals(features, recipe, length, n_channels):  # -> FeatureUnion
     coarse, levels = recipe._replace(first_pooling=2 * recipe.first_pooling), recipe._replace(centred=(False, False))
     parts = [("fine", features(recipe, (length, n_channels))), ("coarse", features(coarse, (length, n_channels)))]
     for name, one in (("fine slopes", recipe), ("coarse slopes", coarse)):
-        differences = FunctionTransformer(slopes, feature_names_out=names_of_slopes)
-        parts.append((name, make_pipeline(differences, features(one, (length - 1, n_channels)))))
+        slopes = Slopes(input_shape=(length, n_channels))
+        parts.append((name, make_pipeline(slopes, features(one, (length - 1, n_channels)))))
     parts.append(("levels", features(levels, (length, n_channels))))
     return FeatureUnion(parts, transformer_weights={name: HALF for name, _ in parts[2:]})
 
 
-def slopes(X):  # (n, length[, n_channels])
-    """Differences of neighbours, divided by their root mean square."""
-    X = np.asarray(X)
-    differences = np.diff(X.astype(computing_dtype(X.dtype), copy=False), axis=1)  # those of integers would wrap
-    sizes = np.sqrt((differences**2).mean(axis=1, keepdims=True))
-    return differences / np.where(sizes > 0, sizes, 1)
+class Slopes(MapsMixin, BaseEstimator):
+    """Differences of neighbours in time series, divided channel by channel by their root mean square.
 
+    Series ``(n, length[, n_channels])`` become ones of ``(n, length - 1, n_channels)``.
+    """
 
-def names_of_slopes(transformer, names):
-    """Those of the later of two neighbours."""
-    return names[1:]
+    ndim = 1
+
+    def __init__(self, *, input_shape=None):
+        self.input_shape = input_shape
+
+    def fit(self, X, y=None):
+        signals = _validation.as_signals(self, X, self.ndim, self.input_shape)
+        _validation.record_feature_names(self, X)
+        self.input_shape_ = signals.shape
+        self.n_features_in_ = prod(signals.shape)
+        return self
+
+    def transform(self, X):
+        check_is_fitted(self)
+        signals = _validation.as_fitted_signals(self, X, self.input_shape is not None, same_space=True)
+        differences = np.diff(signals.read(slice(None)), axis=1)
+        sizes = np.sqrt((differences**2).mean(axis=1, keepdims=True))
+        return differences / np.where(sizes > 0, sizes, 1)
+
+    def get_feature_names_out(self, input_features=None):
+        """Name the channels."""
+        return np.array([f"c{i}" for i in range(self.input_shape_[-1])], dtype=object)

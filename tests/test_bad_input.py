@@ -113,6 +113,8 @@ def test_bad_parameters(parameters, message):
 def test_bad_augment():
     with pytest.raises(ValueError, match=r"'augment' parameter of CKNFeatureMap .*'flip'.* Got 'turn'"):
         CKNFeatureMap(layer(), augment="turn").fit(IMAGES)
+    with pytest.raises(ValueError, match=r"'augment' parameter of CKNFeatureMap .*'flip'.* Got 'turn'"):
+        CKNFeatureMap(layer()).fit(IMAGES).set_params(augment="turn").transform(IMAGES)
 
 
 def test_input_shape_that_does_not_fit():

@@ -7,7 +7,7 @@ from sklearn.base import clone
 from sklearn.datasets import load_digits
 
 from sklearn_ckn import CKNLayer
-from sklearn_ckn.presets import RECIPES, _with_gaussian_kernel, make_classifier, make_network, slopes
+from sklearn_ckn.presets import RECIPES, Slopes, _with_gaussian_kernel, make_classifier, make_network
 
 KINDS = ["fast", "balanced", "accurate"]
 
@@ -84,6 +84,9 @@ def test_classifiers_of_signals(n_channels):
     assert len({*names}) == model[:-1].transform(X).shape[1]
     X[40] = 7  # constant
     assert np.isfinite(model[:-1].transform(X)).all()
+    rows = few(make_classifier("fast", shape, ndim=1, random_state=0)).set_output(transform="pandas")
+    rows.fit(X[:30].reshape(30, -1), y[:30])
+    assert_array_equal(rows[:-1].transform(X.reshape(60, -1)), model[:-1].transform(X))
 
 
 @pytest.mark.filterwarnings("ignore:n_filters=8, but only .* distinct patches")
@@ -110,9 +113,12 @@ def test_shape_is_that_of_the_signals(kind):
 
 
 def test_slopes():
+    def slopes(X):
+        return Slopes().fit_transform(X)[..., 0]
+
     X = np.array([[0.0, 3, 3, 7], [1, 1, 1, 1]])
     assert_allclose(slopes(X), [np.array([3, 0, 4]) / np.sqrt(25 / 3), [0, 0, 0]])
-    assert_array_equal(slopes(X[..., None])[..., 0], slopes(X))
+    assert_array_equal(slopes(X[..., None]), slopes(X))
     numbers = np.random.RandomState(0).randint(-(2**15), 2**15, size=(5, 30))
     for dtype in (np.uint8, np.int8, np.int16, bool):  # nothing wraps, and squares do not overflow
         whole = numbers.astype(dtype)
@@ -136,5 +142,7 @@ def test_bad_parameters(arguments, message):
     for make in (make_network, make_classifier):
         with pytest.raises(ValueError, match=r"shape must have 3 positions or more along its longest axis; got \(2,\)"):
             make("fast", (2,), ndim=1)
+    with pytest.raises(ValueError, match=r"augment must be None with ndim=1, .*got 'flip'"):
+        make_classifier("fast", (50,), ndim=1, augment="flip")
     with pytest.raises(ValueError, match=r"'ndim' parameter .* Got 3"):
         make_network("fast", (8, 8, 8), ndim=3)
