@@ -3,8 +3,8 @@
     python benchmarks/report.py
 
 The last line of ``--results`` for every set of images, method, processor and seed counts; runs on held-out images do
-not. The figure is of the processor that most lines are of. Tables and figure go to ``--output``, where
-``doc/benchmarks.rst`` takes them from.
+not, nor do lines that tell why they are ``superseded``. The figure is of the processor that most lines are of. Tables
+and figure go to ``--output``, where ``doc/benchmarks.rst`` takes them from.
 """
 
 import argparse
@@ -35,7 +35,7 @@ def read(path):
     last = {}
     for line in path.read_text().splitlines():
         result = json.loads(line)
-        if not result["held_out"]:
+        if not (result["held_out"] or "superseded" in result):
             key = tuple(result[name] for name in ("dataset", "method", "augment", "n_train", "processor"))
             last.setdefault(key, {})[result["seed"]] = result
     found = {}
