@@ -21,7 +21,8 @@ from machine import describe
 from sklearn.base import clone
 from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import FeatureUnion, make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 from sklearn.svm import SVC
 
 from sklearn_ckn import CKNFeatureMap, CKNKernel, CKNLayer
@@ -56,9 +57,27 @@ NETWORKS = {
     },
     "cifar10": {"3/2, 3/5": make_pipeline(centred(3, 2, 0.6), layer(3, 5))},
 }
+
+
+def features(network):
+    return CKNFeatureMap(network, center=True, scale=True, n_jobs=2)
+
+
+def gradients(X):
+    """Central differences along both axes, as channels."""
+    return np.stack(np.gradient(X, axis=(1, 2)), axis=-1)
+
+
+PATCH_MAP = features(make_pipeline(centred(3, 2), centred(3, 3, n_filters=1024)))
+GRADIENT_MAP = make_pipeline(
+    FunctionTransformer(gradients), features(make_pipeline(layer(1, 2, 0.5, 16), centred(3, 3, n_filters=1024)))
+)
 WITH_FILTERS = {
-    "mnist": make_pipeline(centred(3, 2, n_filters=64), centred(3, 3, n_filters=1024)),
-    "cifar10": make_pipeline(centred(3, 2, n_filters=256), layer(3, 5, n_filters=1024)),
+    "mnist": FeatureUnion(
+        [("patches", PATCH_MAP), ("gradients", GRADIENT_MAP)],
+        transformer_weights=dict.fromkeys(("patches", "gradients"), 0.5**0.5),
+    ),
+    "cifar10": features(make_pipeline(centred(3, 2, n_filters=256), layer(3, 5, n_filters=1024))),
 }
 SIGMAS = (0.5, 0.6, 0.8, 1.1)  # of the Gaussian kernel of their normalised maps
 FOLDS = StratifiedKFold(3, shuffle=True, random_state=0)
@@ -103,12 +122,12 @@ def gaussian(F, F_other=None, *, sigma):
 
 def filters(X, y, X_test, dataset, chosen):
     """A Gaussian kernel of the features of a network with filters, learned without labels from the training images."""
-    features = CKNFeatureMap(WITH_FILTERS[dataset], center=True, scale=True, n_jobs=2).fit(X)
-    F = features.transform(X)
+    network = WITH_FILTERS[dataset]
+    F = network.fit_transform(X)
     if chosen is None:
         chosen = choose({f"sigma {sigma}": partial(gaussian, sigma=sigma) for sigma in SIGMAS}, F, y)
     kernel, machine = chosen[1:]
-    return machine.fit(kernel(F), y).predict(kernel(features.transform(X_test), F)), chosen
+    return machine.fit(kernel(F), y).predict(kernel(network.transform(X_test), F)), chosen
 
 
 def pixels(X, y, X_test, dataset, chosen):
