@@ -122,7 +122,7 @@ def gaussian(F, F_other=None, *, sigma):
 
 def filters(X, y, X_test, dataset, chosen):
     """A Gaussian kernel of the features of a network with filters, learned without labels from the training images."""
-    network = WITH_FILTERS[dataset]
+    network = clone(WITH_FILTERS[dataset])
     F = network.fit_transform(X)
     if chosen is None:
         chosen = choose({f"sigma {sigma}": partial(gaussian, sigma=sigma) for sigma in SIGMAS}, F, y)

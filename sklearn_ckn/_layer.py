@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from . import _validation
 from ._core import encode, kappa, kmeans, patches, sampling
-from ._maps import MapsMixin
+from ._maps import MapsMixin, channel_names
 from ._progress import CallbackSupportMixin, Progress
 from ._signals import EncodedSignals
 
@@ -293,7 +293,7 @@ class CKNLayer(CallbackSupportMixin, MapsMixin, BaseEstimator):
             ``["f0", "f1", ...]``.
         """
         check_is_fitted(self)
-        return np.array([f"f{i}" for i in range(len(self.filters_))], dtype=object)
+        return channel_names("f", len(self.filters_))
 
     def _learn(self, signals, n_threads):
         """The attributes to be set by `fit`, by name; the estimator is not changed."""

@@ -1,6 +1,11 @@
 """What transformers from signals to maps share."""
 
+import numpy as np
 from sklearn.base import TransformerMixin
+
+
+def channel_names(letter, n):  # -> ndarray of str
+    return np.array([f"{letter}{i}" for i in range(n)], dtype=object)
 
 
 class MapsMixin(TransformerMixin):

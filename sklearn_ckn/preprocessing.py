@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from . import _validation
 from ._core import zca
 from ._core.machine import over_blocks, slices
-from ._maps import MapsMixin
+from ._maps import MapsMixin, channel_names
 
 __all__ = ["PatchWhitening"]
 
@@ -222,7 +222,7 @@ class PatchWhitening(MapsMixin, BaseEstimator):
             ``["c0", "c1", ...]``.
         """
         check_is_fitted(self)
-        return np.array([f"c{i}" for i in range(self.input_shape_[-1])], dtype=object)
+        return channel_names("c", self.input_shape_[-1])
 
     def _check_sizes(self, shape):  # (*space, c) -> (ndim ints)
         size = _validation.per_axis("patch_size", self.patch_size, self.ndim)

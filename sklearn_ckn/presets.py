@@ -19,7 +19,7 @@ from . import _validation
 from ._feature_map import CKNFeatureMap
 from ._layer import CKNLayer
 from ._linear import LinearClassifier
-from ._maps import MapsMixin
+from ._maps import MapsMixin, channel_names
 from .preprocessing import PatchWhitening
 
 __all__ = ["make_classifier", "make_network"]
@@ -198,7 +198,6 @@ def make_classifier(kind, shape, *, ndim=2, augment=None, n_jobs=None, random_st
     True
     """
     recipe, shape = _recipe(kind, shape, ndim)
-
     if ndim == 1 and augment is not None:
         raise ValueError(
             f"augment must be None with ndim=1, where slopes tell a signal from its reverse; got {augment!r}."
@@ -209,7 +208,7 @@ def make_classifier(kind, shape, *, ndim=2, augment=None, n_jobs=None, random_st
         return CKNFeatureMap(layers, augment=augment, center=True, scale=True, n_jobs=n_jobs)
 
     if ndim == 1:
-        return make_pipeline(_of_signals(features, recipe, *shape), RidgeClassifierCV(ALPHAS))
+        return make_pipeline(_of_signals(features, recipe, shape), RidgeClassifierCV(ALPHAS))
     steps = [features(recipe, shape), LinearClassifier(C=list(PATH), tol=TOL, n_jobs=n_jobs, random_state=random_state)]
     if recipe.whitened:
         steps.insert(0, PatchWhitening(_within(3, shape[:-1]), input_shape=shape, n_jobs=n_jobs))
@@ -226,14 +225,14 @@ def _with_gaussian_kernel(n_landmarks, n_jobs, random_state):  # -> FeatureUnion
     return FeatureUnion(parts, transformer_weights={"gaussian": HALF})
 
 
-def _of_signals(features, recipe, length, n_channels):  # -> FeatureUnion
+def _of_signals(features, recipe, shape):  # -> FeatureUnion
     """Networks at two scales and, of half their weight, for differences of neighbours and with the patches' levels."""
     coarse, levels = recipe._replace(first_pooling=2 * recipe.first_pooling), recipe._replace(centred=(False, False))
-    parts = [("fine", features(recipe, (length, n_channels))), ("coarse", features(coarse, (length, n_channels)))]
+    length, n_channels = shape
+    parts = [("fine", features(recipe, shape)), ("coarse", features(coarse, shape))]
     for name, one in (("fine slopes", recipe), ("coarse slopes", coarse)):
-        slopes = Slopes(input_shape=(length, n_channels))
-        parts.append((name, make_pipeline(slopes, features(one, (length - 1, n_channels)))))
-    parts.append(("levels", features(levels, (length, n_channels))))
+        parts.append((name, make_pipeline(Slopes(input_shape=shape), features(one, (length - 1, n_channels)))))
+    parts.append(("levels", features(levels, shape)))
     return FeatureUnion(parts, transformer_weights={name: HALF for name, _ in parts[2:]})
 
 
@@ -264,4 +263,4 @@ class Slopes(MapsMixin, BaseEstimator):
 
     def get_feature_names_out(self, input_features=None):
         """Name the channels."""
-        return np.array([f"c{i}" for i in range(self.input_shape_[-1])], dtype=object)
+        return channel_names("c", self.input_shape_[-1])
