@@ -36,6 +36,8 @@ def parse_arguments():
     methods = (*RECIPES, *contenders.OF_IMAGES, *contenders.OF_SIGNALS)
     parser.add_argument("--method", choices=methods, default="balanced")
     parser.add_argument("--augment", choices=["flip"], help="images count as their mirror images, too")
+    parser.add_argument("--copies", type=int, default=0, help="deformed ones of every training image, grey, to add")
+    parser.add_argument("--c", type=float, help="of the recipe's linear classifier, which chooses it by default")
     parser.add_argument("--n-train", type=int, help="training images drawn at random; all by default")
     parser.add_argument("--draws", type=int, default=1, help="repetitions, with the seeds that follow")
     parser.add_argument("--held-out", type=int, default=0, help="training images to test on in the test images' stead")
@@ -46,14 +48,18 @@ def parse_arguments():
     options = parser.parse_args()
     if options.dataset == SIGNALS and (options.held_out or options.n_train):
         parser.error("the sets of signals are taken as they are: no --held-out, no --n-train")
+    if options.copies and options.c is None:
+        parser.error("--copies needs --c: an image and its copies would stand on both sides of the choice of C")
     return options
 
 
 def images_of_draw(options, seed):
     """Training images of a draw, and the test images."""
     X, y, *test = images.read(options)
-    drawn = np.random.RandomState(seed).permutation(len(X))[: options.n_train]
-    return X[drawn], y[drawn], *test
+    rng = np.random.RandomState(seed)
+    drawn = rng.permutation(len(X))[: options.n_train]
+    X, copies = X[drawn], [images.deformed(X[drawn], rng) for _ in range(options.copies)]
+    return np.concatenate([X, *copies]), np.tile(y[drawn], 1 + options.copies), *test
 
 
 def signals(options):
@@ -83,6 +89,8 @@ def recipe(X, y, X_test, options, seed):
     is_signal, shape = options.dataset == SIGNALS, X.shape[1:]
     settings = {"augment": options.augment, "n_jobs": options.n_jobs, "random_state": seed}
     model = presets.make_classifier(options.method, shape, ndim=1 if is_signal else 2, **settings)
+    if options.c is not None:
+        model.set_params(linearclassifier__C=options.c)
     F = X
     for name, step in model.steps[:-1]:
         step.fit(F)

@@ -31,12 +31,13 @@ HEADER = ["method", "mirror images", "training signals", "test error, %", "secon
 
 
 def read(path):
-    """Dataset -> (method, augment, n_train, processor) -> its runs with all seeds."""
+    """Dataset -> (method, augment, n_train, copies, processor) -> its runs with all seeds, of each the last."""
     last = {}
     for line in path.read_text().splitlines():
         result = json.loads(line)
         if not (result["held_out"] or "superseded" in result):
-            key = tuple(result[name] for name in ("dataset", "method", "augment", "n_train", "processor"))
+            result.setdefault("copies", 0)  # lines from before there were any
+            key = tuple(result[name] for name in ("dataset", "method", "augment", "n_train", "copies", "processor"))
             last.setdefault(key, {})[result["seed"]] = result
     found = {}
     for (dataset, *method), runs in last.items():
@@ -48,15 +49,17 @@ def rows(methods):
     """Of the table of a dataset, the least error first."""
     mean_errors = {key: np.mean([run["error"] for run in runs]) for key, runs in methods.items()}
     for key in sorted(mean_errors, key=mean_errors.get):
-        (method, augment, n_train, processor), runs = key, methods[key]
+        (method, augment, n_train, copies, processor), runs = key, methods[key]
         errors = ", ".join(f"{run['error']:.2f}" for run in runs)
         seconds = np.mean([run["seconds"] for run in runs])
         memory = max(run["peak_memory_mb"] for run in runs) / 1024
-        images = f"{n_train:,}".replace(",", " ") if n_train else "all"
+        signals = f"{n_train:,}".replace(",", " ") if n_train else "all"
+        if copies:
+            signals += f", {copies} deformed copies of each"
         yield (
             NAMES[method],
             "yes" if augment else "no",
-            images,
+            signals,
             errors,
             f"{float(f'{seconds:.3g}'):g}",
             f"{memory:.1f}",
@@ -76,8 +79,8 @@ def draw(found, path):
     figure, panels = plt.subplots(1, len(IMAGES), figsize=(12, 4), layout="constrained")
     for axes, dataset in zip(panels, IMAGES):
         shown = []
-        for (method, augment, n_train, of), runs in found.get(dataset, {}).items():
-            if not n_train and of == processor:
+        for (method, augment, n_train, copies, of), runs in found.get(dataset, {}).items():
+            if not (n_train or copies) and of == processor:
                 shown.append(
                     (*(np.mean([run[name] for run in runs]) for name in ("error", "seconds")), method, augment)
                 )

@@ -34,9 +34,10 @@ class CKNFeatureMap(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         out.
 
     augment : {"flip"} or None, default=None
-        `"flip"`: the last map of a signal is the mean of its own and of its mirror image's, along the last space axis
-        (of images the horizontal one). Left and right are then the same to the features, at twice the time (unless
-        steps before tell them apart, as ``PatchWhitening(method="global")`` does): for photographs, not for letters.
+        `"flip"`: the last map of a signal x is the mean of its own and of its mirror image's, x', along the last space
+        axis (of images the horizontal one), ``(Phi(x) + Phi(x')) / 2``: the kernel averaged over the group of the two
+        [1]_. Left and right are then the same to the features, at twice the time (unless steps before tell them apart,
+        as ``PatchWhitening(method="global")`` does): for photographs, not for letters.
 
     center : bool, default=False
         Subtract from each row of features its own mean.
@@ -81,6 +82,11 @@ class CKNFeatureMap(CallbackSupportMixin, TransformerMixin, BaseEstimator):
     --------
     CKNLayer : One layer.
     Flatten : The last step, in a Pipeline of layers.
+
+    References
+    ----------
+    .. [1] B. Haasdonk and H. Burkhardt, "Invariant kernel functions for pattern analysis and machine learning",
+       Machine Learning 68, 2007.
 
     Examples
     --------

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.kernel_approximation import Nystroem
 from sklearn.linear_model import RidgeClassifierCV
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.utils._param_validation import Options, StrOptions, validate_params
@@ -17,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from . import _validation
 from ._feature_map import CKNFeatureMap
+from ._flatten import Flatten
 from ._layer import CKNLayer
 from ._linear import LinearClassifier
 from ._maps import MapsMixin, channel_names
@@ -174,10 +174,10 @@ def make_classifier(kind, shape, *, ndim=2, augment=None, n_jobs=None, random_st
     Returns
     -------
     classifier : Pipeline
-        Not fitted. For images: `PatchWhitening`, if they have three channels, `CKNFeatureMap`,
-        :class:`~sklearn.kernel_approximation.Nystroem` beside its features for `"accurate"`, and a `LinearClassifier`
-        that chooses its C. For signals: five networks, which see them at two scales, their differences and their
-        levels, and a ridge classifier. Probabilities, for images: ``set_params(linearclassifier__loss="logistic")``.
+        Not fitted. For images: `PatchWhitening`, if they have three channels; `CKNFeatureMap`; for `"accurate"`, beside
+        its features, a `CKNLayer` of which they are one patch; and a `LinearClassifier` that chooses its C. For
+        signals: five networks, which see them at two scales, their differences and their levels, and a ridge
+        classifier. Probabilities, for images: ``set_params(linearclassifier__loss="logistic")``.
 
     Raises
     ------
@@ -187,6 +187,15 @@ def make_classifier(kind, shape, *, ndim=2, augment=None, n_jobs=None, random_st
     See Also
     --------
     make_network : The network alone.
+
+    Notes
+    -----
+    The classifier of `"accurate"` images is linear in features of the kernel ::
+
+        K(x, x') = <Phi(x), Phi(x')> + exp(-|Phi(x) - Phi(x')|^2 / (2 * 0.8^2)) / 4
+
+    with Phi the features of `CKNFeatureMap`, of norm 1, and the second kernel projected on 3000 images by the Nyström
+    method, as in every layer.
 
     Examples
     --------
@@ -218,10 +227,20 @@ def make_classifier(kind, shape, *, ndim=2, augment=None, n_jobs=None, random_st
 
 
 def _with_gaussian_kernel(n_landmarks, n_jobs, random_state):  # -> FeatureUnion
-    """Features x of norm 1, and those of the kernel ``exp(-|x - x'|^2 / (2 SIGMA^2))``, by the Nyström method."""
-    gamma = 1 / (2 * SIGMA**2)
-    gaussian = Nystroem(gamma=gamma, n_components=n_landmarks, n_jobs=n_jobs, random_state=random_state)
-    parts = [("linear", "passthrough"), ("gaussian", gaussian)]
+    """Features of norm 1, and those of a layer of which each is one patch: of a Gaussian kernel, projected on some."""
+    layer = CKNLayer(
+        n_landmarks,
+        patch_size=1,
+        pooling_width=1,
+        sigma=SIGMA,
+        init="random",
+        n_patches=2 * n_landmarks,  # among which as many are distinct
+        ndim=1,
+        input_shape=(1, -1),
+        n_jobs=n_jobs,
+        random_state=random_state,
+    )
+    parts = [("linear", "passthrough"), ("gaussian", make_pipeline(layer, Flatten()))]
     return FeatureUnion(parts, transformer_weights={"gaussian": HALF})
 
 

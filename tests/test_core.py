@@ -25,6 +25,7 @@ from sklearn_ckn._core import (
     sampling,
     simd,
     transforms,
+    whole,
     winograd,
 )
 
@@ -637,6 +638,33 @@ def test_a_signal_has_the_same_bits_in_any_block(space, c, centering, dtype, til
         assert_array_equal(together, np.concatenate(apart))
 
 
+@pytest.mark.parametrize("dtype, tolerance", [(np.float32, 3e-6), (np.float64, 1e-14)])
+@pytest.mark.parametrize(
+    "space, c, case",
+    [
+        ((1,), 1100, {"size": 1, "width": 1}),  # rows; longer than what is summed at a time
+        ((1,), 3, {}),  # zeros around the position
+        ((5,), 4, {"size": 5, "padding": "valid", "centering": True}),
+        ((4, 3), 2, {"size": (4, 3), "padding": "valid", "kernel": "arccos1", "kind": "average", "width": 1}),
+        ((3, 2, 2), 5, {"size": (3, 2, 2), "padding": "valid", "kernel": "polynomial"}),
+    ],
+    ids=str,
+)
+def test_maps_of_one_patch(space, c, case, dtype, tolerance, rng):
+    """They equal the definition, with the same bits in any block; that of zeros is zero."""
+    layer = layer_settings(len(space), **case)
+    X = rng.randn(20, *space, c).astype(dtype)
+    X[3] = 0
+    Z = unit_rows(rng, 21, math.prod(layer.patch_size) * c, dtype)
+    A = encode.whitening(Z, layer).astype(dtype)
+    made = blocks.make_layer(Z, A, layer, X.shape[1:])
+    assert type(made.products) is whole.Whole
+    maps, expected = blocks.encode_block(X, made), encode.encode(X.astype(float), Z.astype(float), A, layer)
+    assert np.linalg.norm(maps - expected) <= tolerance * np.linalg.norm(expected)
+    assert_array_equal(maps[3], 0)
+    assert_array_equal(maps, np.concatenate([blocks.encode_block(part, made) for part in (X[:1], X[1:8], X[8:])]))
+
+
 @pytest.mark.parametrize("dtype, tolerance", [(np.float32, 2e-6), (np.float64, 4e-15)])
 @pytest.mark.parametrize("k, m", [(1, 1), (100, 7), (97, 40), (5, 64), (3, 1100)])
 def test_whitening_is_a_matrix_product(k, m, dtype, tolerance, rng):
@@ -644,8 +672,7 @@ def test_whitening_is_a_matrix_product(k, m, dtype, tolerance, rng):
     A_panels = panels.pack(A.T)
     Q, maps = np.zeros((k, len(A_panels) * A_panels.shape[2]), dtype=dtype), np.zeros((k, m), dtype=dtype)
     Q[:, :m] = rng.randn(k, m)
-    T = simd.aligned((blocks.TILE + panels.ROWS - 1, A_panels.shape[2]), dtype)
-    blocks.add_whitened(Q, A_panels, T, maps)
+    panels.add_product(Q, A_panels, maps)
     expected = Q[:, :m].astype(float) @ A.astype(float)
     assert np.linalg.norm(maps - expected) <= tolerance * np.linalg.norm(expected)
 

@@ -14,7 +14,7 @@ KINDS = ["fast", "balanced", "accurate"]
 
 def few(model):
     """The same with few patches and filters, for a test."""
-    numbers = {"n_filters": 8, "n_patches": 1000, "n_components": 50}
+    numbers = {"n_filters": 8, "n_patches": 1000}
     names = {name: name.rpartition("__")[2] for name in model.get_params()}
     return model.set_params(**{name: numbers[last] for name, last in names.items() if last in numbers})
 
@@ -47,7 +47,12 @@ def test_classifiers_of_images(kind):
     colour = few(make_classifier(kind, (8, 8, 3), augment="flip", random_state=0, n_jobs=2))
     assert [*colour.named_steps] == ["patchwhitening", "cknfeaturemap", *gaussian, "linearclassifier"]
     assert colour[1].augment == "flip" and model[0].augment is None
-    threaded = ["patchwhitening", "cknfeaturemap", *["featureunion__gaussian"] * len(gaussian), "linearclassifier"]
+    threaded = [
+        "patchwhitening",
+        "cknfeaturemap",
+        *["featureunion__gaussian__cknlayer"] * len(gaussian),
+        "linearclassifier",
+    ]
     assert all(colour.get_params()[f"{name}__n_jobs"] == 2 for name in threaded)
     X = np.stack([X, 16 - X, 0 * X], axis=-1)
     assert colour.fit(X[:300], y[:300]).score(X[300:], y[300:400]) > 0.7
@@ -62,12 +67,18 @@ def test_narrow_photographs(shape):
     assert model.score(X[40:], y[40:]) > 0.9
 
 
-def test_gaussian_kernel_beside_the_features():
-    """The inner product of the features is the sum of the linear and a quarter of the Gaussian kernel."""
+@pytest.mark.filterwarnings("ignore:n_filters=100, but only 60 distinct patches")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_gaussian_kernel_beside_the_features(dtype):
+    """The inner product of the features is the sum of the linear and a quarter of the Gaussian kernel.
+
+    So it is where rows are repeated, in single precision too: their kernel's matrix is singular.
+    """
     X = np.random.RandomState(0).randn(60, 9)
-    X /= np.linalg.norm(X, axis=1, keepdims=True)
-    features = _with_gaussian_kernel(60, None, 0).fit_transform(X)
-    assert_allclose(features @ features.T, X @ X.T + np.exp((X @ X.T - 1) / 0.8**2) / 4, atol=1e-6)
+    X = np.tile(X / np.linalg.norm(X, axis=1, keepdims=True), (5, 1)).astype(dtype)
+    union = _with_gaussian_kernel(100, None, 0).set_params(gaussian__cknlayer__reg=1e-6)
+    features = union.fit_transform(X).astype(float)
+    assert_allclose(features @ features.T, X @ X.T + np.exp((X @ X.T - 1) / 0.8**2) / 4, atol=2e-6)
 
 
 @pytest.mark.parametrize("n_channels", [None, 2])

@@ -1,8 +1,8 @@
 """`encode` for speed: networks over blocks of signals, each layer by the products that are fastest for it.
 
-A layer is a product of patches and filters (`direct`, or `winograd` where that takes fewer multiplications) that ends,
-tile by tile, in norm, kappa and pooling (`fused`), and then in the whitening. Every signal is computed by itself: its
-maps are the same to the last bit whatever the block that it is in.
+A layer is a product of patches and filters (`whole` where maps are one patch, `winograd` where that takes fewer
+multiplications, or `direct`) that ends, tile by tile, in norm, kappa and pooling (`fused`), and then in the whitening.
+Every signal is computed by itself: its maps are the same to the last bit whatever the block that it is in.
 """
 
 from math import prod
@@ -10,13 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import direct, fused, patches, simd, winograd
-from .machine import compiled, over_blocks, slices
-from .panels import ROWS, multiply, pack
+from . import direct, fused, patches, simd, whole, winograd
+from .machine import over_blocks, slices
+from .panels import add_product, pack
 
 BLOCK = 32  # signals at most that one thread takes through the network together
-TILE = 96  # rows that are whitened together
-DEPTH = 512  # filters of the pooled map at a time: more would be faster by a tenth, but sums of so many lose digits
 
 
 class Layer(NamedTuple):
@@ -24,7 +22,7 @@ class Layer(NamedTuple):
 
     shape: tuple  # (*space, c) of its maps
     output_shape: tuple  # (*pooled, m)
-    products: tuple  # direct.Direct or winograd.Winograd
+    products: tuple  # from `make_products`
     whitening: np.ndarray  # (n_panels, m, n_lanes)
 
 
@@ -34,9 +32,10 @@ def make_layer(Z, A, settings, shape):  # (m, d), (m, m)
     return Layer(tuple(shape), (*settings.pooled_positions(shape[:-1]), len(Z)), products, pack(A.T))
 
 
-def make_products(Z, settings, shape, ending):  # -> winograd.Winograd or direct.Direct
-    """The way with the fewest multiplications."""
-    return winograd.make(Z, settings, shape, ending) or direct.make(Z, settings, shape, ending)
+def make_products(Z, settings, shape, ending):  # -> whole.Whole, winograd.Winograd or direct.Direct
+    """The fastest way for maps of this shape."""
+    arguments = Z, settings, shape, ending
+    return whole.make(*arguments) or winograd.make(*arguments) or direct.make(*arguments)
 
 
 def encode_block(X, layer):  # (n, *space, c) -> (n, *pooled, m)
@@ -46,33 +45,8 @@ def encode_block(X, layer):  # (n, *space, c) -> (n, *pooled, m)
     Q = simd.aligned((len(X), prod(lines), length, n_panels * lanes), X.dtype, np.zeros)
     layer.products.add_to(Q, X)
     maps = np.zeros((len(X), *layer.output_shape), dtype=X.dtype)
-    T = simd.aligned((TILE + ROWS - 1, lanes), X.dtype)
-    add_whitened(Q.reshape(-1, n_panels * lanes), layer.whitening, T, maps.reshape(-1, m))
+    add_product(Q.reshape(-1, n_panels * lanes), layer.whitening, maps.reshape(-1, m))
     return maps
-
-
-@compiled
-def add_whitened(Q, panels, T, maps):  # (k, at least m), (n_panels, m, n_lanes), scratch, out (k, m)
-    """``Q A``, some rows and some filters at a time."""
-    (k, m), lanes, step, memory = maps.shape, panels.shape[2], Q.shape[1], Q.ravel()
-    starts, whole = np.empty(TILE + ROWS - 1, np.int64), np.zeros(1, np.int64)
-    for row in range(0, k, TILE):
-        n_rows = min(TILE, k - row)
-        for first in range(0, m, DEPTH):
-            depth = min(DEPTH, m - first)
-            for i in range(len(starts)):
-                starts[i] = min(row + i, k - 1) * step + first
-            for panel in range(len(panels)):
-                Z, column = panels[panel, first : first + depth], panel * lanes
-                multiply(memory, starts, n_rows, whole, depth, Z, T, Z[:0])
-                if column + lanes <= m:
-                    for i in range(n_rows):
-                        total = simd.load(maps, (row + i, column)) + simd.load(T, (i, 0))
-                        simd.store(total, maps, (row + i, column))
-                else:
-                    for i in range(n_rows):
-                        for j in range(m - column):
-                            maps[row + i, column + j] += T[i, j]
 
 
 def encode_network(X, network):

@@ -35,7 +35,7 @@ class Layer(NamedTuple):
     output_shape: tuple  # (*pooled, m)
     at: patches.Layout
     taps: pooling.Taps
-    products: tuple  # winograd.Winograd or direct.Direct
+    products: tuple  # from `blocks.make_products`
     mirrored: tuple  # the same for the gradient with respect to the maps; None where it is not wanted
 
     @property

@@ -1,0 +1,127 @@
+"""What the steps of the recipes do to accuracy: a recipe, and the same with one of them changed.
+
+    python benchmarks/recipes.py --data FOLDER
+
+FOLDER holds ``mnist.npz``, ``fashion_mnist.npz``, ``cifar10.npz`` and ``ucr/*.npz``. All is learned from some of the
+training images and judged on others, or cross-validated on the training signals; no test data is looked at. Results go
+to ``--output``, and as tables to ``--tables``.
+"""
+
+import argparse
+import csv
+import json
+import warnings
+from pathlib import Path
+
+import numpy as np
+from accuracy import SIGNALS, signals
+from defaults import accuracy, images_of
+from machine import describe
+from sklearn.base import clone
+from sklearn.model_selection import StratifiedKFold, cross_val_score
+
+from sklearn_ckn.presets import make_classifier
+
+LAYER = "cknfeaturemap__network__cknlayer-{}__{}".format
+CHANGES = {
+    "cifar10": {
+        "none: whitening, flips, a Gaussian kernel beside the features": {},
+        "the Gaussian kernel alone": {"featureunion__linear": "drop"},
+        "the features alone": {"featureunion": "passthrough"},
+        "the features alone, without flips": {"featureunion": "passthrough", "cknfeaturemap__augment": None},
+        "the features alone, whitening with exponent=0.25, reg=0, normalize_contrast=False": {
+            "featureunion": "passthrough",
+            "patchwhitening__exponent": 0.25,
+            "patchwhitening__reg": 0,
+            "patchwhitening__normalize_contrast": False,
+        },
+        "the features alone, whitening learned from all images": {
+            "featureunion": "passthrough",
+            "patchwhitening__method": "global",
+        },
+        "the features alone, pixels with centred first patches": {
+            "featureunion": "passthrough",
+            "patchwhitening": "passthrough",
+            LAYER(1, "patch_centering"): True,
+        },
+        "the features alone, second patches centred": {
+            "featureunion": "passthrough",
+            LAYER(2, "patch_centering"): True,
+        },
+    },
+    "mnist": {
+        "none: all patches centred, a Gaussian kernel beside the features": {},
+        "the Gaussian kernel alone": {"featureunion__linear": "drop"},
+        "the features alone": {"featureunion": "passthrough"},
+        "second patches not centred": {LAYER(2, "patch_centering"): False},
+        "second patches of 3 positions": {LAYER(2, "patch_size"): 3},
+    },
+}
+CHANGES["fashion_mnist"] = CHANGES["mnist"]
+PARTS = "featureunion__{}".format
+CHANGES[SIGNALS] = {
+    "none: two scales, slopes at both, levels": {},
+    "without levels": {PARTS("levels"): "drop"},
+    "without slopes": {PARTS("fine slopes"): "drop", PARTS("coarse slopes"): "drop"},
+    "the fine scale alone, with slopes and levels": {PARTS("coarse"): "drop", PARTS("coarse slopes"): "drop"},
+    "the coarse scale alone, with slopes and levels": {PARTS("fine"): "drop", PARTS("fine slopes"): "drop"},
+}
+SMALLER = {"cifar10": {LAYER(1, "n_filters"): 64, LAYER(2, "n_filters"): 256}}  # for the time that it takes
+AUGMENT = {"cifar10": "flip", "fashion_mnist": "flip"}
+
+
+def measure(name, options):
+    """Accuracies in %, one for every change and seed."""
+    scores = {change: [] for change in CHANGES[name]}
+    for seed in range(options.seeds):
+        X, y, X_test, y_test = images_of(name, options.data, seed, options.train, options.test)
+        recipe = make_classifier("accurate", X.shape[1:], augment=AUGMENT.get(name), n_jobs=2, random_state=seed)
+        recipe.set_params(**SMALLER.get(name, {}))
+        for change, parameters in CHANGES[name].items():
+            steps = clone(recipe[:-1]).set_params(**parameters)
+            score = accuracy(steps.fit_transform(X), y, steps.transform(X_test), y_test)
+            scores[change].append(round(score, 2))
+            print(name, change, scores[change], flush=True)
+    return scores
+
+
+def cross_validate(options):
+    """The same for the "balanced" recipe of signals: means over all sets."""
+    scores, sets = {change: [] for change in CHANGES[SIGNALS]}, list(signals(options))
+    for seed in range(options.seeds):
+        folds = StratifiedKFold(3, shuffle=True, random_state=seed)
+        for change, parameters in CHANGES[SIGNALS].items():
+            of_sets = []
+            for _, X, y, *_ in sets:
+                recipe = make_classifier("balanced", X.shape[1:], ndim=1, n_jobs=2, random_state=seed)
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # classes of two signals
+                    of_sets.append(100 * cross_val_score(recipe.set_params(**parameters), X, y, cv=folds).mean())
+            scores[change].append(round(float(np.mean(of_sets)), 2))
+            print(SIGNALS, change, scores[change], flush=True)
+    return scores
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder with the npz files")
+    parser.add_argument("--datasets", nargs="+", default=list(CHANGES), choices=list(CHANGES))
+    parser.add_argument("--train", type=int, default=20_000)
+    parser.add_argument("--test", type=int, default=20_000, help="other training images, to judge by")
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "recipes.json")
+    parser.add_argument("--tables", type=Path, default=Path(__file__).parent.parent / "doc" / "benchmarks")
+    options = parser.parse_args()
+    settings = {"train": options.train, "test": options.test, "seeds": options.seeds, "machine": describe()}
+    results = {
+        name: cross_validate(options) if name == SIGNALS else measure(name, options) for name in options.datasets
+    }
+    options.output.write_text(json.dumps(settings | {"results": results}, indent=1) + "\n")
+    for name, scores in results.items():
+        with (options.tables / f"recipes_{name}.csv").open("w", newline="") as file:
+            rows = ([change, ", ".join(f"{100 - score:.2f}" for score in of)] for change, of in scores.items())
+            csv.writer(file).writerows([["changed", "error, %"], *rows])
+
+
+if __name__ == "__main__":
+    main()
