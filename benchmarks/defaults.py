@@ -18,9 +18,9 @@ from sklearn.datasets import load_digits
 from sklearn.pipeline import make_pipeline
 
 from sklearn_ckn import CKNFeatureMap, CKNLayer, Flatten, LinearClassifier, PatchWhitening
+from sklearn_ckn.presets import PATH, TOL
 
 POOLING = {"digits": (1, 2), "mnist": (2, 4), "fashion_mnist": (2, 4), "cifar10": (2, 6)}
-PATH = [1, 10, 100, 1000]  # of C, for features of norm 1
 
 SWEEPS = {  # parameter: its values, of both layers unless they are pairs
     "sigma": [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0, "auto"],
@@ -56,8 +56,8 @@ def images_of(name, folder, seed, n_train, n_test):
 
 
 def base(name, seed):
-    """The network that is varied: the package's defaults, but for pooling, centred first patches of grey images, and
-    fewer patches to learn from, for the time that it takes."""
+    """The network that is varied: the package's defaults, but for the numbers of filters and of patches to learn them
+    from, pooling, and centred first patches of grey images."""
     first, second = POOLING[name]
     return make_pipeline(
         CKNLayer(32, pooling_width=first, patch_centering=name != "cifar10", n_patches=10_000, random_state=seed),
@@ -72,10 +72,10 @@ def vary(network, parameter, value):
     return network
 
 
-def accuracy(F, y, F_test, y_test, loss="squared_hinge"):
-    """With the best C, so that settings of layers are compared and not choices of C."""
-    models = [LinearClassifier(loss, C=C, tol=1e-4, n_jobs=2).fit(F, y) for C in PATH]
-    return max(float(100 * model.score(F_test, y_test)) for model in models)
+def accuracy(F, y, F_test, y_test, loss="squared_hinge", path=PATH):
+    """In %, with the best C, so that settings of layers are compared and not choices of C; and this C."""
+    models = [LinearClassifier(loss, C=C, tol=TOL, n_jobs=2).fit(F, y) for C in path]
+    return max(((float(100 * model.score(F_test, y_test)), model.C) for model in models), key=lambda found: found[0])
 
 
 def measure(name, options):
@@ -100,7 +100,7 @@ def measure(name, options):
                 if key not in known:
                     features = CKNFeatureMap(network, center=True, scale=True, n_jobs=2).fit(X)
                     F, F_test = features.transform(X), features.transform(X_test)
-                    known[key] = accuracy(F, y, F_test, y_test)
+                    known[key] = accuracy(F, y, F_test, y_test)[0]
                 record(parameter, value, known[key])
         features = CKNFeatureMap(base(name, seed), n_jobs=2).fit(X)
         F, F_test = features.transform(X), features.transform(X_test)
@@ -108,10 +108,11 @@ def measure(name, options):
         for end, (center, scale) in ENDS.items():
             flatten = Flatten(center=center, scale=scale)
             parts = [flatten.fit_transform(part if scale else part / size) for part in (F, F_test)]
-            record("features", end, accuracy(parts[0], y, parts[1], y_test))
+            record("features", end, accuracy(parts[0], y, parts[1], y_test)[0])
         flatten = clone(flatten).set_params(center=True, scale=True)
         for loss in LOSSES:
-            record("loss", loss, accuracy(flatten.fit_transform(F), y, flatten.transform(F_test), y_test, loss))
+            found = accuracy(flatten.fit_transform(F), y, flatten.transform(F_test), y_test, loss)
+            record("loss", loss, found[0])
     return results
 
 

@@ -1,4 +1,4 @@
-"""What the steps of the recipes do to accuracy: a recipe, and the same with one of them changed.
+"""What the steps of the recipes do to accuracy: a recipe, and the same with something changed.
 
     python benchmarks/recipes.py --data FOLDER
 
@@ -20,13 +20,15 @@ from machine import describe
 from sklearn.base import clone
 from sklearn.model_selection import StratifiedKFold, cross_val_score
 
-from sklearn_ckn.presets import make_classifier
+from sklearn_ckn.presets import PATH, make_classifier
+
+LONG_PATH = (*PATH, 10 * PATH[-1])  # whether a recipe's ends too early
 
 LAYER = "cknfeaturemap__network__cknlayer-{}__{}".format
 CHANGES = {
     "cifar10": {
         "none: whitening, flips, a Gaussian kernel beside the features": {},
-        "the Gaussian kernel alone": {"featureunion__linear": "drop"},
+        "the Gaussian kernel alone": {"featureunion__linear": "drop", "featureunion__transformer_weights": None},
         "the features alone": {"featureunion": "passthrough"},
         "the features alone, without flips": {"featureunion": "passthrough", "cknfeaturemap__augment": None},
         "the features alone, whitening with exponent=0.25, reg=0, normalize_contrast=False": {
@@ -51,7 +53,7 @@ CHANGES = {
     },
     "mnist": {
         "none: all patches centred, a Gaussian kernel beside the features": {},
-        "the Gaussian kernel alone": {"featureunion__linear": "drop"},
+        "the Gaussian kernel alone": {"featureunion__linear": "drop", "featureunion__transformer_weights": None},
         "the features alone": {"featureunion": "passthrough"},
         "second patches not centred": {LAYER(2, "patch_centering"): False},
         "second patches of 3 positions": {LAYER(2, "patch_size"): 3},
@@ -71,7 +73,7 @@ AUGMENT = {"cifar10": "flip", "fashion_mnist": "flip"}
 
 
 def measure(name, options):
-    """Accuracies in %, one for every change and seed."""
+    """Accuracies in % and the best C, one for every change and seed."""
     scores = {change: [] for change in CHANGES[name]}
     for seed in range(options.seeds):
         X, y, X_test, y_test = images_of(name, options.data, seed, options.train, options.test)
@@ -79,8 +81,8 @@ def measure(name, options):
         recipe.set_params(**SMALLER.get(name, {}))
         for change, parameters in CHANGES[name].items():
             steps = clone(recipe[:-1]).set_params(**parameters)
-            score = accuracy(steps.fit_transform(X), y, steps.transform(X_test), y_test)
-            scores[change].append(round(score, 2))
+            score, C = accuracy(steps.fit_transform(X), y, steps.transform(X_test), y_test, path=LONG_PATH)
+            scores[change].append((round(score, 2), C))
             print(name, change, scores[change], flush=True)
     return scores
 
@@ -97,7 +99,7 @@ def cross_validate(options):
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")  # classes of two signals
                     of_sets.append(100 * cross_val_score(recipe.set_params(**parameters), X, y, cv=folds).mean())
-            scores[change].append(round(float(np.mean(of_sets)), 2))
+            scores[change].append((round(float(np.mean(of_sets)), 2), None))
             print(SIGNALS, change, scores[change], flush=True)
     return scores
 
@@ -113,14 +115,19 @@ def main():
     parser.add_argument("--tables", type=Path, default=Path(__file__).parent.parent / "doc" / "benchmarks")
     options = parser.parse_args()
     settings = {"train": options.train, "test": options.test, "seeds": options.seeds, "machine": describe()}
-    results = {
-        name: cross_validate(options) if name == SIGNALS else measure(name, options) for name in options.datasets
-    }
-    options.output.write_text(json.dumps(settings | {"results": results}, indent=1) + "\n")
-    for name, scores in results.items():
+    known = json.loads(options.output.read_text()) if options.output.exists() else {}
+    for name in options.datasets:
+        scores = cross_validate(options) if name == SIGNALS else measure(name, options)
+        known[name] = settings | {"scores": scores}
+        options.output.write_text(json.dumps(known, indent=1) + "\n")
         with (options.tables / f"recipes_{name}.csv").open("w", newline="") as file:
-            rows = ([change, ", ".join(f"{100 - score:.2f}" for score in of)] for change, of in scores.items())
-            csv.writer(file).writerows([["changed", "error, %"], *rows])
+            csv.writer(file).writerows([["changed", "error, %", "best C"], *rows(scores)])
+
+
+def rows(scores):
+    for change, found in scores.items():
+        errors, best = [f"{100 - score:.2f}" for score, _ in found], [f"{C:g}" for _, C in found if C]
+        yield change, ", ".join(errors), ", ".join(best)
 
 
 if __name__ == "__main__":

@@ -31,13 +31,15 @@ HEADER = ["method", "mirror images", "training signals", "test error, %", "secon
 
 
 def read(path):
-    """Dataset -> (method, augment, n_train, copies, processor) -> its runs with all seeds, of each the last."""
+    """Dataset -> (method, augment, n_train, copies, c, processor) -> its runs with all seeds, of each the last."""
     last = {}
     for line in path.read_text().splitlines():
         result = json.loads(line)
         if not (result["held_out"] or "superseded" in result):
-            result.setdefault("copies", 0)  # lines from before there were any
-            key = tuple(result[name] for name in ("dataset", "method", "augment", "n_train", "copies", "processor"))
+            result = {"copies": 0, "c": None} | result  # lines from before there were any
+            key = tuple(
+                result[name] for name in ("dataset", "method", "augment", "n_train", "copies", "c", "processor")
+            )
             last.setdefault(key, {})[result["seed"]] = result
     found = {}
     for (dataset, *method), runs in last.items():
@@ -49,13 +51,15 @@ def rows(methods):
     """Of the table of a dataset, the least error first."""
     mean_errors = {key: np.mean([run["error"] for run in runs]) for key, runs in methods.items()}
     for key in sorted(mean_errors, key=mean_errors.get):
-        (method, augment, n_train, copies, processor), runs = key, methods[key]
+        (method, augment, n_train, copies, c, processor), runs = key, methods[key]
         errors = ", ".join(f"{run['error']:.2f}" for run in runs)
         seconds = np.mean([run["seconds"] for run in runs])
         memory = max(run["peak_memory_mb"] for run in runs) / 1024
         signals = f"{n_train:,}".replace(",", " ") if n_train else "all"
         if copies:
             signals += f", {copies} deformed copies of each"
+        if c:
+            signals += f", C = {c:g}"
         yield (
             NAMES[method],
             "yes" if augment else "no",
@@ -79,8 +83,8 @@ def draw(found, path):
     figure, panels = plt.subplots(1, len(IMAGES), figsize=(12, 4), layout="constrained")
     for axes, dataset in zip(panels, IMAGES):
         shown = []
-        for (method, augment, n_train, copies, of), runs in found.get(dataset, {}).items():
-            if not (n_train or copies) and of == processor:
+        for (method, augment, n_train, copies, c, of), runs in found.get(dataset, {}).items():
+            if not (n_train or copies or c) and of == processor:
                 shown.append(
                     (*(np.mean([run[name] for run in runs]) for name in ("error", "seconds")), method, augment)
                 )

@@ -2,12 +2,14 @@
 
     python benchmarks/small_data.py --data FOLDER --dataset mnist --train 1000
     python benchmarks/small_data.py --data FOLDER --dataset mnist --train 1000 --methods filters
+    python benchmarks/small_data.py --data FOLDER --dataset mnist --train 1000 --methods filters --copies 4
     python benchmarks/small_data.py --data FOLDER --dataset cifar10 --train 2000 --draws 1 --test 1000
 
 FOLDER holds ``mnist.npz`` and ``cifar10.npz``. Every draw takes other training images, and its own part of the test
 images: together the draws are tested on all of them once, unless ``--test`` says how many each. What is chosen among a
 few (the architecture of the exact kernel, C, sigma, gamma) is chosen by three-fold cross-validation on the training
 images of the first draw. The architecture of the networks with filters was chosen on other draws of training images.
+With ``--copies`` their machine also learns from so many deformed copies of every training image.
 """
 
 import argparse
@@ -17,6 +19,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from images import deformed
 from machine import describe
 from sklearn.base import clone
 from sklearn.metrics.pairwise import rbf_kernel
@@ -91,26 +94,35 @@ def draw(data, k, n_draws, n_train, n_test):
     return *images, data["y_train"][train], data["y_test"][test]
 
 
-def tune(estimator, grid, X, y):
-    """The best of a grid, and its cross-validated error in %."""
-    search = GridSearchCV(estimator, grid, cv=FOLDS).fit(X, y)
+def folds(y, n_copies):
+    """Three; images to be judged by have none of their copies among those to learn from, and none beside them."""
+    for kept, held_out in FOLDS.split(y, y):
+        yield np.concatenate([kept + k * len(y) for k in range(n_copies + 1)]), held_out
+
+
+def tune(estimator, grid, X, y, n_copies=0):
+    """The best of a grid, and its cross-validated error in %; X may hold copies after the samples of the labels y."""
+    search = GridSearchCV(estimator, grid, cv=list(folds(y, n_copies)))
+    search.fit(X, np.tile(y, n_copies + 1))
     return search.best_estimator_, 100 * (1 - search.best_score_)
 
 
-def choose(kernels, X, y):
+def choose(kernels, X, y, n_copies=0):
     """The kernel and the machine on it with the least cross-validated error."""
     chosen = []
     for name, kernel in kernels.items():
-        machine, error = tune(SVC(kernel="precomputed"), {"C": [1, 10, 100, 1000]}, kernel(X), y)
+        machine, error = tune(SVC(kernel="precomputed"), {"C": [1, 10, 100, 1000]}, kernel(X), y, n_copies)
         print(f"{name}: {error:.2f} % in cross-validation, C = {machine.C}", flush=True)
         chosen.append((error, f"{name}, C = {machine.C}", kernel, clone(machine)))
     return min(chosen, key=lambda choice: choice[0])[1:]
 
 
-def exact(X, y, X_test, dataset, chosen):
+def exact(X, y, X_test, options, chosen):
     """Exact kernels of networks."""
     if chosen is None:
-        kernels = {name: CKNKernel(network, normalize=True, n_jobs=2) for name, network in NETWORKS[dataset].items()}
+        kernels = {
+            name: CKNKernel(network, normalize=True, n_jobs=2) for name, network in NETWORKS[options.dataset].items()
+        }
         chosen = choose(kernels, X, y)
     kernel, machine = chosen[1:]
     return machine.fit(kernel(X), y).predict(kernel(X_test, X)), chosen
@@ -120,17 +132,18 @@ def gaussian(F, F_other=None, *, sigma):
     return rbf_kernel(F, F_other, gamma=1 / (2 * sigma**2)).astype(float)
 
 
-def filters(X, y, X_test, dataset, chosen):
+def filters(X, y, X_test, options, chosen):
     """A Gaussian kernel of the features of a network with filters, learned without labels from the training images."""
-    network = clone(WITH_FILTERS[dataset])
-    F = network.fit_transform(X)
+    network, rng = clone(WITH_FILTERS[options.dataset]), np.random.RandomState(0)
+    F = np.vstack([network.fit_transform(X), *(network.transform(deformed(X, rng)) for _ in range(options.copies))])
     if chosen is None:
-        chosen = choose({f"sigma {sigma}": partial(gaussian, sigma=sigma) for sigma in SIGMAS}, F, y)
+        chosen = choose({f"sigma {sigma}": partial(gaussian, sigma=sigma) for sigma in SIGMAS}, F, y, options.copies)
     kernel, machine = chosen[1:]
-    return machine.fit(kernel(F), y).predict(kernel(network.transform(X_test), F)), chosen
+    machine.fit(kernel(F), np.tile(y, options.copies + 1))
+    return machine.predict(kernel(network.transform(X_test), F)), chosen
 
 
-def pixels(X, y, X_test, dataset, chosen):
+def pixels(X, y, X_test, options, chosen):
     """The RBF kernel of the pixels."""
     X, X_test = X.reshape(len(X), -1), X_test.reshape(len(X_test), -1)
     if chosen is None:
@@ -150,7 +163,7 @@ def run(data, options):
         begin = time.perf_counter()
         X, X_test, y, y_test = draw(data, k, options.draws, options.train, options.test)
         for name in options.methods:
-            predicted, chosen[name] = METHODS[name](X, y, X_test, options.dataset, chosen[name])
+            predicted, chosen[name] = METHODS[name](X, y, X_test, options, chosen[name])
             errors[name].append(round(100 * float((predicted != y_test).mean()), 3))
         seconds = time.perf_counter() - begin
         print(k, {name: values[-1] for name, values in errors.items()}, f"{seconds:.0f} s", flush=True)
@@ -166,6 +179,7 @@ def main():
     parser.add_argument("--train", type=int, default=1000)
     parser.add_argument("--draws", type=int, default=10)
     parser.add_argument("--test", type=int, default=None, help="test images of a draw; default: its part of all")
+    parser.add_argument("--copies", type=int, default=0, help="deformed ones of every image of MNIST; filters only")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=["exact", "pixels"])
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "small_data.jsonl")
     options = parser.parse_args()

@@ -8,7 +8,7 @@ from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.linear_model import RidgeClassifierCV
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.utils._param_validation import Options, StrOptions, validate_params
@@ -16,10 +16,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from . import _validation
 from ._feature_map import CKNFeatureMap
-from ._flatten import Flatten
 from ._layer import CKNLayer
 from ._linear import LinearClassifier
-from ._maps import MapsMixin, channel_names
+from ._maps import channel_names
 from .preprocessing import PatchWhitening
 
 __all__ = ["make_classifier", "make_network"]
@@ -157,7 +156,8 @@ def make_classifier(kind, shape, *, ndim=2, augment=None, n_jobs=None, random_st
     ----------
     kind : {"fast", "balanced", "accurate"}
         Few, some or many filters. `"accurate"` is for some thousands of images and more, as a Gaussian kernel with 3000
-        of them stands beside the features: it warns if there are fewer.
+        of them stands beside the features: it warns if there are fewer, unless
+        ``set_params(featureunion__gaussian__network__n_filters=...)`` asks for as many.
     shape : tuple of ints
         Shape ``(*space,)`` or ``(*space, n_channels)`` of a signal, ``X.shape[1:]``, as in `make_network`. Signals of
         another shape are refused in `fit`, and rows are taken for flattened images of this one.
@@ -169,7 +169,8 @@ def make_classifier(kind, shape, *, ndim=2, augment=None, n_jobs=None, random_st
     n_jobs : int or None, default=None
         Threads of the steps that can use them.
     random_state : int, RandomState instance or None, default=None
-        That of the layers and of the steps after them; an int gives the same classifier every time.
+        That of the layers and of the steps after them; an int gives the same classifier every time, `"accurate"` for
+        images for the same threads of BLAS.
 
     Returns
     -------
@@ -195,7 +196,7 @@ def make_classifier(kind, shape, *, ndim=2, augment=None, n_jobs=None, random_st
         K(x, x') = <Phi(x), Phi(x')> + exp(-|Phi(x) - Phi(x')|^2 / (2 * 0.8^2)) / 4
 
     with Phi the features of `CKNFeatureMap`, of norm 1, and the second kernel projected on 3000 images by the Nyström
-    method, as in every layer.
+    method, as in every layer. (A constant image has no features, and K is 0.)
 
     Examples
     --------
@@ -234,13 +235,12 @@ def _with_gaussian_kernel(n_landmarks, n_jobs, random_state):  # -> FeatureUnion
         pooling_width=1,
         sigma=SIGMA,
         init="random",
-        n_patches=2 * n_landmarks,  # among which as many are distinct
+        n_patches=2 * n_landmarks,  # of which distinct ones are kept
         ndim=1,
         input_shape=(1, -1),
-        n_jobs=n_jobs,
         random_state=random_state,
     )
-    parts = [("linear", "passthrough"), ("gaussian", make_pipeline(layer, Flatten()))]
+    parts = [("linear", "passthrough"), ("gaussian", CKNFeatureMap(layer, n_jobs=n_jobs))]
     return FeatureUnion(parts, transformer_weights={"gaussian": HALF})
 
 
@@ -255,19 +255,17 @@ def _of_signals(features, recipe, shape):  # -> FeatureUnion
     return FeatureUnion(parts, transformer_weights={name: HALF for name, _ in parts[2:]})
 
 
-class Slopes(MapsMixin, BaseEstimator):
+class Slopes(TransformerMixin, BaseEstimator):
     """Differences of neighbours in time series, divided channel by channel by their root mean square.
 
-    Series ``(n, length[, n_channels])`` become ones of ``(n, length - 1, n_channels)``.
+    Series ``(n, length[, n_channels])``, or rows of `input_shape`, become rows of ``(length - 1, n_channels)``.
     """
-
-    ndim = 1
 
     def __init__(self, *, input_shape=None):
         self.input_shape = input_shape
 
     def fit(self, X, y=None):
-        signals = _validation.as_signals(self, X, self.ndim, self.input_shape)
+        signals = _validation.as_signals(self, X, 1, self.input_shape)
         _validation.record_feature_names(self, X)
         self.input_shape_ = signals.shape
         self.n_features_in_ = prod(signals.shape)
@@ -278,8 +276,9 @@ class Slopes(MapsMixin, BaseEstimator):
         signals = _validation.as_fitted_signals(self, X, self.input_shape is not None, same_space=True)
         differences = np.diff(signals.read(slice(None)), axis=1)
         sizes = np.sqrt((differences**2).mean(axis=1, keepdims=True))
-        return differences / np.where(sizes > 0, sizes, 1)
+        return (differences / np.where(sizes > 0, sizes, 1)).reshape(len(signals), -1)
 
     def get_feature_names_out(self, input_features=None):
-        """Name the channels."""
-        return channel_names("c", self.input_shape_[-1])
+        """Name the rows' values."""
+        length, n_channels = self.input_shape_
+        return channel_names("slope", (length - 1) * n_channels)

@@ -17,6 +17,7 @@ from sklearn_ckn._core import (
     kappa,
     losses,
     nystroem,
+    one_patch,
     patches,
     pooling,
     winograd,
@@ -181,6 +182,24 @@ def test_fast_gradients_equal_the_page(case, ndim, dtype, tolerance, rng):
     layer, X, Z, A = a_layer(rng, ndim, case)
     X[0, 1:3] = 0  # zero patches too
     assert_equal_readings(layer, X, Z, A, dtype, tolerance, rng)
+
+
+@pytest.mark.parametrize(
+    "space, case",
+    [
+        ((1,), {}),
+        ((1, 1), {"size": (2, 4), "width": 3}),
+        ((5,), {"size": 5, "padding": "valid", "centering": True}),
+        ((4, 3), {"size": (4, 3), "padding": "valid", "kind": "average", "width": 1}),
+    ],
+    ids=str,
+)
+def test_fast_gradients_of_maps_of_one_patch_equal_the_page(space, case, rng):
+    layer = layer_settings(len(space), **case)
+    X, Z = rng.randn(7, *space, 3), unit_rows(rng, 5, math.prod(layer.patch_size) * 3)
+    X[3] = 0
+    made = assert_equal_readings(layer, X, Z, rng.randn(5, 5), np.float64, 1e-12, rng)
+    assert type(made.products) is one_patch.OnePatch
 
 
 POLYNOMIALS = [kappa.make("polynomial", degree=degree, coef0=coef0) for degree, coef0 in ((1, 0.0), (2, 0.5), (4, 3.0))]

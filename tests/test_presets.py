@@ -50,7 +50,7 @@ def test_classifiers_of_images(kind):
     threaded = [
         "patchwhitening",
         "cknfeaturemap",
-        *["featureunion__gaussian__cknlayer"] * len(gaussian),
+        *["featureunion__gaussian"] * len(gaussian),
         "linearclassifier",
     ]
     assert all(colour.get_params()[f"{name}__n_jobs"] == 2 for name in threaded)
@@ -67,18 +67,45 @@ def test_narrow_photographs(shape):
     assert model.score(X[40:], y[40:]) > 0.9
 
 
-@pytest.mark.filterwarnings("ignore:n_filters=100, but only 60 distinct patches")
+@pytest.mark.filterwarnings("ignore:n_filters=200, but only 1[0-9]+ distinct patches")
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_gaussian_kernel_beside_the_features(dtype):
     """The inner product of the features is the sum of the linear and a quarter of the Gaussian kernel.
 
-    So it is where rows are repeated, in single precision too: their kernel's matrix is singular.
+    So it is where rows are repeated and nearly so, in single precision too.
     """
-    X = np.random.RandomState(0).randn(60, 9)
-    X = np.tile(X / np.linalg.norm(X, axis=1, keepdims=True), (5, 1)).astype(dtype)
-    union = _with_gaussian_kernel(100, None, 0).set_params(gaussian__cknlayer__reg=1e-6)
-    features = union.fit_transform(X).astype(float)
-    assert_allclose(features @ features.T, X @ X.T + np.exp((X @ X.T - 1) / 0.8**2) / 4, atol=2e-6)
+    rng = np.random.RandomState(0)
+    X = rng.randn(60, 9)
+    X = np.concatenate([X, X, X + 1e-4 * rng.randn(60, 9)]).astype(dtype)
+    X /= np.linalg.norm(X, axis=1, keepdims=True)
+    features = _with_gaussian_kernel(200, None, 0).fit_transform(X)
+    assert features.dtype == dtype
+    assert_allclose(features @ features.T, X @ X.T + np.exp((X @ X.T - 1) / 0.8**2) / 4, atol=5e-4)
+
+
+def test_landmarks_of_the_accurate_recipe():
+    union = make_classifier("accurate", (28, 28), random_state=3)["featureunion"]
+    layer = union.get_params()["gaussian__network"]
+    assert (layer.n_filters, layer.sigma, layer.random_state) == (3000, 0.8, 3)
+    assert union.transformer_weights == {"gaussian": 0.5}
+
+
+@pytest.mark.filterwarnings("ignore:n_filters=8, but only")
+@pytest.mark.parametrize("kind, ndim", [("accurate", 2), ("fast", 1)])
+def test_tables_keep_their_index(kind, ndim):
+    """Parts of the features are joined by rows, whatever these are called."""
+    pandas = pytest.importorskip("pandas")
+    X, y = load_digits(return_X_y=True)
+    X, y = X[:200], y[:200]
+    shape = (8, 8) if ndim == 2 else (64,)
+    model = few(make_classifier(kind, shape, ndim=ndim, random_state=0)).fit(X, y)
+    expected = model[:-1].transform(X)
+    for labels in (np.random.RandomState(0).permutation(200), 1000 + np.arange(200)):
+        table = pandas.DataFrame(X, index=labels)
+        of_tables = clone(model).set_output(transform="pandas").fit(table, y)
+        found = of_tables[:-1].transform(table)
+        assert found.index.equals(table.index) and found.columns.is_unique
+        assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("n_channels", [None, 2])
@@ -125,7 +152,7 @@ def test_shape_is_that_of_the_signals(kind):
 
 def test_slopes():
     def slopes(X):
-        return Slopes().fit_transform(X)[..., 0]
+        return Slopes().fit_transform(X)
 
     X = np.array([[0.0, 3, 3, 7], [1, 1, 1, 1]])
     assert_allclose(slopes(X), [np.array([3, 0, 4]) / np.sqrt(25 / 3), [0, 0, 0]])

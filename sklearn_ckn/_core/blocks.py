@@ -1,8 +1,8 @@
 """`encode` for speed: networks over blocks of signals, each layer by the products that are fastest for it.
 
-A layer is a product of patches and filters (`whole` where maps are one patch, `winograd` where that takes fewer
+A layer is a product of patches and filters (`one_patch` where maps are one patch, `winograd` where that takes fewer
 multiplications, or `direct`) that ends, tile by tile, in norm, kappa and pooling (`fused`), and then in the whitening.
-Every signal is computed by itself: its maps are the same to the last bit whatever the block that it is in.
+No sum has terms of two signals: maps are the same to the last bit whatever the block that their signal is in.
 """
 
 from math import prod
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import direct, fused, patches, simd, whole, winograd
+from . import direct, fused, one_patch, patches, simd, winograd
 from .machine import over_blocks, slices
 from .panels import add_product, pack
 
@@ -32,10 +32,10 @@ def make_layer(Z, A, settings, shape):  # (m, d), (m, m)
     return Layer(tuple(shape), (*settings.pooled_positions(shape[:-1]), len(Z)), products, pack(A.T))
 
 
-def make_products(Z, settings, shape, ending):  # -> whole.Whole, winograd.Winograd or direct.Direct
+def make_products(Z, settings, shape, ending):  # -> one_patch.OnePatch, winograd.Winograd or direct.Direct
     """The fastest way for maps of this shape."""
     arguments = Z, settings, shape, ending
-    return whole.make(*arguments) or winograd.make(*arguments) or direct.make(*arguments)
+    return one_patch.make(*arguments) or winograd.make(*arguments) or direct.make(*arguments)
 
 
 def encode_block(X, layer):  # (n, *space, c) -> (n, *pooled, m)
@@ -87,7 +87,8 @@ def block_size(n_signals, network, itemsize, memory, n_threads, flip=False):
     for layer in network:
         *pooled, m = layer.output_shape
         n_panels, _, lanes = layer.whitening.shape
-        largest = max(largest, prod(layer.shape) + prod(pooled) * (n_panels * lanes + m))
+        patch = layer.products.size if isinstance(layer.products, one_patch.OnePatch) else 0
+        largest = max(largest, prod(layer.shape) + patch + prod(pooled) * (n_panels * lanes + m))
     if flip:  # the signals and what was made of them stay meanwhile
         largest += prod(network[0].shape) + prod(network[-1].output_shape)
     return max(1, min(BLOCK, int(memory / (largest * itemsize)), -(-n_signals // (2 * n_threads))))

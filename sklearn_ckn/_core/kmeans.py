@@ -75,13 +75,13 @@ def assign(U, Z, n_threads):  # (k, d), (m, d) -> (k,), (k,)
 @compiled
 def find_best(U, panels, T, labels, products):  # (k * d,), (n_panels, d, n_lanes), scratch, out (k,), out (k,)
     k, d, (n_panels, n_starts, lanes) = len(labels), panels.shape[1], T.shape
-    starts, whole, lane = np.empty(n_starts, np.int64), np.zeros(1, np.int64), np.arange(lanes).astype(T.dtype)
+    starts, no_offset, lane = np.empty(n_starts, np.int64), np.zeros(1, np.int64), np.arange(lanes).astype(T.dtype)
     for first in range(0, k, TILE):
         for i in range(n_starts):
             starts[i] = min(first + i, k - 1) * d
         n_rows = min(TILE, k - first)
         for panel in range(n_panels):
-            multiply(U, starts, n_rows, whole, d, panels[panel], T[panel], panels[panel, :0])
+            multiply(U, starts, n_rows, no_offset, d, panels[panel], T[panel], panels[panel, :0])
         for i in range(n_rows):
             best, where = simd.load(T, (0, i, 0)), simd.zeros(T)
             for panel in range(1, n_panels):

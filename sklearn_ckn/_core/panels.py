@@ -96,13 +96,13 @@ def multiply_rows(typing, x, starts, runs, run, Z, T, first):
 
 def add_product(X, panels, out):  # (k, at least d), (n_panels, d, n_lanes), out (k, m)
     """``out += X Z^T`` for the m filters Z of the panels, some rows and some columns of X at a time."""
-    add_tiles(X, panels, simd.aligned((TILE + ROWS - 1, panels.shape[2]), X.dtype), out)
+    add_product_to(X, panels, simd.aligned((TILE + ROWS - 1, panels.shape[2]), X.dtype), out)
 
 
 @compiled
-def add_tiles(X, panels, T, out):
+def add_product_to(X, panels, T, out):
     (k, m), (n_panels, d, lanes), step, memory = out.shape, panels.shape, X.shape[1], X.ravel()
-    starts, whole = np.empty(len(T), np.int64), np.zeros(1, np.int64)
+    starts, no_offset = np.empty(len(T), np.int64), np.zeros(1, np.int64)
     for row in range(0, k, TILE):
         n_rows = min(TILE, k - row)
         for first in range(0, d, DEPTH):
@@ -111,7 +111,7 @@ def add_tiles(X, panels, T, out):
                 starts[i] = min(row + i, k - 1) * step + first
             for panel in range(n_panels):
                 Z, column = panels[panel, first : first + depth], panel * lanes
-                multiply(memory, starts, n_rows, whole, depth, Z, T, Z[:0])
+                multiply(memory, starts, n_rows, no_offset, depth, Z, T, Z[:0])
                 if column + lanes <= m:
                     for i in range(n_rows):
                         total = simd.load(out, (row + i, column)) + simd.load(T, (i, 0))

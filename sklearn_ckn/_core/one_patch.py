@@ -13,7 +13,7 @@ from .machine import compiled
 from .panels import add_product, pack
 
 
-class Whole(NamedTuple):
+class OnePatch(NamedTuple):
     """A layer's products, and what becomes of them, made ready for signals of one shape."""
 
     patch_size: tuple
@@ -21,6 +21,12 @@ class Whole(NamedTuple):
     centering: bool
     panels: np.ndarray  # (n_panels, d, n_lanes)
     ending: tuple  # fused.Ending or fused.Kept
+
+    @property
+    def size(self):
+        """Numbers of a patch and of its products."""
+        n_panels, d, lanes = self.panels.shape
+        return d + n_panels * lanes
 
     def add_to(self, Q, X):  # out (n, 1, 1, n_panels * n_lanes), (n, *space, c)
         """Add the patch of every map; or keep its products."""
@@ -36,7 +42,7 @@ def make(Z, settings, shape, ending):  # (m, d), (*space, c)
     """This way, for maps of ``shape``; None if they have several patches."""
     if max(settings.patch_positions(shape[:-1])) > 1:
         return None
-    return Whole(settings.patch_size, settings.padding_widths, settings.patch_centering, pack(Z), ending)
+    return OnePatch(settings.patch_size, settings.padding_widths, settings.patch_centering, pack(Z), ending)
 
 
 @compiled
