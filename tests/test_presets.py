@@ -5,9 +5,10 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.datasets import load_digits
+from sklearn.pipeline import make_pipeline
 
-from sklearn_ckn import CKNLayer
-from sklearn_ckn.presets import RECIPES, Slopes, _with_gaussian_kernel, make_classifier, make_network
+from sklearn_ckn import CKNFeatureMap, CKNLayer, LinearClassifier
+from sklearn_ckn.presets import Slopes, _with_gaussian_kernel, make_classifier, make_network
 
 KINDS = ["fast", "balanced", "accurate"]
 
@@ -19,20 +20,37 @@ def few(model):
     return model.set_params(**{name: numbers[last] for name, last in names.items() if last in numbers})
 
 
-@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
-    "shape, ndim, of",
-    [((28, 28), 2, "grey"), ((32, 30, 3), 2, "colour"), ((9, 7, 5), 2, "grey"), ((50,), 1, "signals")],
+    "shape, ndim, positions, n_filters, centred",
+    [
+        ((28, 28), 2, (4, 4), [(32, 128), (64, 256), (64, 512)], [(1, 0), (1, 0), (1, 1)]),
+        ((32, 30, 3), 2, (3, 3), [(32, 128), (64, 256), (256, 1024)], [(0, 0)] * 3),
+        ((9, 7, 5), 2, (3, 4), [(32, 128), (64, 256), (64, 512)], [(1, 0), (1, 0), (1, 1)]),
+        ((50,), 1, (3,), [(32, 128), (64, 256), (128, 512)], [(1, 0)] * 3),
+    ],
 )
-def test_networks(shape, ndim, of, kind):
-    network = make_network(kind, shape, ndim=ndim, random_state=3)
-    layers = [layer for _, layer in network.steps]
-    assert all(type(layer) is CKNLayer and layer.random_state == 3 and layer.ndim == ndim for layer in layers)
-    assert tuple(layer.n_filters for layer in layers) == RECIPES[of][kind].n_filters
-    assert [layer.patch_centering for layer in layers] == [of != "colour", (of, kind) == ("grey", "accurate")]
-    maps = few(network).fit_transform(np.random.RandomState(0).rand(5, *shape[:ndim], *shape[ndim:]))
-    wanted = RECIPES[of][kind].n_positions
-    assert all(abs(found - wanted) <= 1 for found in maps.shape[1:-1])
+def test_networks(shape, ndim, positions, n_filters, centred):
+    for kind, of_kind, centred_of_kind in zip(KINDS, n_filters, centred):
+        network = make_network(kind, shape, ndim=ndim, random_state=3)
+        layers = [layer for _, layer in network.steps]
+        assert all(type(layer) is CKNLayer and layer.random_state == 3 and layer.ndim == ndim for layer in layers)
+        assert tuple(layer.n_filters for layer in layers) == of_kind
+        assert tuple(layer.patch_centering for layer in layers) == centred_of_kind
+        maps = few(network).fit_transform(np.random.RandomState(0).rand(5, *shape))
+        assert maps.shape[1:-1] == positions
+
+
+def test_fast_recipe_in_full():
+    """It is this Pipeline."""
+    X, y = load_digits(return_X_y=True)
+    X, y = X[:300].reshape(-1, 8, 8), y[:300]
+    shared = {"patch_size": 3, "sigma": 0.6, "n_patches": 1000, "random_state": 0}
+    first = CKNLayer(8, pooling_width=2, patch_centering=True, **shared)
+    second = CKNLayer(8, pooling_width=1, **shared)
+    features = CKNFeatureMap(make_pipeline(first, second), center=True, scale=True)
+    expected = make_pipeline(features, LinearClassifier(C=[1, 10, 100, 1000], tol=1e-4, random_state=0)).fit(X, y)
+    model = few(make_classifier("fast", (8, 8), random_state=0)).fit(X, y)
+    assert_array_equal(model.decision_function(X), expected.decision_function(X))
 
 
 @pytest.mark.parametrize("kind", KINDS)
