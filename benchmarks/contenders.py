@@ -16,6 +16,7 @@ from sklearn.svm import SVC
 from threadpoolctl import threadpool_limits
 
 from sklearn_ckn import LinearClassifier
+from sklearn_ckn.presets import TOL
 
 PATH = np.logspace(-5, 2, 8)  # of C, for standardised features
 PATH_OF_KERNEL = np.logspace(-1, 5, 7)  # for features of a kernel that is 1 at most
@@ -24,7 +25,7 @@ FEW = 3000  # images to choose parameters of kernels by
 
 def linear(F, y, F_test, options, path):
     """The package's own linear classifier: what differs are the features."""
-    model = LinearClassifier(C=list(path), tol=1e-4, random_state=options.seed, n_jobs=options.n_jobs).fit(F, y)
+    model = LinearClassifier(C=list(path), tol=TOL, random_state=options.seed, n_jobs=options.n_jobs).fit(F, y)
     return model.predict(F_test), {"C": model.C_, "n_features": F.shape[1]}
 
 

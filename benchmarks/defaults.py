@@ -40,6 +40,8 @@ ENDS = {  # center and scale of the features
     "center and scale": (True, True),
 }
 LOSSES = ["squared_hinge", "logistic", "squared_error"]
+WITHOUT_ORDER = {"patch_size", "pooling", "patch_centering", "kernel", "features", "loss"}
+LOWEST = -5  # % that is drawn
 
 
 def images_of(name, folder, seed, n_train, n_test):
@@ -117,7 +119,10 @@ def measure(name, options):
 
 
 def draw(results, folder):
-    """One figure for every parameter: accuracy less that of the best value, for all sets of images."""
+    """One figure for every parameter: accuracy less that of the best value, for all sets of images.
+
+    Numbers are joined by lines.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
@@ -128,9 +133,13 @@ def draw(results, folder):
         for name, of_set in results.items():
             cells = of_set[parameter]
             means = np.array([np.mean(scores) for scores in cells.values()])
-            axes.plot(range(len(means)), means - means.max(), "o-", label=f"{name}, best {means.max():.1f} %")
+            below = means - means.max()
+            (points,) = axes.plot(range(len(below)), below, "o", label=f"{name}, best {means.max():.1f} %")
+            if parameter not in WITHOUT_ORDER:
+                axes.plot(below[: len(below) - ("auto" in cells)], color=points.get_color())
         axes.set_xticks(range(len(cells)), cells)
         axes.set(xlabel=parameter, ylabel="accuracy less the best, %")
+        axes.set_ylim(bottom=max(axes.get_ylim()[0], LOWEST))
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False, fontsize="small")
         figure.savefig(folder / f"{parameter}.svg", metadata={"Date": None})

@@ -25,6 +25,7 @@ from sklearn_ckn.presets import PATH, make_classifier
 LONG_PATH = (*PATH, 10 * PATH[-1])  # whether a recipe's ends too early
 
 LAYER = "cknfeaturemap__network__cknlayer-{}__{}".format
+MORE_PATCHES = {LAYER(layer, "n_patches"): 100_000 for layer in (1, 2)}
 CHANGES = {
     "cifar10": {
         "none: whitening, flips, a Gaussian kernel beside the features": {},
@@ -50,6 +51,8 @@ CHANGES = {
             "featureunion": "passthrough",
             LAYER(2, "patch_centering"): True,
         },
+        "the features alone, 100 000 patches to learn from": {"featureunion": "passthrough", **MORE_PATCHES},
+        "the squared loss": {"linearclassifier__loss": "squared_error"},
     },
     "mnist": {
         "none: all patches centred, a Gaussian kernel beside the features": {},
@@ -57,6 +60,8 @@ CHANGES = {
         "the features alone": {"featureunion": "passthrough"},
         "second patches not centred": {LAYER(2, "patch_centering"): False},
         "second patches of 3 positions": {LAYER(2, "patch_size"): 3},
+        "100 000 patches to learn from": MORE_PATCHES,
+        "the squared loss": {"linearclassifier__loss": "squared_error"},
     },
 }
 CHANGES["fashion_mnist"] = CHANGES["mnist"]
@@ -67,6 +72,11 @@ CHANGES[SIGNALS] = {
     "without slopes": {PARTS("fine slopes"): "drop", PARTS("coarse slopes"): "drop"},
     "the fine scale alone, with slopes and levels": {PARTS("coarse"): "drop", PARTS("coarse slopes"): "drop"},
     "the coarse scale alone, with slopes and levels": {PARTS("fine"): "drop", PARTS("fine slopes"): "drop"},
+    "100 000 patches to learn from": {
+        PARTS(f"{part}__network__cknlayer-{layer}__n_patches"): 100_000
+        for part in ("fine", "coarse", "fine slopes__cknfeaturemap", "coarse slopes__cknfeaturemap", "levels")
+        for layer in (1, 2)
+    },
 }
 SMALLER = {"cifar10": {LAYER(1, "n_filters"): 64, LAYER(2, "n_filters"): 256}}  # for the time that it takes
 AUGMENT = {"cifar10": "flip", "fashion_mnist": "flip"}
@@ -80,8 +90,9 @@ def measure(name, options):
         recipe = make_classifier("accurate", X.shape[1:], augment=AUGMENT.get(name), n_jobs=2, random_state=seed)
         recipe.set_params(**SMALLER.get(name, {}))
         for change, parameters in CHANGES[name].items():
-            steps = clone(recipe[:-1]).set_params(**parameters)
-            score, C = accuracy(steps.fit_transform(X), y, steps.transform(X_test), y_test, path=LONG_PATH)
+            changed = clone(recipe).set_params(**parameters)
+            steps, loss = changed[:-1], changed[-1].loss
+            score, C = accuracy(steps.fit_transform(X), y, steps.transform(X_test), y_test, loss, LONG_PATH)
             scores[change].append((round(score, 2), C))
             print(name, change, scores[change], flush=True)
     return scores

@@ -25,6 +25,7 @@ __all__ = ["make_classifier", "make_network"]
 
 PATH, TOL = (1.0, 10.0, 100.0, 1000.0), 1e-4  # of C, for features of norm 1
 SIGMA, HALF = 0.8, 0.5  # of a Gaussian kernel of features of norm 1; factor of features that stand beside others
+PATCHES = 30  # to learn a filter from: more have changed nothing
 SHORTEST = 3  # positions: differences of neighbours still have two
 ALPHAS = np.logspace(-6, 2, 9)  # of a ridge, where signals are few
 
@@ -89,6 +90,7 @@ def _layers(recipe, shape, random_state):
                 pooling_width=width,
                 patch_centering=centred,
                 sigma=sigma,
+                n_patches=PATCHES * m,
                 ndim=len(space),
                 input_shape=None if layers else shape,
                 random_state=random_state,

@@ -35,6 +35,7 @@ def test_networks(shape, ndim, positions, n_filters, centred):
         layers = [layer for _, layer in network.steps]
         assert all(type(layer) is CKNLayer and layer.random_state == 3 and layer.ndim == ndim for layer in layers)
         assert tuple(layer.n_filters for layer in layers) == of_kind
+        assert tuple(layer.n_patches for layer in layers) == tuple(30 * m for m in of_kind)
         assert tuple(layer.patch_centering for layer in layers) == centred_of_kind
         maps = few(network).fit_transform(np.random.RandomState(0).rand(5, *shape))
         assert maps.shape[1:-1] == positions

@@ -8,10 +8,9 @@ from scipy import linalg
 
 from . import simd
 from .machine import compiled, over_blocks, single_threaded_blas, slices
-from .panels import ROWS, count_panels, multiply, pack
+from .panels import ROWS, TILE, count_panels, multiply, pack
 
 BLOCK = 8192  # rows assigned by one thread
-TILE = 96  # rows that share a panel of centres while it is in the cache
 SUMS_BYTES = 2**26  # of the sums that threads take side by side
 TOLERANCE = 1e-5  # stop when the objective gains relatively less
 CANDIDATES = 20  # rows for each of the first centres
