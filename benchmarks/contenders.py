@@ -6,6 +6,7 @@ count as their mirror images too (``options.augment``), features are the means o
 """
 
 import time
+from functools import partial
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -55,7 +56,7 @@ def tuned_rbf(F, y, options):
     """C and gamma of an SVM by three-fold cross-validation on a few images."""
     few = np.random.RandomState(options.seed).permutation(len(F))[:FEW]
     scale = 1 / (F.shape[1] * F[few].var())
-    grid = {"C": [1, 10, 100], "gamma": [float(factor * scale) for factor in (1 / 3, 1, 3)]}
+    grid = {"C": [1, 10, 100], "gamma": [float(factor * scale) for factor in (1 / 9, 1 / 3, 1, 3)]}
     return GridSearchCV(SVC(), grid, cv=3, n_jobs=options.n_jobs).fit(F[few], y[few]).best_params_
 
 
@@ -87,14 +88,18 @@ def hog(X, y, X_test, options):
     """Histograms of oriented gradients and a linear classifier."""
     from skimage.feature import hog as histograms
 
-    def of_one(image, cell):
-        axis = -1 if image.ndim == 3 else None
+    def of_block(images, cell):
+        axis = -1 if images.ndim == 4 else None
         boxes = {"pixels_per_cell": (cell, cell), "cells_per_block": (2, 2)}
-        return histograms(image, orientations=9, **boxes, channel_axis=axis).astype(np.float32)
+        found = [histograms(image, orientations=9, **boxes, channel_axis=axis) for image in images]
+        return np.array(found, dtype=np.float32)
 
     def of_all(images):
+        blocks = [images[start : start + 500] for start in range(0, len(images), 500)]
         with Parallel(options.n_jobs) as parallel:
-            return np.hstack([parallel(delayed(of_one)(image, cell) for image in images) for cell in cells])
+            return np.hstack(
+                [np.vstack(parallel(delayed(of_block)(block, cell) for block in blocks)) for cell in cells]
+            )
 
     cells = 4, X.shape[1] // 4
     return standardised(mirrored(of_all, X, options), y, mirrored(of_all, X_test, options), options)
@@ -144,19 +149,28 @@ def k_means(X, y, X_test, options, n_centres=1600, size=6):
 
 
 def scattering(X, y, X_test, options):
-    """Wavelet scattering of two orders at scale 4, and a linear classifier."""
+    """Wavelet scattering of two orders, at the scale that suits a few images better, and a linear classifier."""
     import torch
     from kymatio.torch import Scattering2D
 
     torch.set_num_threads(options.n_jobs)
-    transform = Scattering2D(J=2, shape=X.shape[1:3])
+    transforms = {scale: Scattering2D(J=scale, shape=X.shape[1:3]) for scale in (2, 3)}  # windows of 2^J pixels
 
-    def features(images):
-        channels = images.reshape(*images.shape[:3], -1).transpose(0, 3, 1, 2).astype(np.float32) / 255
-        parts = [np.ascontiguousarray(channels[i : i + 128]) for i in range(0, len(images), 128)]
-        return np.vstack([transform(torch.from_numpy(part)).reshape(len(part), -1).numpy() for part in parts])
+    def features(images, scale):
+        channels = images.reshape(*images.shape[:3], -1).transpose(0, 3, 1, 2)
+        parts = (torch.from_numpy(channels[i : i + 128].astype(np.float32) / 255) for i in range(0, len(images), 128))
+        return np.vstack([transforms[scale](part.contiguous()).reshape(len(part), -1).numpy() for part in parts])
 
-    return standardised(mirrored(features, X, options), y, mirrored(features, X_test, options), options)
+    few = np.random.RandomState(options.seed).permutation(len(X))[:FEW]
+    judged, kept = np.split(few, [len(few) // 3])
+    accuracies = {}
+    for scale in transforms:
+        F, F_judged = features(X[kept], scale), features(X[judged], scale)
+        accuracies[scale] = float((standardised(F, y[kept], F_judged, options)[0] == y[judged]).mean())
+    of_scale = partial(features, scale=max(accuracies, key=accuracies.get))
+    F, F_test = mirrored(of_scale, X, options), mirrored(of_scale, X_test, options)
+    predicted, settings = standardised(F, y, F_test, options)
+    return predicted, settings | {"accuracy_of_scale": accuracies}
 
 
 def cnn(X, y, X_test, options):
