@@ -74,9 +74,9 @@ def vary(network, parameter, value):
     return network
 
 
-def accuracy(F, y, F_test, y_test, loss="squared_hinge", path=PATH):
+def accuracy(F, y, F_test, y_test, loss="squared_hinge"):
     """In %, with the best C, so that settings of layers are compared and not choices of C; and this C."""
-    models = [LinearClassifier(loss, C=C, tol=TOL, n_jobs=2).fit(F, y) for C in path]
+    models = [LinearClassifier(loss, C=C, tol=TOL, n_jobs=2).fit(F, y) for C in PATH]
     return max(((float(100 * model.score(F_test, y_test)), model.C) for model in models), key=lambda found: found[0])
 
 

@@ -20,9 +20,7 @@ from machine import describe
 from sklearn.base import clone
 from sklearn.model_selection import StratifiedKFold, cross_val_score
 
-from sklearn_ckn.presets import PATH, make_classifier
-
-LONG_PATH = (*PATH, 10 * PATH[-1])  # whether a recipe's ends too early
+from sklearn_ckn.presets import make_classifier
 
 LAYER = "cknfeaturemap__network__cknlayer-{}__{}".format
 MORE_PATCHES = {LAYER(layer, "n_patches"): 100_000 for layer in (1, 2)}
@@ -92,7 +90,7 @@ def measure(name, options):
         for change, parameters in CHANGES[name].items():
             changed = clone(recipe).set_params(**parameters)
             steps, loss = changed[:-1], changed[-1].loss
-            score, C = accuracy(steps.fit_transform(X), y, steps.transform(X_test), y_test, loss, LONG_PATH)
+            score, C = accuracy(steps.fit_transform(X), y, steps.transform(X_test), y_test, loss)
             scores[change].append((round(score, 2), C))
             print(name, change, scores[change], flush=True)
     return scores
