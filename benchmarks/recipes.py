@@ -130,13 +130,16 @@ def main():
         known[name] = settings | {"scores": scores}
         options.output.write_text(json.dumps(known, indent=1) + "\n")
         with (options.tables / f"recipes_{name}.csv").open("w", newline="") as file:
-            csv.writer(file).writerows([["changed", "error, %", "best C"], *rows(scores)])
+            csv.writer(file).writerows(table(scores))
 
 
-def rows(scores):
+def table(scores):
+    """Rows of errors, and of the best C where it was looked for."""
+    rows = [["changed", "error, %", "best C"]]
     for change, found in scores.items():
         errors, best = [f"{100 - score:.2f}" for score, _ in found], [f"{C:g}" for _, C in found if C]
-        yield change, ", ".join(errors), ", ".join(best)
+        rows.append([change, ", ".join(errors), ", ".join(best)])
+    return rows if any(row[-1] for row in rows[1:]) else [row[:-1] for row in rows]
 
 
 if __name__ == "__main__":
