@@ -646,8 +646,8 @@ def test_a_signal_has_the_same_bits_in_any_block(space, c, centering, dtype, til
         ((1,), 3, {}),  # zeros around the position
         ((1, 1), 5, {"size": (2, 4), "width": 3}),
         ((5,), 4, {"size": 5, "padding": "valid", "centering": True}),
-        ((4, 3), 2, {"size": (4, 3), "padding": "valid", "kernel": "arccos1", "kind": "average", "width": 1}),
-        ((3, 2, 2), 5, {"size": (3, 2, 2), "padding": "valid", "kernel": "polynomial"}),
+        ((4, 3), 2, {"size": (4, 3), "padding": "valid", "kind": "average", "width": 1}),
+        ((3, 2, 2), 5, {"size": (3, 2, 2), "padding": "valid"}),
     ],
     ids=str,
 )
