@@ -4,9 +4,10 @@
     python benchmarks/accuracy.py --data FOLDER --dataset mnist --method hog
 
 FOLDER holds ``mnist.npz``, ``fashion_mnist.npz``, ``cifar10.npz`` (uint8 arrays X_train, y_train, X_test, y_test) and
-``ucr/*.npz`` (signals). A method is one of the package's recipes, fast, balanced or accurate, or one of
-`contenders`. Whatever a method chooses, it chooses on training data; the test data is looked at once, at the end. With
-``--held-out`` training data takes its place: so the recipes were chosen. Every method runs on a few signals of every
+``ucr/*.npz`` (signals). A method is one of the package's recipes, fast, balanced or accurate, or one of `contenders`.
+Whatever a method chooses, it chooses on training data; the test data is looked at once, at the end. With ``--held-out``
+training data takes its place: so the recipes were chosen. With ``--copies`` the recipes of grey images also learn from
+deformed copies of the training images, which are made outside the clock. Every method runs on a few signals of every
 set first: its seconds are without imports and compilation. Memory is that of the process, without those it starts. One
 JSON line is appended to ``--output``.
 """

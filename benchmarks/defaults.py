@@ -7,18 +7,16 @@ layers is learned from some thousand training images and judged on other trainin
 The results go to ``--output``, and the figures of ``doc/defaults.rst`` to ``--figures``.
 """
 
-import argparse
 import json
 from pathlib import Path
 
+import held_out
 import numpy as np
 from machine import describe
 from sklearn.base import clone
-from sklearn.datasets import load_digits
 from sklearn.pipeline import make_pipeline
 
-from sklearn_ckn import CKNFeatureMap, CKNLayer, Flatten, LinearClassifier, PatchWhitening
-from sklearn_ckn.presets import PATH, TOL
+from sklearn_ckn import CKNFeatureMap, CKNLayer, Flatten, PatchWhitening
 
 POOLING = {"digits": (1, 2), "mnist": (2, 4), "fashion_mnist": (2, 4), "cifar10": (2, 6)}
 
@@ -44,19 +42,6 @@ WITHOUT_ORDER = {"patch_size", "pooling", "patch_centering", "kernel", "features
 LOWEST = -5  # % that is drawn
 
 
-def images_of(name, folder, seed, n_train, n_test):
-    """Training images and others to judge by, both from the training set."""
-    if name == "digits":
-        X, y = load_digits().images, load_digits().target
-        n_train, n_test = 900, len(X) - 900
-    else:
-        with np.load(folder / f"{name}.npz") as file:
-            X, y = file["X_train"], file["y_train"]
-    order = np.random.RandomState(seed).permutation(len(X))
-    train, test = order[:n_train], order[n_train : n_train + n_test]
-    return X[train].astype(np.float32), y[train], X[test].astype(np.float32), y[test]
-
-
 def base(name, seed):
     """The network that is varied: the package's defaults, but for the numbers of filters and of patches to learn them
     from, pooling, and centred first patches of grey images."""
@@ -74,12 +59,6 @@ def vary(network, parameter, value):
     return network
 
 
-def accuracy(F, y, F_test, y_test, loss="squared_hinge"):
-    """In %, with the best C, so that settings of layers are compared and not choices of C; and this C."""
-    models = [LinearClassifier(loss, C=C, tol=TOL, n_jobs=2).fit(F, y) for C in PATH]
-    return max(((float(100 * model.score(F_test, y_test)), model.C) for model in models), key=lambda found: found[0])
-
-
 def measure(name, options):
     """Accuracies in % of all settings on one set of images, one for every seed."""
     results = {}
@@ -90,7 +69,7 @@ def measure(name, options):
         print(name, parameter, value, scores, flush=True)
 
     for seed in range(options.seeds):
-        X, y, X_test, y_test = images_of(name, options.data, seed, options.train, options.test)
+        X, y, X_test, y_test = held_out.images_of(name, options.data, seed, options.train, options.test)
         if name == "cifar10":
             whitening = PatchWhitening(n_jobs=2).fit(X)
             X, X_test = whitening.transform(X), whitening.transform(X_test)
@@ -102,7 +81,7 @@ def measure(name, options):
                 if key not in known:
                     features = CKNFeatureMap(network, center=True, scale=True, n_jobs=2).fit(X)
                     F, F_test = features.transform(X), features.transform(X_test)
-                    known[key] = accuracy(F, y, F_test, y_test)[0]
+                    known[key] = held_out.accuracy(F, y, F_test, y_test)[0]
                 record(parameter, value, known[key])
         features = CKNFeatureMap(base(name, seed), n_jobs=2).fit(X)
         F, F_test = features.transform(X), features.transform(X_test)
@@ -110,10 +89,10 @@ def measure(name, options):
         for end, (center, scale) in ENDS.items():
             flatten = Flatten(center=center, scale=scale)
             parts = [flatten.fit_transform(part if scale else part / size) for part in (F, F_test)]
-            record("features", end, accuracy(parts[0], y, parts[1], y_test)[0])
+            record("features", end, held_out.accuracy(parts[0], y, parts[1], y_test)[0])
         flatten = clone(flatten).set_params(center=True, scale=True)
         for loss in LOSSES:
-            found = accuracy(flatten.fit_transform(F), y, flatten.transform(F_test), y_test, loss)
+            found = held_out.accuracy(flatten.fit_transform(F), y, flatten.transform(F_test), y_test, loss)
             record("loss", loss, found[0])
     return results
 
@@ -147,14 +126,8 @@ def draw(results, folder):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder with the npz files")
-    parser.add_argument("--datasets", nargs="+", default=list(POOLING), choices=list(POOLING))
-    parser.add_argument("--train", type=int, default=5000)
-    parser.add_argument("--test", type=int, default=10_000, help="other training images, to judge by")
-    parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "defaults.json")
-    parser.add_argument("--figures", type=Path, default=Path(__file__).parent.parent / "doc" / "defaults")
+    parser = held_out.parser(__doc__.partition("\n")[0], "defaults", POOLING, train=5000, test=10_000, seeds=2)
+    parser.add_argument("--figures", type=Path, default=held_out.HERE.parent / "doc" / "defaults")
     options = parser.parse_args()
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.figures.mkdir(parents=True, exist_ok=True)

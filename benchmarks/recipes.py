@@ -7,15 +7,14 @@ training images and judged on others, or cross-validated on the training signals
 to ``--output``, and as tables to ``--tables``.
 """
 
-import argparse
 import csv
 import json
 import warnings
 from pathlib import Path
 
+import held_out
 import numpy as np
 from accuracy import SIGNALS, signals
-from defaults import accuracy, images_of
 from machine import describe
 from sklearn.base import clone
 from sklearn.model_selection import StratifiedKFold, cross_val_score
@@ -23,39 +22,29 @@ from sklearn.model_selection import StratifiedKFold, cross_val_score
 from sklearn_ckn.presets import make_classifier
 
 LAYER = "cknfeaturemap__network__cknlayer-{}__{}".format
+ALONE = {"featureunion": "passthrough"}
+KERNEL_ALONE = {"featureunion__linear": "drop", "featureunion__transformer_weights": None}
+HALF_WHITENING = {"exponent": 0.25, "reg": 0, "normalize_contrast": False}
 MORE_PATCHES = {LAYER(layer, "n_patches"): 100_000 for layer in (1, 2)}
 CHANGES = {
     "cifar10": {
         "none: whitening, flips, a Gaussian kernel beside the features": {},
-        "the Gaussian kernel alone": {"featureunion__linear": "drop", "featureunion__transformer_weights": None},
-        "the features alone": {"featureunion": "passthrough"},
-        "the features alone, without flips": {"featureunion": "passthrough", "cknfeaturemap__augment": None},
-        "the features alone, whitening with exponent=0.25, reg=0, normalize_contrast=False": {
-            "featureunion": "passthrough",
-            "patchwhitening__exponent": 0.25,
-            "patchwhitening__reg": 0,
-            "patchwhitening__normalize_contrast": False,
-        },
-        "the features alone, whitening learned from all images": {
-            "featureunion": "passthrough",
-            "patchwhitening__method": "global",
-        },
-        "the features alone, pixels with centred first patches": {
-            "featureunion": "passthrough",
-            "patchwhitening": "passthrough",
-            LAYER(1, "patch_centering"): True,
-        },
-        "the features alone, second patches centred": {
-            "featureunion": "passthrough",
-            LAYER(2, "patch_centering"): True,
-        },
-        "the features alone, 100 000 patches to learn from": {"featureunion": "passthrough", **MORE_PATCHES},
+        "the Gaussian kernel alone": KERNEL_ALONE,
+        "the features alone": ALONE,
+        "the features alone, without flips": ALONE | {"cknfeaturemap__augment": None},
+        "the features alone, whitening with exponent=0.25, reg=0, normalize_contrast=False": ALONE
+        | {f"patchwhitening__{name}": value for name, value in HALF_WHITENING.items()},
+        "the features alone, whitening learned from all images": ALONE | {"patchwhitening__method": "global"},
+        "the features alone, pixels with centred first patches": ALONE
+        | {"patchwhitening": "passthrough", LAYER(1, "patch_centering"): True},
+        "the features alone, second patches centred": ALONE | {LAYER(2, "patch_centering"): True},
+        "the features alone, 100 000 patches to learn from": ALONE | MORE_PATCHES,
         "the squared loss": {"linearclassifier__loss": "squared_error"},
     },
     "mnist": {
         "none: all patches centred, a Gaussian kernel beside the features": {},
-        "the Gaussian kernel alone": {"featureunion__linear": "drop", "featureunion__transformer_weights": None},
-        "the features alone": {"featureunion": "passthrough"},
+        "the Gaussian kernel alone": KERNEL_ALONE,
+        "the features alone": ALONE,
         "second patches not centred": {LAYER(2, "patch_centering"): False},
         "second patches of 3 positions": {LAYER(2, "patch_size"): 3},
         "100 000 patches to learn from": MORE_PATCHES,
@@ -84,13 +73,13 @@ def measure(name, options):
     """Accuracies in % and the best C, one for every change and seed."""
     scores = {change: [] for change in CHANGES[name]}
     for seed in range(options.seeds):
-        X, y, X_test, y_test = images_of(name, options.data, seed, options.train, options.test)
+        X, y, X_test, y_test = held_out.images_of(name, options.data, seed, options.train, options.test)
         recipe = make_classifier("accurate", X.shape[1:], augment=AUGMENT.get(name), n_jobs=2, random_state=seed)
         recipe.set_params(**SMALLER.get(name, {}))
         for change, parameters in CHANGES[name].items():
             changed = clone(recipe).set_params(**parameters)
             steps, loss = changed[:-1], changed[-1].loss
-            score, C = accuracy(steps.fit_transform(X), y, steps.transform(X_test), y_test, loss)
+            score, C = held_out.accuracy(steps.fit_transform(X), y, steps.transform(X_test), y_test, loss)
             scores[change].append((round(score, 2), C))
             print(name, change, scores[change], flush=True)
     return scores
@@ -113,15 +102,18 @@ def cross_validate(options):
     return scores
 
 
+def table(scores):
+    """Rows of errors, and of the best C where it was looked for."""
+    rows = [["changed", "error, %", "best C"]]
+    for change, found in scores.items():
+        errors, best = [f"{100 - score:.2f}" for score, _ in found], [f"{C:g}" for _, C in found if C]
+        rows.append([change, ", ".join(errors), ", ".join(best)])
+    return rows if any(row[-1] for row in rows[1:]) else [row[:-1] for row in rows]
+
+
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder with the npz files")
-    parser.add_argument("--datasets", nargs="+", default=list(CHANGES), choices=list(CHANGES))
-    parser.add_argument("--train", type=int, default=20_000)
-    parser.add_argument("--test", type=int, default=20_000, help="other training images, to judge by")
-    parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "recipes.json")
-    parser.add_argument("--tables", type=Path, default=Path(__file__).parent.parent / "doc" / "benchmarks")
+    parser = held_out.parser(__doc__.partition("\n")[0], "recipes", CHANGES, train=20_000, test=20_000, seeds=1)
+    parser.add_argument("--tables", type=Path, default=held_out.HERE.parent / "doc" / "benchmarks")
     options = parser.parse_args()
     settings = {"train": options.train, "test": options.test, "seeds": options.seeds, "machine": describe()}
     known = json.loads(options.output.read_text()) if options.output.exists() else {}
@@ -131,15 +123,6 @@ def main():
         options.output.write_text(json.dumps(known, indent=1) + "\n")
         with (options.tables / f"recipes_{name}.csv").open("w", newline="") as file:
             csv.writer(file).writerows(table(scores))
-
-
-def table(scores):
-    """Rows of errors, and of the best C where it was looked for."""
-    rows = [["changed", "error, %", "best C"]]
-    for change, found in scores.items():
-        errors, best = [f"{100 - score:.2f}" for score, _ in found], [f"{C:g}" for _, C in found if C]
-        rows.append([change, ", ".join(errors), ", ".join(best)])
-    return rows if any(row[-1] for row in rows[1:]) else [row[:-1] for row in rows]
 
 
 if __name__ == "__main__":

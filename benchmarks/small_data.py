@@ -183,6 +183,8 @@ def main():
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=["exact", "pixels"])
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "small_data.jsonl")
     options = parser.parse_args()
+    if options.copies and (options.dataset, options.methods) != ("mnist", ["filters"]):
+        parser.error("--copies is for --dataset mnist --methods filters")
     with np.load(options.data / f"{options.dataset}.npz") as file:
         data = dict(file)
     asked, begin = {name: value for name, value in vars(options).items() if name not in ("data", "output")}, time.time()
