@@ -25,7 +25,7 @@ __all__ = ["make_classifier", "make_network"]
 
 PATH, TOL = (1.0, 10.0, 100.0, 1000.0), 1e-4  # of C, for features of norm 1
 SIGMA, HALF = 0.8, 0.5  # of a Gaussian kernel of features of norm 1; factor of features that stand beside others
-PATCHES = 30  # to learn a filter from: more have changed nothing
+PATCHES = 30  # to learn a filter from: more have changed no accuracy
 SHORTEST = 3  # positions: differences of neighbours still have two
 ALPHAS = np.logspace(-6, 2, 9)  # of a ridge, where signals are few
 
@@ -114,7 +114,7 @@ def make_network(kind, shape, *, ndim=2, random_state=None):
     Parameters
     ----------
     kind : {"fast", "balanced", "accurate"}
-        Few, some or many filters.
+        Few, some or many filters, each learned from 30 patches.
     shape : tuple of ints
         Shape ``(*space,)`` or ``(*space, n_channels)`` of a signal, ``X.shape[1:]``; it becomes the first layer's
         `input_shape`. Images with three channels are taken for photographs that were whitened, all others for grey

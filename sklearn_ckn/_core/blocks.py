@@ -87,8 +87,7 @@ def block_size(n_signals, network, itemsize, memory, n_threads, flip=False):
     for layer in network:
         *pooled, m = layer.output_shape
         n_panels, _, lanes = layer.whitening.shape
-        patch = layer.products.size if isinstance(layer.products, one_patch.OnePatch) else 0
-        largest = max(largest, prod(layer.shape) + patch + prod(pooled) * (n_panels * lanes + m))
+        largest = max(largest, prod(layer.shape) + layer.products.size + prod(pooled) * (n_panels * lanes + m))
     if flip:  # the signals and what was made of them stay meanwhile
         largest += prod(network[0].shape) + prod(network[-1].output_shape)
     return max(1, min(BLOCK, int(memory / (largest * itemsize)), -(-n_signals // (2 * n_threads))))

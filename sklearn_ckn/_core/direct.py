@@ -25,6 +25,8 @@ class Direct(NamedTuple):
     panels: np.ndarray  # (n_panels, d, n_lanes)
     ending: tuple  # fused.Ending or fused.Kept
 
+    size = 0  # numbers that it holds for every signal of a block: its tiles are those of one at a time
+
     def add_to(self, Q, X):  # out (n, pooled_lines, pooled_length, n_panels * n_lanes), (n, *space, c)
         """Add all patches of the maps, pooled, to Q; or keep their products in it."""
         at, (_, d, lanes) = self.at, self.panels.shape

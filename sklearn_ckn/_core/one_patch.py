@@ -24,7 +24,7 @@ class OnePatch(NamedTuple):
 
     @property
     def size(self):
-        """Numbers of a patch and of its products."""
+        """Numbers that it holds for every signal of a block: a patch and its products."""
         n_panels, d, lanes = self.panels.shape
         return d + n_panels * lanes
 
@@ -35,7 +35,7 @@ class OnePatch(NamedTuple):
             patches.center_rows(P, X.shape[-1])
         T = simd.aligned((len(P), Q.shape[-1]), P.dtype, np.zeros)
         add_product(P, self.panels, T)
-        finish_rows(P, T, self.panels, self.ending, self.ending.scratch(1, Q), Q)
+        finish_rows(P, T, self.ending, self.ending.scratch(1, Q), Q)
 
 
 def make(Z, settings, shape, ending):  # (m, d), (*space, c)
@@ -46,12 +46,12 @@ def make(Z, settings, shape, ending):  # (m, d), (*space, c)
 
 
 @compiled
-def finish_rows(P, T, panels, ending, scratch, Q):  # (n, d), (n, m), ..., out (n, 1, 1, m)
+def finish_rows(P, T, ending, scratch, Q):  # (n, d), (n, m), ..., out (n, 1, 1, m)
     """The products of every signal end as a map of one line and one column."""
-    squares, inverse, lanes = np.empty(len(P), P.dtype), np.empty(len(P), P.dtype), panels.shape[2]
-    patches.sum_squares(P, squares)
-    patches.take_roots(squares, inverse)
+    r, inverse, lanes = np.empty(len(P), P.dtype), np.empty(len(P), P.dtype), simd.lanes_of(P)
+    patches.sum_squares(P, r)
+    patches.take_roots(r, inverse)
     for i in range(len(P)):
-        norms = squares[i : i + 1].reshape(1, 1), inverse[i : i + 1].reshape(1, 1)
+        norms = r[i : i + 1].reshape(1, 1), inverse[i : i + 1].reshape(1, 1)
         for first in range(0, T.shape[1], lanes):
             finish(T[i, first : first + lanes].reshape(1, 1, lanes), norms, ending, 0, 0, scratch, Q[i], first)
