@@ -21,7 +21,7 @@ from sklearn_ckn.presets import TOL
 
 PATH = np.logspace(-5, 2, 8)  # of C, for standardised features
 PATH_OF_KERNEL = np.logspace(-1, 5, 7)  # for features of a kernel that is 1 at most
-FEW = 3000  # images to choose parameters of kernels by
+FEW = 3000  # images to choose parameters of features and kernels by
 
 
 def linear(F, y, F_test, options, path):

@@ -66,12 +66,7 @@ def test_classifiers_of_images(kind):
     colour = few(make_classifier(kind, (8, 8, 3), augment="flip", random_state=0, n_jobs=2))
     assert [*colour.named_steps] == ["patchwhitening", "cknfeaturemap", *gaussian, "linearclassifier"]
     assert colour[1].augment == "flip" and model[0].augment is None
-    threaded = [
-        "patchwhitening",
-        "cknfeaturemap",
-        *["featureunion__gaussian"] * len(gaussian),
-        "linearclassifier",
-    ]
+    threaded = ["patchwhitening", "cknfeaturemap", *["featureunion__gaussian"] * len(gaussian), "linearclassifier"]
     assert all(colour.get_params()[f"{name}__n_jobs"] == 2 for name in threaded)
     X = np.stack([X, 16 - X, 0 * X], axis=-1)
     assert colour.fit(X[:300], y[:300]).score(X[300:], y[300:400]) > 0.7
