@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 from sklearn_ckn import LinearClassifier
-from sklearn_ckn.presets import PATH, TOL
+from sklearn_ckn.presets import PATHS, TOL
 
 HERE = Path(__file__).parent
 
@@ -40,5 +40,5 @@ def images_of(name, folder, seed, n_train, n_test):
 
 def accuracy(F, y, F_test, y_test, loss="squared_hinge"):
     """In %, with the best C, so that other settings are compared and not choices of C; and this C."""
-    models = [LinearClassifier(loss, C=C, tol=TOL, n_jobs=2).fit(F, y) for C in PATH]
+    models = [LinearClassifier(loss, C=C, tol=TOL, n_jobs=2).fit(F, y) for C in PATHS.get(loss, PATHS["squared_hinge"])]
     return max(((float(100 * model.score(F_test, y_test)), model.C) for model in models), key=lambda found: found[0])

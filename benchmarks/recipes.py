@@ -24,6 +24,7 @@ from sklearn_ckn.presets import make_classifier
 LAYER = "cknfeaturemap__network__cknlayer-{}__{}".format
 ALONE = {"featureunion": "passthrough"}
 KERNEL_ALONE = {"featureunion__linear": "drop", "featureunion__transformer_weights": None}
+HINGE = {"linearclassifier__loss": "squared_hinge"}
 HALF_WHITENING = {"exponent": 0.25, "reg": 0, "normalize_contrast": False}
 MORE_PATCHES = {LAYER(layer, "n_patches"): 100_000 for layer in (1, 2)}
 CHANGES = {
@@ -39,7 +40,8 @@ CHANGES = {
         | {"patchwhitening": "passthrough", LAYER(1, "patch_centering"): True},
         "the features alone, second patches centred": ALONE | {LAYER(2, "patch_centering"): True},
         "the features alone, 100 000 patches to learn from": ALONE | MORE_PATCHES,
-        "the squared loss": {"linearclassifier__loss": "squared_error"},
+        "the squared hinge loss": HINGE,
+        "the features alone, the squared hinge loss": ALONE | HINGE,
     },
     "mnist": {
         "none: all patches centred, a Gaussian kernel beside the features": {},
@@ -48,7 +50,8 @@ CHANGES = {
         "second patches not centred": {LAYER(2, "patch_centering"): False},
         "second patches of 3 positions": {LAYER(2, "patch_size"): 3},
         "100 000 patches to learn from": MORE_PATCHES,
-        "the squared loss": {"linearclassifier__loss": "squared_error"},
+        "the squared hinge loss": HINGE,
+        "the features alone, the squared hinge loss": ALONE | HINGE,
     },
 }
 CHANGES["fashion_mnist"] = CHANGES["mnist"]

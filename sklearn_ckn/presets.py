@@ -23,7 +23,8 @@ from .preprocessing import PatchWhitening
 
 __all__ = ["make_classifier", "make_network"]
 
-PATH, TOL = (1.0, 10.0, 100.0, 1000.0), 1e-4  # of C, for features of norm 1
+PATHS = {"squared_hinge": (1.0, 10.0, 100.0, 1000.0), "squared_error": (10.0, 100.0, 1000.0, 10_000.0)}
+TOL = 1e-4  # with those of C, for features of norm 1
 SIGMA, HALF = 0.8, 0.5  # of a Gaussian kernel of features of norm 1; factor of features that stand beside others
 PATCHES = 30  # to learn a filter from: more have changed no accuracy
 SHORTEST = 3  # positions: differences of neighbours still have two
@@ -41,6 +42,11 @@ class Recipe(NamedTuple):
     first_pooling: int = 2
     whitened: bool = False  # images, before
     n_landmarks: int = 0  # of a Gaussian kernel of the features, beside them; 0: without
+
+    @property
+    def loss(self):
+        """Of the linear classifier: squares are the better ones where a kernel of all features stands beside them."""
+        return "squared_error" if self.n_landmarks else "squared_hinge"
 
 
 GREY = Recipe((64, 256), (3, 3), (0.6, 0.6), (True, False), 4)
@@ -178,9 +184,10 @@ def make_classifier(kind, shape, *, ndim=2, augment=None, n_jobs=None, random_st
     -------
     classifier : Pipeline
         Not fitted. For images: `PatchWhitening`, if they have three channels; `CKNFeatureMap`; for `"accurate"`, beside
-        its features, a `CKNLayer` of which they are one patch; and a `LinearClassifier` that chooses its C. For
-        signals: five networks, which see them at two scales, their differences and their levels, and a ridge
-        classifier. Probabilities, for images: ``set_params(linearclassifier__loss="logistic")``.
+        its features, a `CKNLayer` of which they are one patch; and a `LinearClassifier` that chooses its C, of the
+        squared hinge loss or, for `"accurate"`, the squared error. For signals: five networks, which see them at two
+        scales, their differences and their levels, and a ridge classifier. Probabilities, for images:
+        ``set_params(linearclassifier__loss="logistic")``, with a `linearclassifier__C` up to 1000 for `"accurate"`.
 
     Raises
     ------
@@ -221,7 +228,9 @@ def make_classifier(kind, shape, *, ndim=2, augment=None, n_jobs=None, random_st
 
     if ndim == 1:
         return make_pipeline(_of_signals(features, recipe, shape), RidgeClassifierCV(ALPHAS))
-    steps = [features(recipe, shape), LinearClassifier(C=list(PATH), tol=TOL, n_jobs=n_jobs, random_state=random_state)]
+    path = list(PATHS[recipe.loss])
+    classifier = LinearClassifier(recipe.loss, C=path, tol=TOL, n_jobs=n_jobs, random_state=random_state)
+    steps = [features(recipe, shape), classifier]
     if recipe.whitened:
         steps.insert(0, PatchWhitening(_within(3, shape[:-1]), input_shape=shape, n_jobs=n_jobs))
     if recipe.n_landmarks:

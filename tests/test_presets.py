@@ -97,11 +97,12 @@ def test_gaussian_kernel_beside_the_features(dtype):
     assert_allclose(features @ features.T, X @ X.T + np.exp((X @ X.T - 1) / 0.8**2) / 4, atol=5e-4)
 
 
-def test_landmarks_of_the_accurate_recipe():
-    union = make_classifier("accurate", (28, 28), random_state=3)["featureunion"]
+def test_kernel_and_loss_of_the_accurate_recipe():
+    _, union, classifier = (step for _, step in make_classifier("accurate", (28, 28), random_state=3).steps)
     layer = union.get_params()["gaussian__network"]
     assert (layer.n_filters, layer.sigma, layer.random_state) == (3000, 0.8, 3)
     assert union.transformer_weights == {"gaussian": 0.5}
+    assert (classifier.loss, classifier.C) == ("squared_error", [10, 100, 1000, 10_000])
 
 
 @pytest.mark.filterwarnings("ignore:n_filters=8, but only")
