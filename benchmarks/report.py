@@ -3,14 +3,13 @@
     python benchmarks/report.py
 
 The last line of ``--results`` for every set of images, method, processor and seed counts; runs on held-out images do
-not, nor do lines that tell why they are ``superseded``. The figure is of the processor that most lines are of. Tables
-and figure go to ``--output``, where ``doc/benchmarks.rst`` takes them from.
+not, nor do lines that tell why they are ``superseded``. Tables and figure go to ``--output``, where
+``doc/benchmarks.rst`` takes them from.
 """
 
 import argparse
 import csv
 import json
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -72,19 +71,18 @@ def rows(methods):
 
 
 def draw(found, path):
-    """Error against seconds on one processor, a panel for every set of images, all training images."""
+    """Error against seconds, a panel for every set of images, all training images."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
     from matplotlib.ticker import LogLocator, NullFormatter
 
-    processor = Counter(key[-1] for dataset in IMAGES for key in found.get(dataset, {})).most_common(1)[0][0]
     figure, panels = plt.subplots(1, len(IMAGES), figsize=(12, 4), layout="constrained")
     for axes, dataset in zip(panels, IMAGES):
         shown = []
-        for (method, augment, n_train, copies, c, of), runs in found.get(dataset, {}).items():
-            if not (n_train or copies or c) and of == processor:
+        for (method, augment, n_train, copies, c, _), runs in found.get(dataset, {}).items():
+            if not (n_train or copies or c):
                 shown.append(
                     (*(np.mean([run[name] for run in runs]) for name in ("error", "seconds")), method, augment)
                 )
