@@ -23,8 +23,11 @@ from .preprocessing import PatchWhitening
 
 __all__ = ["make_classifier", "make_network"]
 
-PATHS = {"squared_hinge": (1.0, 10.0, 100.0, 1000.0), "squared_error": (10.0, 100.0, 1000.0, 10_000.0)}
-TOL = 1e-4  # with those of C, for features of norm 1
+PATHS = {  # of C, by the loss, for features of norm 1
+    "squared_hinge": (1.0, 10.0, 100.0, 1000.0),
+    "squared_error": (10.0, 100.0, 1000.0, 10_000.0),
+}
+TOL = 1e-4
 SIGMA, HALF = 0.8, 0.5  # of a Gaussian kernel of features of norm 1; factor of features that stand beside others
 PATCHES = 30  # to learn a filter from: more have changed no accuracy
 SHORTEST = 3  # positions: differences of neighbours still have two
