@@ -126,7 +126,7 @@ def k_means(X, y, X_test, options, n_centres=1600, size=6):
     eigenvalues, U = np.linalg.eigh(np.cov(drawn.T))
     W = ((U / np.sqrt(eigenvalues + 0.1)) @ U.T).astype(np.float32)
     clusters = MiniBatchKMeans(
-        n_centres, batch_size=10_000, n_init=1, max_iter=50, max_no_improvement=None, random_state=options.seed
+        n_centres, batch_size=10_000, n_init=1, max_iter=20, max_no_improvement=None, random_state=options.seed
     )
     centres = clusters.fit((drawn - mean) @ W).cluster_centers_.astype(np.float32)
 
