@@ -130,20 +130,23 @@ def k_means(X, y, X_test, options, n_centres=1600, size=6):
     )
     centres = clusters.fit((drawn - mean) @ W).cluster_centers_.astype(np.float32)
 
-    def sums(images):
-        P = (patches(images) - mean) @ W
-        squares = (P**2).sum(-1, keepdims=True) - 2 * P @ centres.T + (centres**2).sum(axis=1)
-        distances = np.sqrt(np.maximum(squares, 0))
-        active = np.maximum(distances.mean(axis=-1, keepdims=True) - distances, 0)
-        half = active.shape[1] // 2
-        parts = [active[:, i, j].sum(axis=(1, 2)) for i in (slice(half), slice(half, None)) for j in (
+    lengths = (centres**2).sum(axis=1)
+
+    def sums(image):
+        P = (patches(image[None])[0] - mean) @ W
+        distances = P @ (-2 * centres.T)
+        distances += (P**2).sum(axis=-1, keepdims=True) + lengths
+        np.sqrt(np.maximum(distances, 0, out=distances), out=distances)
+        active = np.subtract(distances.mean(axis=-1, keepdims=True), distances, out=distances)
+        np.maximum(active, 0, out=active)
+        half = len(active) // 2
+        return [active[i, j].sum(axis=(0, 1)) for i in (slice(half), slice(half, None)) for j in (
             slice(half), slice(half, None))]  # fmt: skip
-        return np.hstack(parts)
 
     def features(images):
-        blocks = (images[start : start + 10] for start in range(0, len(images), 10))
         with threadpool_limits(1):  # of BLAS: there are as many threads as jobs
-            return np.vstack(Parallel(options.n_jobs, "threading")(delayed(sums)(block) for block in blocks))
+            found = Parallel(options.n_jobs, "threading")(delayed(sums)(image) for image in images)
+        return np.array(found).reshape(len(images), -1)
 
     return standardised(mirrored(features, X, options), y, mirrored(features, X_test, options), options)
 
