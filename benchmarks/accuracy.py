@@ -6,10 +6,9 @@
 FOLDER holds ``mnist.npz``, ``fashion_mnist.npz``, ``cifar10.npz`` (uint8 arrays X_train, y_train, X_test, y_test) and
 ``ucr/*.npz`` (signals). A method is one of the package's recipes, fast, balanced or accurate, or one of `contenders`.
 Whatever a method chooses, it chooses on training data; the test data is looked at once, at the end. With ``--held-out``
-training data takes its place: so the recipes were chosen. With ``--copies`` the recipes of grey images also learn from
-deformed copies of the training images, which are made outside the clock. Every method runs on a few signals of every
-set first: its seconds are without imports and compilation. Memory is that of the process, without those it starts. One
-JSON line is appended to ``--output``.
+training data takes its place: so the recipes of images were chosen. Every method runs on a few signals of every set
+first: its seconds are without imports and compilation. Memory is that of the process, without those it starts. One JSON
+line is appended to ``--output``.
 """
 
 import argparse
@@ -38,8 +37,6 @@ def parse_arguments():
     methods = (*RECIPES, *contenders.OF_IMAGES, *contenders.OF_SIGNALS)
     parser.add_argument("--method", choices=methods, default="balanced")
     parser.add_argument("--augment", choices=["flip"], help="images count as their mirror images, too")
-    parser.add_argument("--copies", type=int, default=0, help="deformed ones of every training image, grey, to add")
-    parser.add_argument("--c", type=float, help="of the recipe's linear classifier, which chooses it by default")
     parser.add_argument("--n-train", type=int, help="training images drawn at random; all by default")
     parser.add_argument("--draws", type=int, default=1, help="repetitions, with the seeds that follow")
     parser.add_argument("--held-out", type=int, default=0, help="training images to test on in the test images' stead")
@@ -50,20 +47,14 @@ def parse_arguments():
     options = parser.parse_args()
     if options.dataset == SIGNALS and (options.held_out or options.n_train):
         parser.error("the sets of signals are taken as they are: no --held-out, no --n-train")
-    if options.copies and options.c is None:
-        parser.error("--copies needs --c: an image and its copies would stand on both sides of the choice of C")
-    if (options.copies or options.c) and (options.method not in RECIPES or "mnist" not in options.dataset):
-        parser.error("--copies and --c are for the recipes of grey images")
     return options
 
 
 def images_of_draw(options, seed):
     """Training images of a draw, and the test images."""
     X, y, *test = images.read(options)
-    rng = np.random.RandomState(seed)
-    drawn = rng.permutation(len(X))[: options.n_train]
-    X, copies = X[drawn], [images.deformed(X[drawn], rng) for _ in range(options.copies)]
-    return np.concatenate([X, *copies]), np.tile(y[drawn], 1 + options.copies), *test
+    drawn = np.random.RandomState(seed).permutation(len(X))[: options.n_train]
+    return X[drawn], y[drawn], *test
 
 
 def signals(options):
@@ -93,8 +84,6 @@ def recipe(X, y, X_test, options, seed):
     is_signal, shape = options.dataset == SIGNALS, X.shape[1:]
     settings = {"augment": options.augment, "n_jobs": options.n_jobs, "random_state": seed}
     model = presets.make_classifier(options.method, shape, ndim=1 if is_signal else 2, **settings)
-    if options.c is not None:
-        model.set_params(linearclassifier__C=options.c)
     F = X
     for name, step in model.steps[:-1]:
         step.fit(F)

@@ -30,15 +30,12 @@ HEADER = ["method", "mirror images", "training signals", "test error, %", "secon
 
 
 def read(path):
-    """Dataset -> (method, augment, n_train, copies, c, processor) -> its runs with all seeds, of each the last."""
+    """Dataset -> (method, augment, n_train, processor) -> its runs with all seeds, of each the last."""
     last = {}
     for line in path.read_text().splitlines():
         result = json.loads(line)
         if not (result["held_out"] or "superseded" in result):
-            result = {"copies": 0, "c": None} | result  # lines from before there were any
-            key = tuple(
-                result[name] for name in ("dataset", "method", "augment", "n_train", "copies", "c", "processor")
-            )
+            key = tuple(result[name] for name in ("dataset", "method", "augment", "n_train", "processor"))
             last.setdefault(key, {})[result["seed"]] = result
     found = {}
     for (dataset, *method), runs in last.items():
@@ -50,15 +47,11 @@ def rows(methods):
     """Of the table of a dataset, the least error first."""
     mean_errors = {key: np.mean([run["error"] for run in runs]) for key, runs in methods.items()}
     for key in sorted(mean_errors, key=mean_errors.get):
-        (method, augment, n_train, copies, c, processor), runs = key, methods[key]
+        (method, augment, n_train, processor), runs = key, methods[key]
         errors = ", ".join(f"{run['error']:.2f}" for run in runs)
         seconds = np.mean([run["seconds"] for run in runs])
         memory = max(run["peak_memory_mb"] for run in runs) / 1024
         signals = f"{n_train:,}".replace(",", " ") if n_train else "all"
-        if copies:
-            signals += f", {copies} deformed copies of each"
-        if c:
-            signals += f", C = {c:g}"
         yield (
             NAMES[method],
             "yes" if augment else "no",
@@ -81,8 +74,8 @@ def draw(found, path):
     figure, panels = plt.subplots(1, len(IMAGES), figsize=(12, 4), layout="constrained")
     for axes, dataset in zip(panels, IMAGES):
         shown = []
-        for (method, augment, n_train, copies, c, _), runs in found.get(dataset, {}).items():
-            if not (n_train or copies or c):
+        for (method, augment, n_train, _), runs in found.get(dataset, {}).items():
+            if not n_train:
                 shown.append(
                     (*(np.mean([run[name] for run in runs]) for name in ("error", "seconds")), method, augment)
                 )

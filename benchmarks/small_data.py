@@ -2,15 +2,13 @@
 
     python benchmarks/small_data.py --data FOLDER --dataset mnist --train 1000
     python benchmarks/small_data.py --data FOLDER --dataset mnist --train 1000 --methods filters
-    python benchmarks/small_data.py --data FOLDER --dataset mnist --train 1000 --methods filters --copies 4
     python benchmarks/small_data.py --data FOLDER --dataset cifar10 --train 2000 --draws 1 --test 1000
 
 FOLDER holds ``mnist.npz`` and ``cifar10.npz``. Every draw takes other training images, and its own part of the test
 images: together the draws are tested on all of them once, unless ``--test`` says how many each. What is chosen among a
 few (the architecture of the exact kernel or the Gaussian's sigma; a support vector machine or ridge classifier, and its
 penalty) is chosen by three-fold cross-validation on the training images of the first draw. The architecture of the
-networks with filters was chosen on other draws of training images. With ``--copies`` their classifier also learns from
-so many deformed copies of every training image.
+networks with filters was chosen on other draws of training images.
 """
 
 import argparse
@@ -20,7 +18,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from images import deformed
 from machine import describe
 from sklearn.base import ClassifierMixin, clone
 from sklearn.kernel_ridge import KernelRidge
@@ -96,12 +93,6 @@ def draw(data, k, n_draws, n_train, n_test):
     return *images, data["y_train"][train], data["y_test"][test]
 
 
-def folds(y, n_copies):
-    """Three; images to be judged by have none of their copies among those to learn from, and none beside them."""
-    for kept, held_out in FOLDS.split(y, y):
-        yield np.concatenate([kept + k * len(y) for k in range(n_copies + 1)]), held_out
-
-
 class KernelRidgeClassifier(ClassifierMixin, KernelRidge):
     """One class against all others, with the squared error."""
 
@@ -119,25 +110,24 @@ CLASSIFIERS = [
 ]
 
 
-def choose(kernels, F, y, n_copies):
-    """Name, kernel and classifier with the least cross-validated error; F may hold copies after the samples of y."""
+def choose(kernels, F, y):
+    """Name, kernel and classifier with the least cross-validated error."""
     chosen = []
     for name, kernel in kernels.items():
         K = kernel(F)
         for classifier, grid in CLASSIFIERS:
-            search = GridSearchCV(classifier, grid, cv=list(folds(y, n_copies)), refit=False)
-            search.fit(K, np.tile(y, n_copies + 1))
+            search = GridSearchCV(classifier, grid, cv=FOLDS, refit=False).fit(K, y)
             best, error = clone(classifier).set_params(**search.best_params_), 100 * (1 - search.best_score_)
             print(f"{name}: {error:.2f} % in cross-validation with {best}", flush=True)
             chosen.append((error, f"{name}, {best}", kernel, best))
     return min(chosen, key=lambda choice: choice[0])[1:]
 
 
-def classify(kernels, F, y, F_test, chosen, n_copies=0):
+def classify(kernels, F, y, F_test, chosen):
     """Predictions, and what was chosen now or before."""
-    chosen = chosen or choose(kernels, F, y, n_copies)
+    chosen = chosen or choose(kernels, F, y)
     _, kernel, classifier = chosen
-    return classifier.fit(kernel(F), np.tile(y, n_copies + 1)).predict(kernel(F_test, F)), chosen
+    return classifier.fit(kernel(F), y).predict(kernel(F_test, F)), chosen
 
 
 def exact(X, y, X_test, options, chosen):
@@ -157,9 +147,8 @@ def gaussian(F, F_other=None, *, sigma):
 
 def filters(X, y, X_test, options, chosen):
     """A Gaussian kernel of the features of a network with filters, learned without labels from the training images."""
-    network, rng = clone(WITH_FILTERS[options.dataset]), np.random.RandomState(0)
-    F = np.vstack([network.fit_transform(X), *(network.transform(deformed(X, rng)) for _ in range(options.copies))])
-    return classify(gaussians(SIGMAS), F, y, network.transform(X_test), chosen, options.copies)
+    network = clone(WITH_FILTERS[options.dataset])
+    return classify(gaussians(SIGMAS), network.fit_transform(X), y, network.transform(X_test), chosen)
 
 
 def pixels(X, y, X_test, options, chosen):
@@ -195,12 +184,9 @@ def main():
     parser.add_argument("--train", type=int, default=1000)
     parser.add_argument("--draws", type=int, default=10)
     parser.add_argument("--test", type=int, default=None, help="test images of a draw; default: its part of all")
-    parser.add_argument("--copies", type=int, default=0, help="deformed ones of every image of MNIST; filters only")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=["exact", "pixels"])
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "small_data.jsonl")
     options = parser.parse_args()
-    if options.copies and (options.dataset, options.methods) != ("mnist", ["filters"]):
-        parser.error("--copies is for --dataset mnist --methods filters")
     with np.load(options.data / f"{options.dataset}.npz") as file:
         data = dict(file)
     asked, begin = {name: value for name, value in vars(options).items() if name not in ("data", "output")}, time.time()

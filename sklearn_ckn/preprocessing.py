@@ -51,7 +51,7 @@ class PatchWhitening(MapsMixin, BaseEstimator):
         Whether images are divided by their standard deviations first. Those of constant images are 0, and so is the
         result.
 
-    n_samples : int, default=10_000
+    subsample : int, default=10_000
         At most so many images, drawn at random, tell C for `method="global"`.
 
     ndim : {1, 2, 3}, default=2
@@ -65,7 +65,7 @@ class PatchWhitening(MapsMixin, BaseEstimator):
         Every value gives the same result to the last bit.
 
     random_state : int, RandomState instance or None, default=None
-        Draws the images for `method="global"`, if there are more than `n_samples`.
+        Draws the images for `method="global"`, if there are more than `subsample`.
 
     Attributes
     ----------
@@ -116,7 +116,7 @@ class PatchWhitening(MapsMixin, BaseEstimator):
         "exponent": [Interval(Real, 0, 1, closed="both")],
         "reg": [Interval(Real, 0, None, closed="left")],
         "normalize_contrast": ["boolean"],
-        "n_samples": [Interval(Integral, 1, None, closed="left")],
+        "subsample": [Interval(Integral, 1, None, closed="left")],
         "ndim": [Options(Integral, {1, 2, 3})],
         "input_shape": [tuple, list, None],
         "n_jobs": [Integral, None],
@@ -131,7 +131,7 @@ class PatchWhitening(MapsMixin, BaseEstimator):
         exponent=0.5,
         reg=0.1,
         normalize_contrast=True,
-        n_samples=10_000,
+        subsample=10_000,
         ndim=2,
         input_shape=None,
         n_jobs=None,
@@ -142,7 +142,7 @@ class PatchWhitening(MapsMixin, BaseEstimator):
         self.exponent = exponent
         self.reg = reg
         self.normalize_contrast = normalize_contrast
-        self.n_samples = n_samples
+        self.subsample = subsample
         self.ndim = ndim
         self.input_shape = input_shape
         self.n_jobs = n_jobs
@@ -236,9 +236,9 @@ class PatchWhitening(MapsMixin, BaseEstimator):
 
     def _second_moments(self, signals, size):  # -> (d, d)
         """Of the patches of all signals, or of those drawn."""
-        if len(signals) > self.n_samples:
+        if len(signals) > self.subsample:
             rng = check_random_state(self.random_state)
-            signals = signals[np.sort(rng.choice(len(signals), self.n_samples, replace=False))]
+            signals = signals[np.sort(rng.choice(len(signals), self.subsample, replace=False))]
 
         def of_block(rows):
             X = _read(signals, rows, self.normalize_contrast)

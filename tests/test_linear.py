@@ -162,6 +162,18 @@ def test_start_at_the_optimum(rng, monkeypatch, wide):
     assert_allclose(warm.value, cold.value, rtol=1e-12)
 
 
+def test_newtons_method_has_half_of_the_passes(rng, monkeypatch):
+    """However long a first round would be."""
+    monkeypatch.setattr(solver, "SMALL", 0)
+    monkeypatch.setattr(solver, "PASS", 1)
+    y = np.arange(60) % 3
+    X, weights = rng.randn(60, 30) + 3 * np.eye(3)[y] @ rng.randn(3, 30), np.ones(60)
+    model = solver.LinearModel(X, solver.Signs.of_all(y, 3), weights, "squared_hinge", True, 1)
+    assert model.first_round > 80
+    first = model.solve(1e6, weights, None, 1e-9, 80)
+    assert model.common is None and first.n_passes == 80  # rows of W had coordinates of their own
+
+
 def test_a_large_problem_is_solved_again_from_none(rng, monkeypatch):
     """After the rows of W have taken coordinates of their own there are none in common; the optimum is the same."""
     monkeypatch.setattr(solver, "SMALL", 0)

@@ -171,7 +171,7 @@ def test_few_directions(rng):
 
 def test_global_whitening_is_learned_from_drawn_images(rng):
     X = rng.randn(40, 8, 8, 1)
-    parameters = {"method": "global", "n_samples": 10, "random_state": 0}
+    parameters = {"method": "global", "subsample": 10, "random_state": 0}
     some = PatchWhitening(**parameters).fit(X)
     assert_array_equal(some.whitening_, PatchWhitening(**parameters).fit(X).whitening_)
     drawn = np.sort(np.random.RandomState(0).choice(40, 10, replace=False))
@@ -197,7 +197,7 @@ BAD = [
     ({"method": "both"}, "'method' parameter .* Got 'both'"),
     ({"exponent": -0.5}, r"'exponent' parameter .* Got -0.5"),
     ({"reg": -1}, "'reg' parameter .* Got -1"),
-    ({"n_samples": 0}, "'n_samples' parameter .* Got 0"),
+    ({"subsample": 0}, "'subsample' parameter .* Got 0"),
     ({"normalize_contrast": 2}, "'normalize_contrast' parameter .* Got 2"),
 ]
 

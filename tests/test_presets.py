@@ -5,9 +5,10 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.datasets import load_digits
-from sklearn.pipeline import make_pipeline
+from sklearn.linear_model import RidgeClassifierCV
+from sklearn.pipeline import FeatureUnion, make_pipeline
 
-from sklearn_ckn import CKNFeatureMap, CKNLayer, LinearClassifier
+from sklearn_ckn import CKNFeatureMap, CKNLayer, LinearClassifier, PatchWhitening
 from sklearn_ckn.presets import Slopes, _with_gaussian_kernel, make_classifier, make_network
 
 KINDS = ["fast", "balanced", "accurate"]
@@ -41,17 +42,64 @@ def test_networks(shape, ndim, positions, n_filters, centred):
         assert maps.shape[1:-1] == positions
 
 
-def test_fast_recipe_in_full():
-    """It is this Pipeline."""
-    X, y = load_digits(return_X_y=True)
-    X, y = X[:300].reshape(-1, 8, 8), y[:300]
-    shared = {"patch_size": 3, "sigma": 0.6, "n_patches": 1000, "random_state": 0}
-    first = CKNLayer(8, pooling_width=2, patch_centering=True, **shared)
-    second = CKNLayer(8, pooling_width=1, **shared)
-    features = CKNFeatureMap(make_pipeline(first, second), center=True, scale=True)
-    expected = make_pipeline(features, LinearClassifier(C=[1, 10, 100, 1000], tol=1e-4, random_state=0)).fit(X, y)
-    model = few(make_classifier("fast", (8, 8), random_state=0)).fit(X, y)
-    assert_array_equal(model.decision_function(X), expected.decision_function(X))
+def features(*layers, augment=None):
+    """Of layers of some filters, patches, sigmas, pooling, input shape and centring, as recipes have them."""
+    made = []
+    for m, size, sigma, width, shape, centred in layers:
+        patches = {"patch_size": size, "patch_centering": centred, "n_patches": 30 * m}
+        other = {"pooling_width": width, "sigma": sigma, "ndim": len(size), "input_shape": shape, "random_state": 3}
+        made.append(CKNLayer(m, **patches, **other))
+    return CKNFeatureMap(make_pipeline(*made), augment=augment, center=True, scale=True)
+
+
+def linear_classifier(loss, path):
+    return LinearClassifier(loss, C=path, tol=1e-4, random_state=3)
+
+
+def grey():
+    first, second = (64, (3, 3), 0.6, (2, 2), (28, 20, 1), True), (256, (3, 3), 0.6, (4, 3), None, False)
+    return make_pipeline(features(first, second), linear_classifier("squared_hinge", [1.0, 10.0, 100.0, 1000.0]))
+
+
+def colour():
+    first, second = (256, (3, 3), 0.6, (2, 2), (32, 30, 3), False), (1024, (3, 3), 0.6, (6, 5), None, False)
+    landmarks = {"init": "random", "n_patches": 6000, "ndim": 1, "input_shape": (1, -1), "random_state": 3}
+    kernel = CKNLayer(3000, patch_size=1, pooling_width=1, sigma=0.8, **landmarks)
+    return make_pipeline(
+        PatchWhitening((3, 3), input_shape=(32, 30, 3)),
+        features(first, second, augment="flip"),
+        FeatureUnion(
+            [("linear", "passthrough"), ("gaussian", CKNFeatureMap(kernel))], transformer_weights={"gaussian": 0.5}
+        ),
+        linear_classifier("squared_error", [10.0, 100.0, 1000.0, 10_000.0]),
+    )
+
+
+def signals():
+    def network(shape, width, last, centred=True):
+        return features((32, (9,), 0.6, (width,), shape, centred), (128, (9,), 0.6, (last,), None, False))
+
+    def slopes(*arguments):
+        return make_pipeline(Slopes(input_shape=(40, 2)), network((39, 2), *arguments))
+
+    parts = [("fine", network((40, 2), 2, 7)), ("coarse", network((40, 2), 4, 4))]
+    parts += [("fine_slopes", slopes(2, 7)), ("coarse_slopes", slopes(4, 4))]
+    parts.append(("levels", network((40, 2), 2, 7, False)))
+    weights = {"fine_slopes": 0.5, "coarse_slopes": 0.5, "levels": 0.5}
+    return make_pipeline(FeatureUnion(parts, transformer_weights=weights), RidgeClassifierCV(np.logspace(-6, 2, 9)))
+
+
+@pytest.mark.parametrize(
+    "arguments, settings, expected",
+    [
+        (("balanced", (28, 20)), {}, grey),
+        (("accurate", (32, 30, 3)), {"augment": "flip"}, colour),
+        (("fast", (40, 2)), {"ndim": 1}, signals),
+    ],
+)
+def test_recipes_in_full(arguments, settings, expected):
+    made = make_classifier(*arguments, random_state=3, **settings)
+    assert made.__repr__(N_CHAR_MAX=10_000) == expected().__repr__(N_CHAR_MAX=10_000)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -95,14 +143,6 @@ def test_gaussian_kernel_beside_the_features(dtype):
     features = _with_gaussian_kernel(200, None, 0).fit_transform(X)
     assert features.dtype == dtype
     assert_allclose(features @ features.T, X @ X.T + np.exp((X @ X.T - 1) / 0.8**2) / 4, atol=5e-4)
-
-
-def test_kernel_and_loss_of_the_accurate_recipe():
-    _, union, classifier = (step for _, step in make_classifier("accurate", (28, 28), random_state=3).steps)
-    layer = union.get_params()["gaussian__network"]
-    assert (layer.n_filters, layer.sigma, layer.random_state) == (3000, 0.8, 3)
-    assert union.transformer_weights == {"gaussian": 0.5}
-    assert (classifier.loss, classifier.C) == ("squared_error", [10, 100, 1000, 10_000])
 
 
 @pytest.mark.filterwarnings("ignore:n_filters=8, but only")

@@ -21,6 +21,7 @@ from sklearn_ckn import (
     LinearRegressor,
 )
 from sklearn_ckn.preprocessing import PatchWhitening
+from sklearn_ckn.presets import Slopes
 
 
 def layer(n_filters=4, **parameters):
@@ -40,7 +41,7 @@ def layer(n_filters=4, **parameters):
         Flatten(),
         Flatten(center=True, scale=True),
         CKNFeatureMap(layer(ndim=1)),
-        CKNFeatureMap(make_pipeline(layer(input_shape=(1, -1)), layer()), center=True, scale=True),
+        CKNFeatureMap(make_pipeline(layer(input_shape=(1, -1)), layer()), augment="flip", center=True, scale=True),
         LinearClassifier(),
         LinearClassifier("logistic"),
         LinearClassifier("squared_error"),
@@ -52,6 +53,7 @@ def layer(n_filters=4, **parameters):
         CKNRegressor(layer(8, ndim=1, pooling_width=1), max_iter=2, random_state=0),
         PatchWhitening(2, ndim=1),
         PatchWhitening((1, 2), method="global", input_shape=(1, -1), random_state=0),
+        Slopes(),
     ],
     expected_failed_checks=lambda estimator: (
         {"check_sample_weight_equivalence_on_dense_data": "which samples and patches are drawn depends on their number"}
