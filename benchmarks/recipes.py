@@ -11,6 +11,7 @@ import csv
 import json
 import warnings
 from pathlib import Path
+from unittest.mock import patch
 
 import held_out
 import numpy as np
@@ -19,6 +20,7 @@ from machine import describe
 from sklearn.base import clone
 from sklearn.model_selection import StratifiedKFold, cross_val_score
 
+from sklearn_ckn import presets
 from sklearn_ckn.presets import make_classifier
 
 LAYER = "cknfeaturemap__network__cknlayer-{}__{}".format
@@ -57,17 +59,18 @@ CHANGES = {
 CHANGES["fashion_mnist"] = CHANGES["mnist"]
 PARTS = "featureunion__{}".format
 CHANGES[SIGNALS] = {
-    "none: two scales, slopes at both, levels": {},
+    "none: shapes, slopes and levels": {},
     "without levels": {PARTS("levels"): "drop"},
-    "without slopes": {PARTS("fine_slopes"): "drop", PARTS("coarse_slopes"): "drop"},
-    "the fine scale alone, with slopes and levels": {PARTS("coarse"): "drop", PARTS("coarse_slopes"): "drop"},
-    "the coarse scale alone, with slopes and levels": {PARTS("fine"): "drop", PARTS("fine_slopes"): "drop"},
+    "without slopes": {PARTS("slopes"): "drop"},
+    "first pooling of 2 positions": {},
+    "first pooling of 8 positions": {},
     "100 000 patches to learn from": {
         PARTS(f"{part}__network__cknlayer-{layer}__n_patches"): 100_000
-        for part in ("fine", "coarse", "fine_slopes__cknfeaturemap", "coarse_slopes__cknfeaturemap", "levels")
+        for part in ("shapes", "slopes__cknfeaturemap", "levels")
         for layer in (1, 2)
     },
 }
+FIRST_POOLING = {"first pooling of 2 positions": 2, "first pooling of 8 positions": 8}  # and the second to match
 SMALLER = {"cifar10": {LAYER(1, "n_filters"): 64, LAYER(2, "n_filters"): 256}}  # for the time that it takes
 AUGMENT = {"cifar10": "flip", "fashion_mnist": "flip"}
 
@@ -94,9 +97,10 @@ def cross_validate(options):
     for seed in range(options.seeds):
         folds = StratifiedKFold(3, shuffle=True, random_state=seed)
         for change, parameters in CHANGES[SIGNALS].items():
-            of_sets = []
+            of_sets, pooling = [], FIRST_POOLING.get(change, presets.SIGNALS.first_pooling)
             for _, X, y, *_ in sets:
-                recipe = make_classifier("balanced", X.shape[1:], ndim=1, n_jobs=2, random_state=seed)
+                with patch.dict(presets.RECIPES["signals"], balanced=presets.SIGNALS._replace(first_pooling=pooling)):
+                    recipe = make_classifier("balanced", X.shape[1:], ndim=1, n_jobs=2, random_state=seed)
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")  # classes of two signals
                     of_sets.append(100 * cross_val_score(recipe.set_params(**parameters), X, y, cv=folds).mean())

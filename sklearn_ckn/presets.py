@@ -23,7 +23,7 @@ from .preprocessing import PatchWhitening
 
 __all__ = ["make_classifier", "make_network"]
 
-PATHS = {  # of C, by the loss, for features whose norms are near 1
+PATHS = {  # of C, by the loss, for features whose norms are near 1: held out, no error was smaller near the ends
     "squared_hinge": (1.0, 10.0, 100.0, 1000.0),
     "squared_error": (10.0, 100.0, 1000.0, 10_000.0),
 }
@@ -55,7 +55,7 @@ class Recipe(NamedTuple):
 
 GREY = Recipe((64, 256), (3, 3), (0.6, 0.6), (True, False), 4)
 COLOUR = Recipe((64, 256), (3, 3), (0.6, 0.6), (False, False), 3, whitened=True)
-SIGNALS = Recipe((64, 256), (9, 9), (0.6, 0.6), (True, False), 3)
+SIGNALS = Recipe((64, 256), (9, 9), (0.6, 0.6), (True, False), 3, first_pooling=4)
 RECIPES = {
     "grey": {
         "fast": GREY._replace(n_filters=(32, 128)),
@@ -193,8 +193,8 @@ def make_classifier(kind, shape, *, ndim=2, augment=None, n_jobs=None, random_st
     classifier : Pipeline
         Not fitted. For images: `PatchWhitening`, if they have three channels; `CKNFeatureMap`; for `"accurate"`, beside
         its features, a `CKNLayer` of which they are one patch; and a `LinearClassifier` that chooses its C, of the
-        squared hinge loss or, for `"accurate"`, the squared error. For signals: five networks, which see them at two
-        scales, their differences and their levels, and a ridge classifier. Probabilities, for images:
+        squared hinge loss or, for `"accurate"`, the squared error. For signals: three networks, which see their shapes,
+        their differences and their levels, and a ridge classifier. Probabilities, for images:
         ``set_params(linearclassifier__loss="logistic")``, with a `linearclassifier__C` up to 1000 for `"accurate"`.
 
     Raises
@@ -267,14 +267,12 @@ def _with_gaussian_kernel(n_landmarks, n_jobs, random_state):  # -> FeatureUnion
 
 
 def _of_signals(features, recipe, shape):  # -> FeatureUnion
-    """Networks at two scales and, of half their weight, for differences of neighbours and with the patches' levels."""
-    coarse, levels = recipe._replace(first_pooling=2 * recipe.first_pooling), recipe._replace(centred=(False, False))
+    """Networks for the shapes of patches and, of half their weight, for differences of neighbours and for levels."""
     length, n_channels = shape
-    parts = [("fine", features(recipe, shape)), ("coarse", features(coarse, shape))]
-    for name, one in (("fine_slopes", recipe), ("coarse_slopes", coarse)):
-        parts.append((name, make_pipeline(Slopes(input_shape=shape), features(one, (length - 1, n_channels)))))
-    parts.append(("levels", features(levels, shape)))
-    return FeatureUnion(parts, transformer_weights={name: BESIDE for name, _ in parts[2:]})
+    slopes = make_pipeline(Slopes(input_shape=shape), features(recipe, (length - 1, n_channels)))
+    levels = features(recipe._replace(centred=(False, False)), shape)
+    parts = [("shapes", features(recipe, shape)), ("slopes", slopes), ("levels", levels)]
+    return FeatureUnion(parts, transformer_weights={"slopes": BESIDE, "levels": BESIDE})
 
 
 class Slopes(TransformerMixin, BaseEstimator):

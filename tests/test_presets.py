@@ -76,17 +76,13 @@ def colour():
 
 
 def signals():
-    def network(shape, width, last, centred=True):
-        return features((32, (9,), 0.6, (width,), shape, centred), (128, (9,), 0.6, (last,), None, False))
+    def network(shape, centred):
+        return features((32, (9,), 0.6, (4,), shape, centred), (128, (9,), 0.6, (4,), None, False))
 
-    def slopes(*arguments):
-        return make_pipeline(Slopes(input_shape=(40, 2)), network((39, 2), *arguments))
-
-    parts = [("fine", network((40, 2), 2, 7)), ("coarse", network((40, 2), 4, 4))]
-    parts += [("fine_slopes", slopes(2, 7)), ("coarse_slopes", slopes(4, 4))]
-    parts.append(("levels", network((40, 2), 2, 7, False)))
-    weights = {"fine_slopes": 0.5, "coarse_slopes": 0.5, "levels": 0.5}
-    return make_pipeline(FeatureUnion(parts, transformer_weights=weights), RidgeClassifierCV(np.logspace(-6, 2, 9)))
+    slopes = make_pipeline(Slopes(input_shape=(40, 2)), network((39, 2), True))
+    parts = [("shapes", network((40, 2), True)), ("slopes", slopes), ("levels", network((40, 2), False))]
+    union = FeatureUnion(parts, transformer_weights={"slopes": 0.5, "levels": 0.5})
+    return make_pipeline(union, RidgeClassifierCV(np.logspace(-6, 2, 9)))
 
 
 @pytest.mark.parametrize(
