@@ -3,27 +3,25 @@
 What is in them was chosen on held-out training data.
 """
 
-from math import ceil, prod
+from math import ceil
 from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.linear_model import RidgeClassifierCV
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.utils._param_validation import Options, StrOptions, validate_params
-from sklearn.utils.validation import check_is_fitted
 
 from . import _validation
 from ._feature_map import CKNFeatureMap
 from ._layer import CKNLayer
 from ._linear import LinearClassifier
-from ._maps import channel_names
+from ._slopes import Slopes
 from .preprocessing import PatchWhitening
 
 __all__ = ["make_classifier", "make_network"]
 
-PATHS = {  # of C, by the loss, for features whose norms are near 1: held out, no error was smaller near the ends
+PATHS = {  # of C, by the loss, for features whose norms are near 1
     "squared_hinge": (1.0, 10.0, 100.0, 1000.0),
     "squared_error": (10.0, 100.0, 1000.0, 10_000.0),
 }
@@ -215,8 +213,8 @@ def make_classifier(kind, shape, *, ndim=2, augment=None, n_jobs=None, random_st
     with Phi the features of `CKNFeatureMap`, of norm 1, and the second kernel projected on 3000 images by the Nyström
     method, as in every layer. (A constant image has no features, and K is 0.)
 
-    While it is fitted, `"accurate"` holds its features of all images two times: 8 bytes times 11 192 (grey images) or
-    12 216 (photographs) for each of them, 5.4 GB for 60 000 grey ones.
+    While it is fitted, `"accurate"` holds its features of all images two times: 8 bytes times 11 192 for each (28 x 28,
+    grey) or 12 216 (32 x 32, photographs), 5.4 GB for 60 000 grey ones.
 
     Examples
     --------
@@ -273,46 +271,3 @@ def _of_signals(features, recipe, shape):  # -> FeatureUnion
     levels = features(recipe._replace(centred=(False, False)), shape)
     parts = [("shapes", features(recipe, shape)), ("slopes", slopes), ("levels", levels)]
     return FeatureUnion(parts, transformer_weights={"slopes": BESIDE, "levels": BESIDE})
-
-
-class Slopes(TransformerMixin, BaseEstimator):
-    """Differences of neighbours in time series, divided channel by channel by their root mean square.
-
-    Parameters
-    ----------
-    input_shape : tuple of ints or None, default=None
-        Shape ``(length,)`` or ``(length, n_channels)`` of the series in the rows of a 2-D `X`, as in `CKNLayer`.
-
-    Attributes
-    ----------
-    input_shape_ : tuple
-        Shape ``(length, n_channels)`` of the series seen in `fit`.
-
-    n_features_in_ : int
-        Values in one series, ``prod(input_shape_)``; the columns of a 2-D `X`.
-    """
-
-    def __init__(self, *, input_shape=None):
-        self.input_shape = input_shape
-
-    def fit(self, X, y=None):
-        """Record the shape of the series, ``(n_samples, length[, n_channels])`` or rows."""
-        signals = _validation.as_signals(self, X, 1, self.input_shape)
-        _validation.record_feature_names(self, X)
-        self.input_shape_ = signals.shape
-        self.n_features_in_ = prod(signals.shape)
-        return self
-
-    def transform(self, X):
-        """Rows of ``(length - 1, n_channels)`` values, ndarray of shape (n_samples, (length - 1) * n_channels)."""
-        check_is_fitted(self)
-        signals = _validation.as_fitted_signals(self, X, self.input_shape is not None, same_space=True)
-        differences = np.diff(signals.read(slice(None)), axis=1)
-        sizes = np.sqrt((differences**2).mean(axis=1, keepdims=True))
-        return (differences / np.where(sizes > 0, sizes, 1)).reshape(len(signals), -1)
-
-    def get_feature_names_out(self, input_features=None):
-        """Name the rows' values."""
-        check_is_fitted(self)
-        length, n_channels = self.input_shape_
-        return channel_names("slope", (length - 1) * n_channels)

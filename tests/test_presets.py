@@ -9,7 +9,8 @@ from sklearn.linear_model import RidgeClassifierCV
 from sklearn.pipeline import FeatureUnion, make_pipeline
 
 from sklearn_ckn import CKNFeatureMap, CKNLayer, LinearClassifier, PatchWhitening
-from sklearn_ckn.presets import Slopes, _with_gaussian_kernel, make_classifier, make_network
+from sklearn_ckn._slopes import Slopes
+from sklearn_ckn.presets import _with_gaussian_kernel, make_classifier, make_network
 
 KINDS = ["fast", "balanced", "accurate"]
 

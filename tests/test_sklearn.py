@@ -20,8 +20,8 @@ from sklearn_ckn import (
     LinearClassifier,
     LinearRegressor,
 )
+from sklearn_ckn._slopes import Slopes
 from sklearn_ckn.preprocessing import PatchWhitening
-from sklearn_ckn.presets import Slopes
 
 
 def layer(n_filters=4, **parameters):
