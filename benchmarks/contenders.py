@@ -129,13 +129,12 @@ def k_means(X, y, X_test, options, n_centres=1600, size=6):
         n_centres, batch_size=10_000, n_init=1, max_iter=20, max_no_improvement=None, random_state=options.seed
     )
     centres = clusters.fit((drawn - mean) @ W).cluster_centers_.astype(np.float32)
-
-    lengths = (centres**2).sum(axis=1)
+    squares = (centres**2).sum(axis=1)
 
     def sums(image):
         P = (patches(image[None])[0] - mean) @ W
         distances = P @ (-2 * centres.T)
-        distances += (P**2).sum(axis=-1, keepdims=True) + lengths
+        distances += (P**2).sum(axis=-1, keepdims=True) + squares
         np.sqrt(np.maximum(distances, 0, out=distances), out=distances)
         active = np.subtract(distances.mean(axis=-1, keepdims=True), distances, out=distances)
         np.maximum(active, 0, out=active)

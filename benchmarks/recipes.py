@@ -21,7 +21,6 @@ from sklearn.base import clone
 from sklearn.model_selection import StratifiedKFold, cross_val_score
 
 from sklearn_ckn import presets
-from sklearn_ckn.presets import make_classifier
 
 LAYER = "cknfeaturemap__network__cknlayer-{}__{}".format
 ALONE = {"featureunion": "passthrough"}
@@ -62,15 +61,14 @@ CHANGES[SIGNALS] = {
     "none: shapes, slopes and levels": {},
     "without levels": {PARTS("levels"): "drop"},
     "without slopes": {PARTS("slopes"): "drop"},
-    "first pooling of 2 positions": {},
-    "first pooling of 8 positions": {},
+    "first pooling of 2 positions": {"first_pooling": 2},
+    "first pooling of 8 positions": {"first_pooling": 8},
     "100 000 patches to learn from": {
         PARTS(f"{part}__network__cknlayer-{layer}__n_patches"): 100_000
         for part in ("shapes", "slopes__cknfeaturemap", "levels")
         for layer in (1, 2)
     },
 }
-FIRST_POOLING = {"first pooling of 2 positions": 2, "first pooling of 8 positions": 8}  # and the second to match
 SMALLER = {"cifar10": {LAYER(1, "n_filters"): 64, LAYER(2, "n_filters"): 256}}  # for the time that it takes
 AUGMENT = {"cifar10": "flip", "fashion_mnist": "flip"}
 
@@ -80,7 +78,9 @@ def measure(name, options):
     scores = {change: [] for change in CHANGES[name]}
     for seed in range(options.seeds):
         X, y, X_test, y_test = held_out.images_of(name, options.data, seed, options.train, options.test)
-        recipe = make_classifier("accurate", X.shape[1:], augment=AUGMENT.get(name), n_jobs=2, random_state=seed)
+        recipe = presets.make_classifier(
+            "accurate", X.shape[1:], augment=AUGMENT.get(name), n_jobs=2, random_state=seed
+        )
         recipe.set_params(**SMALLER.get(name, {}))
         for change, parameters in CHANGES[name].items():
             changed = clone(recipe).set_params(**parameters)
@@ -97,13 +97,15 @@ def cross_validate(options):
     for seed in range(options.seeds):
         folds = StratifiedKFold(3, shuffle=True, random_state=seed)
         for change, parameters in CHANGES[SIGNALS].items():
-            of_sets, pooling = [], FIRST_POOLING.get(change, presets.SIGNALS.first_pooling)
+            fields = {name: parameters[name] for name in parameters if name in presets.Recipe._fields}
+            settings = {name: value for name, value in parameters.items() if name not in fields}
+            of_sets = []
             for _, X, y, *_ in sets:
-                with patch.dict(presets.RECIPES["signals"], balanced=presets.SIGNALS._replace(first_pooling=pooling)):
-                    recipe = make_classifier("balanced", X.shape[1:], ndim=1, n_jobs=2, random_state=seed)
+                with patch.dict(presets.RECIPES["signals"], balanced=presets.SIGNALS._replace(**fields)):
+                    recipe = presets.make_classifier("balanced", X.shape[1:], ndim=1, n_jobs=2, random_state=seed)
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")  # classes of two signals
-                    of_sets.append(100 * cross_val_score(recipe.set_params(**parameters), X, y, cv=folds).mean())
+                    of_sets.append(100 * cross_val_score(recipe.set_params(**settings), X, y, cv=folds).mean())
             scores[change].append((round(float(np.mean(of_sets)), 2), None))
             print(SIGNALS, change, scores[change], flush=True)
     return scores

@@ -201,7 +201,7 @@ class LinearModel:
         if self.common is None:
             return self._newton(objective, start or self._zero(), tol, max_passes)
         newton = self.loss.second is not None and (self.small or self.loss.separable)
-        n_passes = min(-(-max_passes // 2), self.first_round) if newton else max_passes
+        n_passes = min(-(-max_passes // 2), self.first_round) if newton else max_passes  # half are for Newton's method
         first = objective.descend(start or self._zero(), self.common, tol, n_passes)
         if not newton or first.n_passes == max_passes or (first.converged and not self.small):
             return first
