@@ -26,7 +26,7 @@ FLOORS = [  # every module imports from floors below its own only; this is the w
     {"_core.descent"},
     {"_signals", "_progress", "_checkpoint", "_maps"},
     {"_validation"},
-    {"_flatten", "_layer", "_targets", "_training", "preprocessing"},
+    {"_flatten", "_layer", "_slopes", "_targets", "_training", "preprocessing"},
     {"_linear", "_network"},
     {"_feature_map", "_kernel", "_end_to_end"},
     {"_supervised", "presets"},
