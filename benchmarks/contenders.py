@@ -138,14 +138,18 @@ def k_means(X, y, X_test, options, n_centres=1600, size=6):
         np.sqrt(np.maximum(distances, 0, out=distances), out=distances)
         active = np.subtract(distances.mean(axis=-1, keepdims=True), distances, out=distances)
         np.maximum(active, 0, out=active)
-        half = len(active) // 2
-        return [active[i, j].sum(axis=(0, 1)) for i in (slice(half), slice(half, None)) for j in (
-            slice(half), slice(half, None))]  # fmt: skip
+        halves = slice(len(active) // 2), slice(len(active) // 2, None)
+        return [active[i, j].sum(axis=(0, 1)) for i in halves for j in halves]
 
     def features(images):
+        F = np.empty((len(images), 4, n_centres), dtype=np.float32)
+
+        def fill(i):
+            F[i] = sums(images[i])
+
         with threadpool_limits(1):  # of BLAS: there are as many threads as jobs
-            found = Parallel(options.n_jobs, "threading")(delayed(sums)(image) for image in images)
-        return np.array(found).reshape(len(images), -1)
+            Parallel(options.n_jobs, "threading")(delayed(fill)(i) for i in range(len(images)))
+        return F.reshape(len(images), -1)
 
     return standardised(mirrored(features, X, options), y, mirrored(features, X_test, options), options)
 
