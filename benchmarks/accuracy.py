@@ -38,7 +38,6 @@ def parse_arguments():
     parser.add_argument("--method", choices=methods, default="balanced")
     parser.add_argument("--augment", choices=["flip"], help="images count as their mirror images, too")
     parser.add_argument("--n-train", type=int, help="training images drawn at random; all by default")
-    parser.add_argument("--draws", type=int, default=1, help="repetitions, with the seeds that follow")
     parser.add_argument("--held-out", type=int, default=0, help="training images to test on in the test images' stead")
     parser.add_argument("--minutes", type=float, default=5, help="of the convolutional network")
     parser.add_argument("--seed", type=int, default=0, help="draws the training images, and everything in the method")
@@ -50,28 +49,26 @@ def parse_arguments():
     return options
 
 
-def images_of_draw(options, seed):
-    """Training images of a draw, and the test images."""
+def drawn_images(options):
+    """Training images, all or some, and the test images."""
     X, y, *test = images.read(options)
-    drawn = np.random.RandomState(seed).permutation(len(X))[: options.n_train]
+    drawn = np.random.RandomState(options.seed).permutation(len(X))[: options.n_train]
     return X[drawn], y[drawn], *test
 
 
 def signals(options):
-    """Training and test signals of every set, less the means of their channels, divided by their deviations."""
+    """Names, training and test signals of all sets, as they are in the archives."""
     for path in sorted((options.data / SIGNALS).glob("*.npz")):
         with np.load(path) as file:
-            X, y, X_test, y_test = (file[name] for name in ("X_train", "y_train", "X_test", "y_test"))
-        mean, deviation = X.mean(axis=(0, 1)), X.std(axis=(0, 1))
-        yield path.stem, ((X - mean) / deviation).astype(float), y, ((X_test - mean) / deviation).astype(float), y_test
+            yield path.stem, *(file[name] for name in ("X_train", "y_train", "X_test", "y_test"))
 
 
-def sets_of_draw(options, seed):
+def sets(options):
     """Names, training and test data."""
-    return signals(options) if options.dataset == SIGNALS else [(options.dataset, *images_of_draw(options, seed))]
+    return signals(options) if options.dataset == SIGNALS else [(options.dataset, *drawn_images(options))]
 
 
-def recipe(X, y, X_test, options, seed):
+def recipe(X, y, X_test, options):
     """One of the package's, step by step, with the seconds of every step."""
     seconds, begin = {}, time.perf_counter()
 
@@ -82,7 +79,7 @@ def recipe(X, y, X_test, options, seed):
         begin = now
 
     is_signal, shape = options.dataset == SIGNALS, X.shape[1:]
-    settings = {"augment": options.augment, "n_jobs": options.n_jobs, "random_state": seed}
+    settings = {"augment": options.augment, "n_jobs": options.n_jobs, "random_state": options.seed}
     model = presets.make_classifier(options.method, shape, ndim=1 if is_signal else 2, **settings)
     F = X
     for name, step in model.steps[:-1]:
@@ -104,12 +101,12 @@ def recipe(X, y, X_test, options, seed):
     return predicted, {name: value for name, value in chosen.items() if value is not None} | {"seconds": seconds}
 
 
-def classify(X, y, X_test, options, seed):
+def classify(X, y, X_test, options):
     """Predictions, and what was chosen."""
     if options.method in RECIPES:
-        return recipe(X, y, X_test, options, seed)
+        return recipe(X, y, X_test, options)
     method = (contenders.OF_IMAGES | contenders.OF_SIGNALS)[options.method]
-    return method(X, y, X_test, argparse.Namespace(**vars(options) | {"seed": seed}))
+    return method(X, y, X_test, options)
 
 
 def warm_up(X, y, options):
@@ -117,13 +114,13 @@ def warm_up(X, y, options):
     few = np.sort(np.concatenate([np.flatnonzero(y == label)[:30] for label in np.unique(y)]))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # fewer than a recipe has landmarks
-        classify(X[few], y[few], X[few], argparse.Namespace(**vars(options) | {"minutes": 0.1}), 0)
+        classify(X[few], y[few], X[few], argparse.Namespace(**vars(options) | {"minutes": 0.1}))
 
 
-def run(X, y, X_test, y_test, options, seed):
+def run(X, y, X_test, y_test, options):
     """Error in %, the classes confused most often (true, predicted, times), what was chosen, and seconds in all."""
     begin = time.perf_counter()
-    predicted, chosen = classify(X, y, X_test, options, seed)
+    predicted, chosen = classify(X, y, X_test, options)
     seconds = time.perf_counter() - begin
     wrong = predicted != y_test
     pairs = Counter(zip(y_test[wrong].tolist(), predicted[wrong].tolist())).most_common(5)
@@ -134,10 +131,9 @@ def run(X, y, X_test, y_test, options, seed):
 
 def main():
     options, machine, runs = parse_arguments(), describe(), []
-    for seed in range(options.seed, options.seed + options.draws):
-        for name, X, y, *test in sets_of_draw(options, seed):
-            warm_up(X, y, options)
-            runs.append({"set": name} | run(X, y, *test, options, seed))
+    for name, X, y, *test in sets(options):
+        warm_up(X, y, options)
+        runs.append({"set": name} | run(X, y, *test, options))
     result = {
         **{name: value for name, value in vars(options).items() if name not in ("data", "output")},
         "error": round(float(np.mean([one["error"] for one in runs])), 3),

@@ -35,14 +35,14 @@ model = make_pipeline(
     LinearClassifier(C=10),
 )
 grid = {"cknlayer-1__patch_size": [3, 4, 5], "cknlayer-1__pooling_width": [1, 2, 3]}
-search = GridSearchCV(model, grid, cv=StratifiedKFold(3, shuffle=True, random_state=0))
+search = GridSearchCV(model, grid, cv=StratifiedKFold(3, shuffle=True, random_state=0), n_jobs=2)
 
 # %%
 # The search is part of the classifier: in each of the three folds it sees the training part only.
 
 start = time.perf_counter()
-network = cross_val_score(search, images, digits.target, cv=folds, n_jobs=2)
-search.set_params(n_jobs=2).fit(images, digits.target)
+network = cross_val_score(search, images, digits.target, cv=folds)
+search.fit(images, digits.target)
 seconds = time.perf_counter() - start
 
 pixels = images.reshape(len(images), -1)

@@ -49,22 +49,24 @@ class _Linear(BaseEstimator):
         path = _validation.check_path(self.C, weights)
         held_out = hold_out(self, weights, labels, "C is a list") if np.ndim(self.C) else None
         model = LinearModel(X, Y, weights, loss, self.fit_intercept, effective_n_jobs(self.n_jobs))
-        solutions, C, best, validation_scores = {}, path[0], None, None
+        solutions, C, best, validation_scores, failed = {}, path[0], None, None, []
         if held_out is not None:
             part = weights.copy()
             part[held_out] = 0
+            tol = max(self.tol, PATH_TOL)
             for C in np.sort(path):
-                best = solutions[C] = model.solve(C, part, best, max(self.tol, PATH_TOL), self.max_iter)
+                best = solutions[C] = model.solve(C, part, best, tol, self.max_iter)
             scores_of = {C: score(held_out, model.scores(solutions[C], held_out)) for C in solutions}
             C = max(scores_of, key=scores_of.get)  # the first of equals: they are sorted
             best, validation_scores = solutions[C], np.array([scores_of[C] for C in path])
+            failed = [f"tol={tol:g} with C={C:.3g}" for C in solutions if not solutions[C].converged]
         solution = model.solve(C, weights, best, self.tol, self.max_iter)
-        failed = {C for C, on_the_way in solutions.items() if not on_the_way.converged}
-        if failed or not solution.converged:
+        if not solution.converged:
+            failed.append(f"tol={self.tol:g} with C={C:.3g}")
+        if failed:
             warn(
-                f"{type(self).__name__} has not reached tol={self.tol} after max_iter={self.max_iter} passes over X "
-                f"with C={', '.join(f'{value:.3g}' for value in sorted(failed or {C}))}: raise max_iter, choose a "
-                f"smaller C, or bring the features to means near 0 and similar scales.",
+                f"{type(self).__name__} has not reached {', '.join(failed)} after max_iter={self.max_iter} passes over "
+                f"X: raise max_iter, choose a smaller C, or bring the features to means near 0 and similar scales.",
                 ConvergenceWarning,
                 stacklevel=4,
             )
@@ -115,14 +117,14 @@ class LinearClassifier(Classification, _Linear):
         Factors of the weights of the samples, by their classes. "balanced": classes have the same sum of weights.
 
     tol : float, default=1e-6
-        Stop when the objective can fall by this part of itself, as far as its quadratic model tells. The true part is
-        of the same order, and was up to twenty times larger in hard cases.
+        Stop when the objective can fall by this part of itself, as far as its quadratic model tells; the true part was
+        up to twenty times larger in hard cases.
 
     max_iter : int, default=1000
         Passes over `X` at most for each C, each an evaluation of the objective.
 
     validation_fraction : float, default=0.1
-        Part of the samples held out to choose C, of every class the same; used if C is a list.
+        Part of the samples held out to choose C, of every class the same and one at least; used if C is a list.
 
     random_state : int, RandomState instance or None, default=None
         Draws the held-out part. None: another one in every `fit`.

@@ -1,6 +1,7 @@
 """What classifiers and regressors do with targets: labels, weights, held-out parts, and scores turned into labels."""
 
 from collections.abc import Callable
+from math import ceil
 from typing import NamedTuple
 
 import numpy as np
@@ -71,13 +72,14 @@ class Targets(NamedTuple):
 
 
 def hold_out(estimator, weights, labels, reason):
-    """Indices of `validation_fraction` of the samples that count, of every label the same part."""
+    """Indices of `validation_fraction` of the samples that count, of every label the same part and one at least."""
     rows = np.flatnonzero(weights)
-    strata = None if labels is None else labels[rows]
+    n_held_out, strata = ceil(estimator.validation_fraction * len(rows)), None
+    if labels is not None:
+        strata = labels[rows]
+        n_held_out = max(n_held_out, len(np.unique(strata)))
     try:
-        _, held_out = train_test_split(
-            rows, test_size=estimator.validation_fraction, stratify=strata, random_state=estimator.random_state
-        )
+        _, held_out = train_test_split(rows, test_size=n_held_out, stratify=strata, random_state=estimator.random_state)
         if len(held_out) < 2:
             raise ValueError("One sample gives no score.")
     except ValueError as error:

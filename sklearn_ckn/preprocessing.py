@@ -40,8 +40,9 @@ class PatchWhitening(MapsMixin, BaseEstimator):
         Whether C is the mean over the patches of the image itself or over those of the images in `fit`.
 
     exponent : float, default=0.5
-        Strength of the whitening: 0.5 makes second moments equal in all directions, 0.25 is the half whitening in the
-        author's own code for [1]_ (with ``reg=0, normalize_contrast=False``), 0 only subtracts means.
+        Strength of the whitening: with ``reg=0``, 0.5 makes the second moments of patches equal in all directions
+        (before they are put together), 0.25 is the half whitening in the author's own code for [1]_ (without
+        `normalize_contrast`), 0 only subtracts means.
 
     reg : float, default=0.1
         Added to the eigenvalues of C, in units of their mean, before their power. Directions with less than 1e-12 of

@@ -183,8 +183,8 @@ def make_classifier(kind, shape, *, ndim=2, augment=None, n_jobs=None, random_st
     n_jobs : int or None, default=None
         Threads of the steps that can use them.
     random_state : int, RandomState instance or None, default=None
-        That of the layers and of the steps after them; an int gives the same classifier every time, `"accurate"` for
-        images for the same threads of BLAS.
+        That of the layers and of the steps after them. An int makes results reproducible, those of `"accurate"` for
+        images only with the same number of BLAS threads.
 
     Returns
     -------
@@ -211,10 +211,11 @@ def make_classifier(kind, shape, *, ndim=2, augment=None, n_jobs=None, random_st
         K(x, x') = <Phi(x), Phi(x')> + exp(-|Phi(x) - Phi(x')|^2 / (2 * 0.8^2)) / 4
 
     with Phi the features of `CKNFeatureMap`, of norm 1, and the second kernel projected on 3000 images by the Nyström
-    method, as in every layer. (A constant image has no features, and K is 0.)
+    method, as in every layer. (An image whose features vanish, such as a black one, has K = 0.)
 
-    While it is fitted, `"accurate"` holds its features of all images two times: 8 bytes times 11 192 for each (28 x 28,
-    grey) or 12 216 (32 x 32, photographs), 5.4 GB for 60 000 grey ones.
+    While it is fitted, `"accurate"` holds its features of all images two times: in float32, as of uint8 images, 8 bytes
+    times 11 192 for each (28 x 28, grey) or 12 216 (32 x 32, photographs), 5.4e9 bytes for 60 000 grey ones; in float64
+    twice that.
 
     Examples
     --------

@@ -62,18 +62,24 @@ def grey():
     return make_pipeline(features(first, second), linear_classifier("squared_hinge", [1.0, 10.0, 100.0, 1000.0]))
 
 
-def colour():
-    first, second = (256, (3, 3), 0.6, (2, 2), (32, 30, 3), False), (1024, (3, 3), 0.6, (6, 5), None, False)
+def with_kernel(*steps):
+    """These, a Gaussian kernel beside their features, and the classifier of both."""
     landmarks = {"init": "random", "n_patches": 6000, "ndim": 1, "input_shape": (1, -1), "random_state": 3}
     kernel = CKNLayer(3000, patch_size=1, pooling_width=1, sigma=0.8, **landmarks)
-    return make_pipeline(
-        PatchWhitening((3, 3), input_shape=(32, 30, 3)),
-        features(first, second, augment="flip"),
-        FeatureUnion(
-            [("linear", "passthrough"), ("gaussian", CKNFeatureMap(kernel))], transformer_weights={"gaussian": 0.5}
-        ),
-        linear_classifier("squared_error", [10.0, 100.0, 1000.0, 10_000.0]),
+    parts = [("linear", "passthrough"), ("gaussian", CKNFeatureMap(kernel))]
+    union = FeatureUnion(parts, transformer_weights={"gaussian": 0.5})
+    return make_pipeline(*steps, union, linear_classifier("squared_error", [10.0, 100.0, 1000.0, 10_000.0]))
+
+
+def accurate_grey():
+    return with_kernel(
+        features((64, (3, 3), 0.6, (2, 2), (28, 28, 1), True), (512, (2, 2), 0.8, (4, 4), None, True), augment="flip")
     )
+
+
+def colour():
+    first, second = (256, (3, 3), 0.6, (2, 2), (32, 30, 3), False), (1024, (3, 3), 0.6, (6, 5), None, False)
+    return with_kernel(PatchWhitening((3, 3), input_shape=(32, 30, 3)), features(first, second, augment="flip"))
 
 
 def signals():
@@ -90,6 +96,7 @@ def signals():
     "arguments, settings, expected",
     [
         (("balanced", (28, 20)), {}, grey),
+        (("accurate", (28, 28)), {"augment": "flip"}, accurate_grey),
         (("accurate", (32, 30, 3)), {"augment": "flip"}, colour),
         (("fast", (40, 2)), {"ndim": 1}, signals),
     ],
@@ -97,6 +104,14 @@ def signals():
 def test_recipes_in_full(arguments, settings, expected):
     made = make_classifier(*arguments, random_state=3, **settings)
     assert made.__repr__(N_CHAR_MAX=10_000) == expected().__repr__(N_CHAR_MAX=10_000)
+
+
+def test_what_recipes_leave_at_its_default():
+    layer = {"padding": "same", "subsampling": None, "pooling": "gaussian", "kernel": "exponential", "reg": 1e-3}
+    layer |= {"init": "k-means", "max_iter": 20}
+    whitening = {"method": "local", "exponent": 0.5, "reg": 0.1, "normalize_contrast": True}
+    for estimator, defaults in ((CKNLayer(), layer), (PatchWhitening(), whitening)):
+        assert {name: estimator.get_params()[name] for name in defaults} == defaults
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -115,6 +130,16 @@ def test_classifiers_of_images(kind):
     assert all(colour.get_params()[f"{name}__n_jobs"] == 2 for name in threaded)
     X = np.stack([X, 16 - X, 0 * X], axis=-1)
     assert colour.fit(X[:300], y[:300]).score(X[300:], y[300:400]) > 0.7
+
+
+@pytest.mark.filterwarnings("ignore:n_filters=8, but only")
+@pytest.mark.parametrize("kind", KINDS)
+def test_three_images_of_every_class(kind):
+    """A tenth of thirty images would not be one of every class."""
+    images, y = load_digits(return_X_y=True)
+    taught = np.concatenate([np.flatnonzero(y == label)[:3] for label in range(10)])
+    model = few(make_classifier(kind, (8, 8), random_state=0)).fit(images[taught], y[taught])
+    assert model.score(images[300:], y[300:]) > 0.6
 
 
 @pytest.mark.parametrize("shape", [(2, 8, 3), (1, 8, 3), (8, 2, 3)])

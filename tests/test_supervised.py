@@ -723,7 +723,7 @@ BAD_FITS = [
     pytest.param(lambda X, y: (X, y), {"learning_rate": -1}, ValueError, "'learning_rate'", id="learning rate"),
     pytest.param(lambda X, y: (X, y), {"augmentation": "turn"}, ValueError, "'augmentation'", id="augmentation"),
     pytest.param(
-        lambda X, y: (X[:12], y[:12]), {"early_stopping": True}, ValueError,
+        lambda X, y: (X[:12], np.arange(12) // 11), {"early_stopping": True}, ValueError,
         "early_stopping=True, and validation_fraction=0.1 of 12", id="too few to hold out",
     ),
     pytest.param(lambda X, y: (X.reshape(300, -1), y), {}, ValueError, "set input_shape", id="flat"),

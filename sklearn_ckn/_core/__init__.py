@@ -13,8 +13,9 @@ A     ``(m, m)``                          whitening, ``(kappa(Z Z^T) + reg I)^(-
 
 ``machine`` (how code is compiled and run), ``simd`` (vectors in compiled code) and ``panels`` (their products) are the
 ground floor; ``kappa``, ``patches``, ``pooling``, ``nystroem``, ``kmeans`` and ``transforms`` stand on it side by side;
-``encode`` puts them together as one page of mathematics. ``fused``, ``direct``, ``winograd`` and ``blocks`` compute the
-same tile by tile, for speed; ``gradients`` does so forwards and backwards, and ``descent`` steps along. ``relations``,
+``encode`` puts them together as one page of mathematics. ``fused``, ``direct``, ``winograd``, ``one_patch`` and
+``blocks`` compute the same tile by tile, for speed; ``gradients`` does so forwards and backwards, and ``descent`` steps
+along. ``sampling`` draws patches to learn filters from, and ``zca`` whitens images by their patches. ``relations``,
 ``ring``, ``pairs`` and ``gram`` compute the exact kernel, pair by pair.
 
 The linear model at the end has rooms of its own: ``losses``, ``lbfgs`` (a minimiser) and ``products`` (many rows times

@@ -1,7 +1,7 @@
-"""Whitening of images by their patches: ``x' = P^T W P x / P^T 1``, P the patches less their means.
+"""Whitening of images by their patches: ``x' = E^T W M E x / E^T 1``, E taking patches and M their means from them.
 
-W is a negative power of the patches' second moments, from the positions of one image or of many. A patch stays where it
-was (zero-phase components, ZCA), and where patches overlap their mean is taken.
+W is a negative power of the second moments of ``M E x``, from the positions of one image or of many. A patch stays
+where it was (zero-phase components, ZCA), and where patches overlap their mean is taken.
 """
 
 from functools import reduce
