@@ -562,7 +562,7 @@ def test_target_too_large(rng):
 
 
 def test_too_few_targets_to_hold_out(rng):
-    with pytest.raises(ValueError, match=r"fraction=0.01 of 30 samples cannot be held out .* One sample gives no score"):
+    with pytest.raises(ValueError, match=r"=0.01 of 30 samples cannot be held out .* One sample gives no score"):
         LinearRegressor(C=[1, 2], validation_fraction=0.01).fit(rng.randn(30, 4), rng.randn(30))
 
 
