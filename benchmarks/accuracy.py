@@ -1,4 +1,4 @@
-"""Test error on real images and signals, with seconds and memory: the package's recipes beside others' ways.
+"""Test error on real images and signals, with seconds and memory: the package's recipes beside other methods.
 
     python benchmarks/accuracy.py --data FOLDER --dataset mnist --method balanced
     python benchmarks/accuracy.py --data FOLDER --dataset mnist --method hog
@@ -38,7 +38,7 @@ def parse_arguments():
     parser.add_argument("--method", choices=methods, default="balanced")
     parser.add_argument("--augment", choices=["flip"], help="images count as their mirror images, too")
     parser.add_argument("--n-train", type=int, help="training images drawn at random; all by default")
-    parser.add_argument("--held-out", type=int, default=0, help="training images to test on in the test images' stead")
+    parser.add_argument("--held-out", type=int, default=0, help="training images to test on instead of the test images")
     parser.add_argument("--minutes", type=float, default=5, help="of the convolutional network")
     parser.add_argument("--seed", type=int, default=0, help="draws the training images, and everything in the method")
     parser.add_argument("--n-jobs", type=int, default=2)

@@ -4,7 +4,7 @@ import numpy as np
 
 
 def read(options):
-    """Training and test images of ``options.dataset`` and their labels; test images are held-out ones on demand."""
+    """Training and test images of ``options.dataset`` and their labels; with ``held_out``, they are training images."""
     with np.load(options.data / f"{options.dataset}.npz") as file:
         X, y, X_test, y_test = (file[name] for name in ("X_train", "y_train", "X_test", "y_test"))
     if options.held_out:

@@ -21,7 +21,7 @@ class CKNClassifier(Classification, EndToEnd):
 
         alpha / 2 |W|^2 + sum_i s_i loss(W x_i + b, y_i) / sum_i s_i
 
-    with x the features of a signal (the last map as a row, centred and scaled on demand), W and b the classifier's
+    with x the features of a signal (the last map as a row, optionally centred and scaled), W and b the classifier's
     weights and intercepts, and s the weights of the samples. What is learned in each layer is a subspace of its
     kernel's space, the one that the filters span.
 
@@ -317,7 +317,7 @@ class CKNRegressor(RegressorMixin, EndToEnd):
 
         alpha / 2 |W|^2 + sum_i s_i |W x_i + b - y_i|^2 / sum_i s_i
 
-    with x the features of a signal (the last map as a row, centred and scaled on demand), W and b the weights and
+    with x the features of a signal (the last map as a row, optionally centred and scaled), W and b the weights and
     intercepts, s the weights of the samples, and y the targets, less their mean and divided by the largest deviation
     from it.
 
