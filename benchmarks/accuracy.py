@@ -97,6 +97,7 @@ def recipe(X, y, X_test, options):
         "n_features": n_features,
         "C": getattr(model[-1], "C_", None),
         "alpha": getattr(model[-1], "alpha_", None),
+        "validation_scores": getattr(model[-1], "validation_scores_", None),
     }
     return predicted, {name: value for name, value in chosen.items() if value is not None} | {"seconds": seconds}
 
@@ -145,7 +146,7 @@ def main():
     print(json.dumps({name: value for name, value in result.items() if name != "runs"}, indent=1))
     options.output.parent.mkdir(parents=True, exist_ok=True)
     with options.output.open("a") as lines:
-        lines.write(json.dumps(result, default=float) + "\n")
+        lines.write(json.dumps(result, default=lambda numbers: numbers.tolist()) + "\n")
 
 
 if __name__ == "__main__":

@@ -77,7 +77,9 @@ class EndToEnd(CallbackSupportMixin, BaseEstimator):
             seed = self._draw_seeds(layers)
             held_out = None
             if self.early_stopping:
-                held_out = hold_out(self, targets.weights, targets.strata, "early_stopping=True")
+                held_out = hold_out(
+                    self, targets.weights, targets.strata, "early_stopping=True", "set early_stopping=False"
+                )
             problem = self._problem(signals, targets, seed, held_out)
             state = self._start(steps, targets, problem, progress, is_warm)
         learned = [self._learned(layer) for layer in layers]

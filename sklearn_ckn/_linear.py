@@ -47,7 +47,7 @@ class _Linear(BaseEstimator):
         fitted : dict, the attributes that tell of the search
         """
         path = _validation.check_path(self.C, weights)
-        held_out = hold_out(self, weights, labels, "C is a list") if np.ndim(self.C) else None
+        held_out = hold_out(self, weights, labels, "C is a list", "give one C") if np.ndim(self.C) else None
         model = LinearModel(X, Y, weights, loss, self.fit_intercept, effective_n_jobs(self.n_jobs))
         solutions, C, best, validation_scores, failed = {}, path[0], None, None, []
         if held_out is not None:
@@ -56,8 +56,10 @@ class _Linear(BaseEstimator):
             tol = max(self.tol, PATH_TOL)
             for C in np.sort(path):
                 best = solutions[C] = model.solve(C, part, best, tol, self.max_iter)
-            scores_of = {C: score(held_out, model.scores(solutions[C], held_out)) for C in solutions}
-            C = max(scores_of, key=scores_of.get)  # the first of equals: they are sorted
+            found = {C: model.scores(solution, held_out) for C, solution in solutions.items()}
+            scores_of = {C: score(held_out, S) for C, S in found.items()}
+            losses = {C: LOSSES[loss].function(S, Y[held_out])[0].sum(axis=1) for C, S in found.items()}
+            C = max(solutions, key=lambda C: (scores_of[C], -losses[C] @ weights[held_out]))  # ties are many if few are
             best, validation_scores = solutions[C], np.array([scores_of[C] for C in path])
             failed = [f"tol={tol:g} with C={C:.3g}" for C in solutions if not solutions[C].converged]
         solution = model.solve(C, weights, best, self.tol, self.max_iter)
@@ -107,8 +109,9 @@ class LinearClassifier(Classification, _Linear):
 
     C : float or list of float, default=1.0
         Weight of the losses against the penalty, > 0. Of a list, the value is chosen whose classifier has the highest
-        accuracy on a held-out part of the samples, the smallest of equals; then all samples are used. Where the first
-        or the last value is chosen, a longer list may be better. While it chooses, `tol` is 1e-3 at least.
+        accuracy on a held-out part of the samples, and of equals the smallest loss there; then all samples are used.
+        Where the first or the last value is chosen, a longer list may be better. While it chooses, `tol` is 1e-3 at
+        least.
 
     fit_intercept : bool, default=True
         Whether there is b, which is not penalised.
@@ -124,7 +127,8 @@ class LinearClassifier(Classification, _Linear):
         Passes over `X` at most for each C, each an evaluation of the objective.
 
     validation_fraction : float, default=0.1
-        Part of the samples held out to choose C, of every class the same and one at least; used if C is a list.
+        Part of the samples held out to choose C, used if C is a list: of every class the same and one sample at least,
+        unless it has no other.
 
     random_state : int, RandomState instance or None, default=None
         Draws the held-out part. None: another one in every `fit`.
@@ -203,7 +207,7 @@ class LinearClassifier(Classification, _Linear):
     >>> X, y = load_digits(return_X_y=True)
     >>> classifier = LinearClassifier(C=[1e-6, 1e-5, 1e-4, 1e-3], random_state=0).fit(X[:1000], y[:1000])
     >>> classifier.C_
-    0.0001
+    0.001
     >>> bool(classifier.score(X[1000:], y[1000:]) > 0.9)
     True
     """
@@ -280,9 +284,8 @@ class LinearRegressor(RegressorMixin, _Linear):
     ----------
     C : float or list of float, default=1.0
         Weight of the losses against the penalty, > 0. Of a list, the value is chosen whose regressor has the highest
-        coefficient of determination (:math:`R^2`) on a held-out part of the samples, the smallest of equals; then all
-        samples are used. Where the first or the last value is chosen, a longer list may be better. While it chooses,
-        `tol` is 1e-3 at least.
+        coefficient of determination (:math:`R^2`) on a held-out part of the samples; then all samples are used. Where
+        the first or the last value is chosen, a longer list may be better. While it chooses, `tol` is 1e-3 at least.
 
     fit_intercept : bool, default=True
         Whether there is b, which is not penalised.

@@ -77,7 +77,7 @@ class CKNClassifier(Classification, EndToEnd):
         Otherwise it is the objective.
 
     validation_fraction : float, default=0.1
-        That part, of every class the same and one at least.
+        That part, of every class the same and one sample at least, unless it has no other.
 
     n_iter_no_change : int, default=10
         Stop after so many rounds without progress.

@@ -71,21 +71,27 @@ class Targets(NamedTuple):
         return Head(W.astype(self.weights.dtype), b.astype(self.weights.dtype))
 
 
-def hold_out(estimator, weights, labels, reason):
-    """Indices of `validation_fraction` of the samples that count, of every label the same part and one at least."""
+def hold_out(estimator, weights, labels, reason, instead):
+    """Indices of `validation_fraction` of the samples that count.
+
+    Of every label it is the same part and one sample at least, unless there is no other.
+    """
     rows = np.flatnonzero(weights)
     n_held_out, strata = ceil(estimator.validation_fraction * len(rows)), None
     if labels is not None:
-        strata = labels[rows]
-        n_held_out = max(n_held_out, len(np.unique(strata)))
+        numbers = np.bincount(labels[rows])
+        rows = rows[numbers[labels[rows]] > 1]
+        strata, n_held_out = labels[rows], max(n_held_out, np.count_nonzero(numbers > 1))
     try:
+        if not len(rows):
+            raise ValueError("No class has two samples.")
         _, held_out = train_test_split(rows, test_size=n_held_out, stratify=strata, random_state=estimator.random_state)
         if len(held_out) < 2:
             raise ValueError("One sample gives no score.")
     except ValueError as error:
         raise ValueError(
-            f"{reason}, and validation_fraction={estimator.validation_fraction} of {len(rows)} samples cannot be held "
-            f"out to choose by it: {str(error).rstrip('.')}. Change validation_fraction, or this choice."
+            f"{reason}, and validation_fraction={estimator.validation_fraction} of {np.count_nonzero(weights)} samples "
+            f"cannot be held out to choose by it: {str(error).rstrip('.')}. Change validation_fraction, or {instead}."
         ) from error
     return held_out
 

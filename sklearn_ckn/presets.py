@@ -169,8 +169,8 @@ def make_classifier(kind, shape, *, ndim=2, augment=None, n_jobs=None, random_st
     Parameters
     ----------
     kind : {"fast", "balanced", "accurate"}
-        Few, some or many filters. `"accurate"` is for some thousands of images and more, as a Gaussian kernel with 3000
-        of them stands beside the features: it warns if there are fewer, unless
+        Few, some or many filters; in `"accurate"` for images, a Gaussian kernel beside their features, too. That is
+        projected on 3000 of the images, or on all if there are fewer: a warning of its layer tells so, unless
         ``set_params(featureunion__gaussian__network__n_filters=...)`` asks for as many.
     shape : tuple of ints
         Shape ``(*space,)`` or ``(*space, n_channels)`` of a signal, ``X.shape[1:]``, as in `make_network`. Signals of
@@ -193,12 +193,14 @@ def make_classifier(kind, shape, *, ndim=2, augment=None, n_jobs=None, random_st
         its features, a `CKNLayer` of which they are one patch; and a `LinearClassifier` that chooses its C, of the
         squared hinge loss or, for `"accurate"`, the squared error. For signals: three networks, which see their shapes,
         their differences and their levels, and a ridge classifier. Probabilities, for images:
-        ``set_params(linearclassifier__loss="logistic")``, with a `linearclassifier__C` up to 1000 for `"accurate"`.
+        ``set_params(linearclassifier__loss="logistic", linearclassifier__C=[1, 10, 100, 1000])``; for signals:
+        :class:`~sklearn.calibration.CalibratedClassifierCV`.
 
     Raises
     ------
     ValueError
-        A parameter is out of its range.
+        A parameter is out of its range. In `fit` to images: no class has two of them, so that no C can be chosen;
+        ``set_params(linearclassifier__C=10)`` gives one.
 
     See Also
     --------

@@ -18,6 +18,7 @@ from sklearn.svm import LinearSVC
 from sklearn_ckn import LinearClassifier, LinearRegressor
 from sklearn_ckn._core import covariance, lbfgs, losses, products, solver
 from sklearn_ckn._core.losses import LOSSES
+from sklearn_ckn._targets import hold_out
 
 every_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
 every_loss = pytest.mark.parametrize("loss", LOSSES)
@@ -415,13 +416,21 @@ def test_path(rng):
     for C, score in zip(path, found.validation_scores_):
         expected = LinearClassifier(C=C, tol=1e-10).fit(X[fitted], y[fitted]).score(X[held_out], y[held_out])
         assert_allclose(score, expected, atol=1.5 / len(held_out))
-    best = found.validation_scores_.max()
-    assert min(C for C, score in zip(path, found.validation_scores_) if score == best) == found.C_
+    assert found.validation_scores_[path.index(found.C_)] == found.validation_scores_.max()
     assert_allclose(found.coef_, LinearClassifier(C=found.C_, tol=1e-10).fit(X, y).coef_, atol=1e-5)
     again = LinearClassifier(C=path[::-1], random_state=3, validation_fraction=0.3, tol=1e-10).fit(X, y)
     assert_array_equal(found.coef_, again.coef_)
     assert_array_equal(found.validation_scores_, again.validation_scores_[::-1])
     assert LinearClassifier().fit(X, y).validation_scores_ is None
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_equal_scores_are_told_apart_by_the_loss(rng, loss):
+    """Classes far from each other: every C classifies all, and those of weaker penalties with less loss."""
+    y = np.arange(60) % 3
+    X = 10 * np.eye(3)[y] + rng.randn(60, 3)
+    found = LinearClassifier(loss, C=[1e-4, 1e-2, 1e-3], random_state=0).fit(X, y)
+    assert (found.validation_scores_ == 1).all() and found.C_ == 1e-2
 
 
 def test_path_of_a_regression(rng):
@@ -523,7 +532,6 @@ BAD = [
     ({"class_weight": {0: -1.0}}, {}, r"sample_weight times class_weight must be >= 0 .* got values from -1.0 to 1.0"),
     ({"class_weight": {0: np.nan}}, {}, r"sample_weight times class_weight must be >= 0"),
     ({"class_weight": dict.fromkeys(range(3), 0)}, {}, r"sample_weight times class_weight must be >= 0"),
-    ({"C": [1, 2]}, {"y": np.arange(30) // 29}, r"=0.1 of 30 samples cannot be held out .* class.* 1 member"),
     ({"loss": "hinge"}, {}, r"'loss' parameter .* must be"),
     ({"tol": -1}, {}, r"'tol' parameter .* must be"),
     ({"class_weight": "even"}, {}, r"'class_weight' parameter .* must be"),
@@ -569,7 +577,18 @@ def test_too_few_targets_to_hold_out(rng):
 def test_weights_leave_too_little(rng):
     """Rows of weight 0 are not held out, and do not count as samples of their class."""
     X, y, weights = rng.randn(30, 4), np.arange(30) % 3, np.ones(30)
-    weights[3::3] = 0  # one sample of class 0 is left
-    with pytest.raises(ValueError, match="of 21 samples cannot be held out"):
+    weights[3:] = 0  # one sample of each class is left
+    with pytest.raises(
+        ValueError, match=r"of 3 samples cannot be held out .* No class has two samples\. .* or give one C"
+    ):
         LinearClassifier(C=[1, 2]).fit(X, y, weights)
     assert LinearClassifier().fit(X, y, weights).n_iter_ > 0
+
+
+def test_what_is_held_out(rng):
+    """The part that was asked for, one sample of every class at least, and nothing of those that have one sample."""
+    for numbers, expected in [((10, 20, 30), (1, 2, 3)), ((4, 4, 4, 4), (1, 1, 1, 1)), ((1, 9, 20), (0, 1, 2))]:
+        y, weights = np.repeat(np.arange(len(numbers)), numbers), np.ones(sum(numbers))
+        held_out = hold_out(LinearClassifier(random_state=0), weights, y, "", "")
+        assert_array_equal(np.bincount(y[held_out], minlength=len(numbers)), expected)
+        assert LinearClassifier(C=[1, 2], random_state=0).fit(rng.randn(len(y), 4), y).coef_.shape == (len(numbers), 4)

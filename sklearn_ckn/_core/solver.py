@@ -23,7 +23,7 @@ from .machine import over_blocks, slices
 from .products import multiply, multiply_adjoint, read, row_blocks
 
 N_PARTS = 16  # of the rows, with sums of their own: as many for any number of threads
-WIDE = 2**11  # columns of X, from which on half as many rows or fewer span features in their stead
+WIDE = 2**8  # columns of X, from which on half as many rows or fewer span features in their stead
 SMALL = 2**23  # numbers in a square for every row of W, up to which coordinates of their own are cheap
 SQUARES_BYTES = 2**27  # of those of the rows of W that are solved for at the same time
 FIRST_ROUND, ROUND = 50, 20  # passes before any have, and before they are made anew
