@@ -578,9 +578,8 @@ def test_weights_leave_too_little(rng):
     """Rows of weight 0 are not held out, and do not count as samples of their class."""
     X, y, weights = rng.randn(30, 4), np.arange(30) % 3, np.ones(30)
     weights[3:] = 0  # one sample of each class is left
-    with pytest.raises(
-        ValueError, match=r"of 3 samples cannot be held out .* No class has two samples\. .* or give one C"
-    ):
+    message = r"of 3 samples cannot be held out .* No class has two samples\. .* or give one C"
+    with pytest.raises(ValueError, match=message):
         LinearClassifier(C=[1, 2]).fit(X, y, weights)
     assert LinearClassifier().fit(X, y, weights).n_iter_ > 0
 
