@@ -58,8 +58,8 @@ class _Linear(BaseEstimator):
                 best = solutions[C] = model.solve(C, part, best, tol, self.max_iter)
             found = {C: model.scores(solution, held_out) for C, solution in solutions.items()}
             scores_of = {C: score(held_out, S) for C, S in found.items()}
-            losses = {C: LOSSES[loss].function(S, Y[held_out])[0].sum(axis=1) for C, S in found.items()}
-            C = max(solutions, key=lambda C: (scores_of[C], -losses[C] @ weights[held_out]))  # ties are many if few are
+            losses = {C: weights[held_out] @ LOSSES[loss].function(S, Y[held_out])[0] for C, S in found.items()}
+            C = max(solutions, key=lambda C: (scores_of[C], -losses[C].sum()))  # few samples have equal scores
             best, validation_scores = solutions[C], np.array([scores_of[C] for C in path])
             failed = [f"tol={tol:g} with C={C:.3g}" for C in solutions if not solutions[C].converged]
         solution = model.solve(C, weights, best, self.tol, self.max_iter)
@@ -168,7 +168,7 @@ class LinearClassifier(Classification, _Linear):
     ------
     ValueError
         `X` is not 2-D, empty, not finite or so large that its squares are not; `y` has one class or is not one of
-        labels; weights are negative or all 0; C has values that are not positive; a class has too few samples for a
+        labels; weights are negative or all 0; C has values that are not positive; there are too few samples for a
         part to be held out.
 
     Warns
