@@ -18,6 +18,7 @@ from sklearn.pipeline import make_pipeline
 
 from sklearn_ckn import CKNFeatureMap, CKNLayer
 from sklearn_ckn._core import kappa, kmeans, nystroem, patches, sampling
+from sklearn_ckn._signals import EncodedSignals, Signals
 
 WIDTHS = ((1, 1), (1, 1))
 
@@ -25,7 +26,8 @@ WIDTHS = ((1, 1), (1, 1))
 def sample(X, n_patches):
     """Directions of 3x3 patches, and of a fifth as many more, to be held out."""
     rng = np.random.RandomState(0)
-    U = sampling.sample(lambda rows: X[rows], len(X), n_patches + n_patches // 5, (3, 3), WIDTHS, False, rng)
+    maps = EncodedSignals(Signals(X, X.shape[1:]), [], 1)
+    U, _ = sampling.sample(maps, n_patches + n_patches // 5, (3, 3), WIDTHS, False, rng)
     return U[:n_patches], U[n_patches:]
 
 

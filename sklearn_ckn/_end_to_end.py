@@ -160,8 +160,8 @@ class EndToEnd(CallbackSupportMixin, BaseEstimator):
             layer.filters_ = layer.filters_.astype(signals.dtype, copy=False)
         return steps, signals
 
-    def _read_fitted(self, X):
-        return _validation.as_fitted_signals(self, X, self.network_[0]._flattened, same_space=True)
+    def _read_fitted(self, X, stored=False):
+        return _validation.as_fitted_signals(self, X, self.network_[0]._flattened, same_space=True, stored=stored)
 
     def _draw_seeds(self, layers):  # -> int
         """All that is random is drawn from these: one of the descent, one for every layer without a `random_state`."""
@@ -237,7 +237,8 @@ class EndToEnd(CallbackSupportMixin, BaseEstimator):
         """``W x + b`` for the features x of every signal."""
         check_is_fitted(self)
         score = self._top.scorer(Head(np.atleast_2d(self.coef_), np.atleast_1d(self.intercept_)))
-        return _training.over_signals(self._read_fitted(X), [*self.network_], score, effective_n_jobs(self.n_jobs))
+        signals = self._read_fitted(X, stored=True)
+        return _training.over_signals(signals, [*self.network_], score, effective_n_jobs(self.n_jobs))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

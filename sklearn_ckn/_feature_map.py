@@ -3,11 +3,11 @@
 from math import prod
 from numbers import Integral
 
-import numpy as np
 from joblib import effective_n_jobs
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.pipeline import Pipeline
 from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
 from . import _validation
@@ -77,11 +77,18 @@ class CKNFeatureMap(CallbackSupportMixin, TransformerMixin, BaseEstimator):
     ValueError
         In `fit` and `transform`: as for `CKNLayer`; layers differ in `ndim`; in `transform`, the signals are of
         another shape than those in `fit`.
+    OSError
+        In `transform`: there is no space on the disk for `out`.
 
     See Also
     --------
     CKNLayer : One layer.
     Flatten : The last step, in a Pipeline of layers.
+
+    Notes
+    -----
+    `X` and `out` may be larger than memory, as for `CKNLayer`. What is read from a store, or written to one, at once is
+    a sixteenth of scikit-learn's `working_memory`, or a chunk of the store, if that is more.
 
     References
     ----------
@@ -99,6 +106,8 @@ class CKNFeatureMap(CallbackSupportMixin, TransformerMixin, BaseEstimator):
     >>> features.shape  # 2 x 2 positions, 64 filters
     (1797, 256)
     """
+
+    __metadata_request__transform = {"out": UNUSED}  # it is no metadata
 
     _parameter_constraints = {
         "network": "no_validation",
@@ -134,7 +143,7 @@ class CKNFeatureMap(CallbackSupportMixin, TransformerMixin, BaseEstimator):
             The fitted feature map.
         """
         steps = to_be_fitted(self.network)
-        signals = read_signals(self, X, steps[0][1])
+        signals = read_signals(self, X, steps[0][1], stored=True)
         progress = Progress(self, len(steps), self.verbose, X, y)
         maps = learn(steps, signals, effective_n_jobs(self.n_jobs), progress)
         _validation.record_feature_names(self, X)
@@ -145,25 +154,27 @@ class CKNFeatureMap(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         progress.end()
         return self
 
-    def transform(self, X):
+    def transform(self, X, out=None):
         """Map signals to features.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, *space, n_channels), (n_samples, *space) or (n_samples, n_features)
             Signals of the shape seen in `fit`.
+        out : array of shape (n_samples, n_features), default=None
+            Where the features are written, of their dtype: an ndarray, a :obj:`numpy.memmap`, an array of zarr or h5py.
 
         Returns
         -------
         features : ndarray of shape (n_samples, n_features)
-            Numbers in float64 if `X` is (or longer), else in float32.
+            Numbers in float64 if `X` is (or longer), else in float32. `out`, if that is given.
         """
         check_is_fitted(self)
         self._validate_params()  # center, scale and augment may have been set since fit
         layers = [layer for _, layer in self.network_.steps]
-        signals = _validation.as_fitted_signals(self, X, layers[0]._flattened, same_space=True)
+        signals = _validation.as_fitted_signals(self, X, layers[0]._flattened, same_space=True, stored=True)
         maps = EncodedSignals(signals, layers, effective_n_jobs(self.n_jobs))
-        features = np.empty((len(signals), prod(maps.shape)), dtype=signals.dtype)
+        features = _validation.check_out(out, (len(signals), prod(maps.shape)), signals.dtype, stored=True)
 
         def finish(block):
             return encode.flatten(block, self.center, self.scale)

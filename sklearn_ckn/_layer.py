@@ -17,6 +17,8 @@ from ._maps import MapsMixin, channel_names
 from ._progress import CallbackSupportMixin, Progress
 from ._signals import EncodedSignals
 
+LARGEST_SEED = 2**31 - 1
+
 
 class CKNLayer(CallbackSupportMixin, MapsMixin, BaseEstimator):
     r"""One layer of a convolutional kernel network: a transformer from maps to maps.
@@ -147,11 +149,20 @@ class CKNLayer(CallbackSupportMixin, MapsMixin, BaseEstimator):
     UserWarning
         In `fit`: fewer distinct patches than `n_filters` were drawn.
 
+    OSError
+        In `transform`: there is no space on the disk for `out`.
+
     See Also
     --------
     CKNFeatureMap : A whole network, without its intermediate maps in memory.
     CKNKernel : The kernel that a network of layers approximates.
     Flatten : Maps as rows of features.
+
+    Notes
+    -----
+    `X` may be larger than memory: a :obj:`numpy.memmap`, an array of zarr or h5py, or whatever has `shape`, `dtype` and
+    slices of rows. It is read by parts, which is when its values are checked, and `fit` reads only signals that it
+    draws patches from.
 
     References
     ----------
@@ -253,31 +264,74 @@ class CKNLayer(CallbackSupportMixin, MapsMixin, BaseEstimator):
         self : CKNLayer
             The fitted layer.
         """
-        signals = _validation.as_signals(self, X, self.ndim, self.input_shape)
+        signals = _validation.as_signals(self, X, self.ndim, self.input_shape, stored=True)
         progress = Progress(self, 0, False, X, y)
-        attributes = self._learn(signals, effective_n_jobs(self.n_jobs))
+        attributes, _ = self._learn(EncodedSignals(signals, [], effective_n_jobs(self.n_jobs)))
         _validation.record_feature_names(self, X)
-        vars(self).update(attributes)
+        vars(self).update(attributes, _reservoir=None)
         progress.end()
         return self
 
-    def transform(self, X):
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y=None):
+        """Learn the filters from patches of these signals and of those given before.
+
+        A reservoir of at most `n_patches` patches is kept, drawn uniformly from all that were seen, and every call runs
+        k-means on it: give large batches. A first call does what `fit` does; one after `fit` begins anew.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, *space, n_channels), (n_samples, *space) or (n_samples, n_features)
+            More signals, of the channels of those before.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : CKNLayer
+            The layer, fitted to all signals so far.
+        """
+        before = getattr(self, "_reservoir", None)
+        if before is None:
+            signals = _validation.as_signals(self, X, self.ndim, self.input_shape, stored=True)
+        else:
+            signals = _validation.as_fitted_signals(self, X, self._flattened, stored=True)
+            if self._read_settings()[:3] != self._settings[:3]:
+                raise ValueError(
+                    f"patch_size, padding and patch_centering must stay as in the first partial_fit; got "
+                    f"patch_size={self.patch_size!r}, padding={self.padding!r}, patch_centering="
+                    f"{self.patch_centering!r}. To begin anew, call fit."
+                )
+        progress = Progress(self, 0, False, X, y)
+        rng = check_random_state(self.random_state if before is None else before[1])
+        maps = EncodedSignals(signals, [], effective_n_jobs(self.n_jobs))
+        attributes, drawn = self._learn(maps, rng, before)
+        if before is None:
+            _validation.record_feature_names(self, X)
+        vars(self).update(attributes, _reservoir=(drawn, rng.randint(LARGEST_SEED)))
+        progress.end()
+        return self
+
+    def transform(self, X, out=None):
         """Map signals to their pooled and projected patches.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, *space, n_channels), (n_samples, *space) or (n_samples, n_features)
             Signals with the channels of those in `fit`. Their space may have another size, except in a 2-D `X`.
+        out : array of shape (n_samples, *pooled_space, n_filters), default=None
+            Where the maps are written, of their dtype: an ndarray, a :obj:`numpy.memmap`, an array of zarr or h5py.
 
         Returns
         -------
         maps : ndarray of shape (n_samples, *pooled_space, n_filters)
-            Numbers in float64 if `X` is (or longer), else in float32.
+            Numbers in float64 if `X` is (or longer), else in float32. `out`, if that is given.
         """
         check_is_fitted(self)
-        signals = _validation.as_fitted_signals(self, X, self._flattened)
+        signals = _validation.as_fitted_signals(self, X, self._flattened, stored=True)
         _validation.check_space(self._settings, signals.shape[:-1])
-        return EncodedSignals(signals, [self], effective_n_jobs(self.n_jobs)).read(slice(None))
+        maps = EncodedSignals(signals, [self], effective_n_jobs(self.n_jobs))
+        return maps.write(signals, _validation.check_out(out, (len(maps), *maps.shape), maps.dtype, stored=True))
 
     def get_feature_names_out(self, input_features=None):
         """Name the channels of the output maps, one per filter.
@@ -295,24 +349,36 @@ class CKNLayer(CallbackSupportMixin, MapsMixin, BaseEstimator):
         check_is_fitted(self)
         return channel_names("f", len(self.filters_))
 
-    def _learn(self, signals, n_threads):
-        """The attributes to be set by `fit`, by name; the estimator is not changed."""
+    def _learn(self, maps, rng=None, before=None):
+        """The attributes to be set by `fit`, by name, and what was drawn to find them; the estimator is not changed.
+
+        Parameters
+        ----------
+        maps : EncodedSignals
+        rng : RandomState or None
+            None: of `random_state`.
+        before : tuple or None
+            The reservoir, if there is one.
+        """
         if self.kernel == "arccos0":
             raise ValueError(
                 "kernel='arccos0' has an infinite slope at 1 and no usable finite approximation: it is for the exact "
                 "kernel, CKNKernel, only. Use kernel='arccos1', or 'exponential' with a small sigma."
             )
-        settings, (*space, n_channels) = self._read_settings(), signals.shape
+        settings, (*space, n_channels) = self._read_settings(), maps.shape
         _validation.check_space(settings, space)
-        rng, n_iter = check_random_state(self.random_state), 0
+        rng, n_iter, drawn = check_random_state(self.random_state) if rng is None else rng, 0, None
+        if isinstance(self.init, str) or self.sigma == "auto":
+            drawn = self._draw(maps, settings, rng)
+            if before is not None and before[0] is not None:
+                drawn = sampling.merge(before[0], drawn, self.n_patches, rng)
+            U = drawn[0] if len(drawn[0]) else self._constant_patches(maps, settings, rng)
         if isinstance(self.init, str):
-            U = self._sample(signals, settings, rng)
             max_iter = self.max_iter if self.init == "k-means" else 0
-            Z, n_iter = kmeans.spherical_kmeans(U, self.n_filters, max_iter, rng, n_threads)
+            Z, n_iter = kmeans.spherical_kmeans(U, self.n_filters, max_iter, rng, maps.n_threads)
         else:
-            Z = _validation.check_filters(self.init, self.n_filters, settings.patch_size, n_channels, signals.dtype)
+            Z = _validation.check_filters(self.init, self.n_filters, settings.patch_size, n_channels, maps.dtype)
             Z = patches.normalize(Z)[1]
-            U = self._sample(signals, settings, rng) if self.sigma == "auto" else None
         if len(Z) < self.n_filters:
             warnings.warn(
                 f"n_filters={self.n_filters}, but only {len(Z)} distinct patches were drawn, constant ones left out: "
@@ -320,16 +386,17 @@ class CKNLayer(CallbackSupportMixin, MapsMixin, BaseEstimator):
             )
         sigma = encode.typical_sigma(U, rng) if self.sigma == "auto" else float(self.sigma)
         settings = settings._replace(kernel=self._read_kernel(sigma))
-        return {
+        attributes = {
             "filters_": Z.reshape(-1, *settings.patch_size, n_channels),
             "whitening_": encode.whitening(Z, settings).astype(Z.dtype),
             "sigma_": sigma,
             "n_iter_": n_iter,
-            "input_shape_": signals.shape,
-            "n_features_in_": prod(signals.shape),
+            "input_shape_": maps.shape,
+            "n_features_in_": prod(maps.shape),
             "_settings": settings,
             "_flattened": self.input_shape is not None,
         }
+        return attributes, drawn
 
     def _read_settings(self):
         """The parameters as `_core` takes them, checked against each other."""
@@ -353,11 +420,14 @@ class CKNLayer(CallbackSupportMixin, MapsMixin, BaseEstimator):
     def _read_kernel(self, sigma):
         return kappa.make(self.kernel, sigma=sigma, degree=int(self.degree), coef0=float(self.coef0))
 
-    def _sample(self, signals, settings, rng):
-        """Directions of varying patches, (at most n_patches, d); of constant ones where none varies."""
-        geometry = settings.patch_size, settings.padding_widths, settings.patch_centering
-        drawn = signals.read, len(signals), self.n_patches, *geometry, rng
-        U = sampling.sample(*drawn)
-        if not len(U) and not settings.patch_centering:
-            U = sampling.sample(*drawn, wanted=sampling.not_zero)
-        return U if len(U) else patches.normalize(np.ones((1, U.shape[1]), dtype=U.dtype))[1]
+    def _draw(self, maps, settings, rng, wanted=sampling.varies):
+        """Directions of at most `n_patches` patches, those that vary, and about how many there are of them."""
+        return sampling.sample(maps, self.n_patches, *settings[:3], rng, wanted)
+
+    def _constant_patches(self, maps, settings, rng):
+        """Directions of constant patches, where none varies; there is one at least."""
+        if not settings.patch_centering:
+            U, _ = self._draw(maps, settings, rng, sampling.not_zero)
+            if len(U):
+                return U
+        return patches.normalize(np.ones((1, prod(settings.patch_size) * maps.shape[-1]), dtype=maps.dtype))[1]

@@ -2,6 +2,7 @@
 
 import numpy as np
 from sklearn.base import TransformerMixin
+from sklearn.utils.metadata_routing import UNUSED
 
 
 def channel_names(letter, n):  # -> ndarray of str
@@ -10,6 +11,8 @@ def channel_names(letter, n):  # -> ndarray of str
 
 class MapsMixin(TransformerMixin):
     """Signals of `ndim` space axes in, with `input_shape` as rows of a table, and arrays of several axes out."""
+
+    __metadata_request__transform = {"out": UNUSED}  # it is no metadata
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(auto_wrap_output_keys=None, **kwargs)  # of each subclass: it is not inherited

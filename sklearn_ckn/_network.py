@@ -81,18 +81,18 @@ def to_be_fitted(network):
     return steps
 
 
-def read_signals(estimator, X, layer):
+def read_signals(estimator, X, layer, stored=False):
     """Check ``X`` for the first layer of an estimator's network."""
     _validation.check_feature_names(X)
-    return _validation.as_signals(estimator, X, layer.ndim, layer.input_shape)
+    return _validation.as_signals(estimator, X, layer.ndim, layer.input_shape, stored=stored)
 
 
-def learn(steps, signals, n_threads, progress):  # -> Signals or EncodedSignals: the last maps
+def learn(steps, signals, n_threads, progress):  # -> EncodedSignals: the last maps
     """Fit layers without labels, one after the other."""
-    maps = signals
+    maps = EncodedSignals(signals, [], n_threads)
     for k, (name, layer) in enumerate(steps, 1):
         with in_step(name), progress.task(name):
-            vars(layer).update(layer._learn(maps, n_threads))
+            vars(layer).update(layer._learn(maps)[0], _reservoir=None)
         maps = EncodedSignals(signals, [layer for _, layer in steps[:k]], n_threads)
     return maps
 

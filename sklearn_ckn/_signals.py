@@ -1,11 +1,21 @@
 """Signals as the estimators read them: a few at a time, raw or through the layers fitted so far."""
 
+from math import lcm, prod
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from sklearn import get_config
 
 from ._core import blocks
+from ._core.machine import slices
+from ._stores import Stored, ahead, rows_of_chunk, told_where
+
+PIECE = 1 / 16  # of the working memory: what is read from a store, or written to one, at once
+
+
+def working_memory():
+    """Bytes that blocks of signals may take."""
+    return int(get_config()["working_memory"] * 2**20)
 
 
 def computing_dtype(dtype):
@@ -21,7 +31,7 @@ class Signals:
     """
 
     def __init__(self, array, shape, dtype=None, chosen=None):
-        self.array, self.shape = array, tuple(shape)  # (n, ...), (*space, n_channels)
+        self.array, self.shape = array, tuple(shape)  # ndarray or Stored (n, ...), (*space, n_channels)
         self.dtype = computing_dtype(array.dtype) if dtype is None else np.dtype(dtype)
         self.chosen = chosen  # indices of the array's signals; None: all of them
 
@@ -39,6 +49,65 @@ class Signals:
 
     def _indices(self, rows):
         return rows if self.chosen is None else self.chosen[rows]
+
+    def pieces(self, out=None):
+        """Parts of the signals that are in memory: where they stand among all, (n,), and their `Signals`.
+
+        They are all of them, unless they are stored or `out` is: then as many as a part of the working memory takes, of
+        whole chunks of a store, the next ones being read meanwhile.
+        """
+        is_stored, places = isinstance(self.array, Stored), np.arange(len(self))
+        if not is_stored and (out is None or isinstance(out, np.ndarray)):
+            return [(places, self)]
+        if self.chosen is not None:
+            places = np.argsort(self.chosen, kind="stable")
+        size = piece_size(self, out)
+
+        def read(rows):
+            some = places[rows]
+            if not is_stored:
+                return some, self[rows]
+            return some, Signals(self.array[rows if self.chosen is None else self.chosen[some]], self.shape, self.dtype)
+
+        return ahead(read, slices(len(self), size))
+
+
+def piece_size(signals, out):
+    """Signals in a piece: whole chunks of the store that is written to, or else of the one that is read."""
+    chunk = 1 if out is None else rows_of_chunk(out)
+    n_bytes = prod(signals.shape) * signals.dtype.itemsize
+    if out is not None and not isinstance(out, np.ndarray):
+        n_bytes += prod(out.shape[1:]) * out.dtype.itemsize
+    most = int(working_memory() * PIECE / n_bytes)
+    if isinstance(signals.array, Stored) and signals.chosen is None:
+        both = lcm(chunk, signals.array.rows_of_chunk)
+        chunk = both if chunk == 1 or both <= most else chunk
+    return max(1, most // chunk) * chunk
+
+
+def over_pieces(signals, out, fill):
+    """``fill(places, piece, target)`` for pieces of signals; ``target[places]`` is what becomes of them in ``out``.
+
+    An array of a store is written to by whole chunks, from one thread.
+    """
+    n_done = 0
+    try:
+        for places, piece in signals.pieces(out):
+            if isinstance(out, np.ndarray):
+                fill(places, piece, out)
+            else:
+                rows = np.empty((len(piece), *out.shape[1:]), dtype=out.dtype)
+                fill(np.arange(len(piece)), piece, rows)
+                with told_where(f"This was written: out[{n_done}:{n_done + len(piece)}]."):
+                    out[n_done : n_done + len(piece)] = rows
+            n_done += len(piece)
+    except BaseException as error:
+        if n_done:
+            error.add_note(f"The first {n_done} rows are finished; what comes after them is not.")
+        raise
+    if hasattr(out, "id") and hasattr(out, "flush"):  # what HDF5 has not written yet would fail later, and be lost
+        out.flush()
+    return out
 
 
 _LAST_READY = WeakKeyDictionary()  # fitted layer -> what it was made ready from, and for; the result: its filters anew
@@ -84,7 +153,26 @@ class EncodedSignals:
         signals = self.signals[rows]
         return self.write(signals, np.empty((len(signals), *self.shape), dtype=self.dtype))
 
-    def write(self, signals, out, finish=None, flip=False):
-        """Fill ``out`` with the maps of ``signals``, each block of them ``finish``ed first."""
-        memory = get_config()["working_memory"] * 2**20
-        return blocks.encode_signals(signals, self.network, out, self.n_threads, memory, finish, flip)
+    def fill(self, rows, finish, beside, out):
+        """``out[i] = finish(maps, beside)`` for the maps of ``rows[i]`` and ``beside[i]``, block by block."""
+        self.write(self.signals[rows], out, finish, beside=(beside,))
+
+    def write(self, signals, out, finish=None, flip=False, beside=(), count=None):
+        """Fill ``out`` with the maps of ``signals``, each block of them ``finish``ed first.
+
+        Parameters
+        ----------
+        beside : arrays whose rows stand beside the signals', and are given to ``finish`` with their maps
+        count : callable, told how many signals are done
+        """
+
+        def fill(places, piece, target):
+            def use(rows, maps):
+                here = places[rows]
+                target[here] = finish(maps, *(array[here] for array in beside)) if finish else maps
+                if count is not None:
+                    count(len(here))
+
+            blocks.encode_signals(piece, self.network, use, self.n_threads, working_memory(), flip)
+
+        return over_pieces(signals, out, fill)

@@ -1,5 +1,6 @@
 """The public edge: the only place that knows which arrays and sizes are accepted, and how they are refused."""
 
+from functools import partial
 from math import prod
 from numbers import Integral, Real
 
@@ -15,23 +16,24 @@ from sklearn.utils.validation import (
 )
 
 from ._signals import Signals, computing_dtype
+from ._stores import Stored, is_stored, reserve
 
 AXES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
 MARGIN = 1000  # between the largest value and the square root of the largest number: squares of a million are added
 
 
-def as_signals(estimator, X, ndim, input_shape=None, name="X"):
-    """Check ``X`` and find the axes of its signals."""
-    signals = _read_axes(estimator, _check_values(estimator, X, name), ndim, input_shape, name)
+def as_signals(estimator, X, ndim, input_shape=None, name="X", stored=False):
+    """Check ``X`` and find the axes of its signals; on demand what is stored stays there, and is checked when read."""
+    signals = _read_axes(estimator, _check_values(estimator, X, name, stored), ndim, input_shape, name)
     declared = signals.shape if input_shape is None else check_input_shape(input_shape, ndim)
     if any(size not in (-1, found) for size, found in zip(declared, signals.shape)):
         raise ValueError(f"input_shape={input_shape!r} does not fit {name}, whose signals have shape {signals.shape}.")
     return signals
 
 
-def as_fitted_signals(estimator, X, flattened, same_space=False):
+def as_fitted_signals(estimator, X, flattened, same_space=False, stored=False):
     """Check ``X`` at transform: columns and their names, channels and, on demand, the space, as in ``fit``."""
-    array, fitted = _check_values(estimator, X), estimator.input_shape_
+    array, fitted = _check_values(estimator, X, stored=stored), estimator.input_shape_
     ndim, n_channels = len(fitted) - 1, fitted[-1]
     if array.ndim == 2 and (flattened or ndim == n_channels == 1):
         _check_columns(estimator, X)
@@ -75,14 +77,18 @@ def _check_columns(estimator, X):
     validate_data(estimator, X, reset=False, skip_check_array=True)
 
 
-def _check_values(estimator, X, name="X"):
+def _check_values(estimator, X, name="X", stored=False):
     """An array of finite real numbers whose squares are finite too, not empty, of two axes at least."""
-    array = check_array(X, allow_nd=True, input_name=name, estimator=estimator)
+    if stored and is_stored(X):
+        array = Stored(X, name, partial(_check_values, estimator))
+    else:
+        array = check_array(X, allow_nd=True, input_name=name, estimator=estimator)
     if array.dtype.kind not in "fiub":
         raise ValueError(f"{name} has dtype {array.dtype}: signals must be real numbers.")
-    if array.size == 0:
+    if 0 in array.shape:
         raise ValueError(f"{name} has shape {array.shape}: its signals are without values; every axis must have some.")
-    _check_size(array, computing_dtype(array.dtype), name)
+    if isinstance(array, np.ndarray):
+        _check_size(array, computing_dtype(array.dtype), name)
     return array
 
 
@@ -255,15 +261,16 @@ def check_bounds(name, bounds):
         raise ValueError(f"{name} must be 'fixed' or a pair of finite numbers, 0 < low <= high; got {bounds!r}.")
 
 
-def check_out(out, shape, dtype):
-    """The array that the caller gave for a result of this shape and dtype, or a new one."""
+def check_out(out, shape, dtype, stored=False):
+    """The array that the caller gave for a result of this shape and dtype, in a store on demand, or a new one."""
     if out is None:
         return np.empty(shape, dtype=dtype)
-    if not isinstance(out, np.ndarray) or out.shape != shape or out.dtype != dtype or not out.flags.writeable:
-        found = type(out).__name__
-        if isinstance(out, np.ndarray):
-            found = f"{'' if out.flags.writeable else 'a read-only one, '}{out.dtype} {out.shape}"
-        raise ValueError(f"out must be a writeable array, {dtype} {shape} for these X and Y; got {found}.")
+    is_array = isinstance(out, np.ndarray) or (stored and is_stored(out) and hasattr(out, "__setitem__"))
+    is_read_only = isinstance(out, np.ndarray) and not out.flags.writeable
+    if not is_array or out.shape != shape or out.dtype != dtype or is_read_only:
+        found = f"{'a read-only one, ' * is_read_only}{out.dtype} {out.shape}" if is_array else type(out).__name__
+        raise ValueError(f"out must be a writeable array, {dtype} {shape} for this input; got {found}.")
+    reserve(out)
     return out
 
 

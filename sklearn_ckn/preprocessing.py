@@ -14,6 +14,7 @@ from . import _validation
 from ._core import zca
 from ._core.machine import over_blocks, slices
 from ._maps import MapsMixin, channel_names
+from ._signals import over_pieces
 
 __all__ = ["PatchWhitening"]
 
@@ -165,7 +166,7 @@ class PatchWhitening(MapsMixin, BaseEstimator):
         self : PatchWhitening
             The fitted transformer.
         """
-        signals = _validation.as_signals(self, X, self.ndim, self.input_shape)
+        signals = _validation.as_signals(self, X, self.ndim, self.input_shape, stored=True)
         size = self._check_sizes(signals.shape)
         whitening = None
         if self.method == "global":
@@ -179,7 +180,7 @@ class PatchWhitening(MapsMixin, BaseEstimator):
         self._settings = size, self.normalize_contrast, self.exponent, self.reg
         return self
 
-    def transform(self, X):
+    def transform(self, X, out=None):
         """Whiten images.
 
         Parameters
@@ -187,27 +188,33 @@ class PatchWhitening(MapsMixin, BaseEstimator):
         X : array-like of shape (n_samples, *space, n_channels), (n_samples, *space) or (n_samples, n_features)
             Signals with the channels of those in `fit`. Their space may have another size, except in a 2-D `X`.
 
+        out : array of shape (n_samples, *space, n_channels), default=None
+            Where the images are written, of their dtype: an ndarray, a :obj:`numpy.memmap`, an array of zarr or h5py.
+
         Returns
         -------
         images : ndarray of shape (n_samples, *space, n_channels)
-            Numbers in float64 if `X` is (or longer), else in float32.
+            Numbers in float64 if `X` is (or longer), else in float32. `out`, if that is given.
         """
         check_is_fitted(self)
-        signals = _validation.as_fitted_signals(self, X, self._flattened)
+        signals = _validation.as_fitted_signals(self, X, self._flattened, stored=True)
         size, normalize_contrast, *power = self._settings
         _check_space(size, signals.shape)
-        images = np.empty((len(signals), *signals.shape), signals.dtype)
+        n_threads, n_together = effective_n_jobs(self.n_jobs), zca.block_size(signals.shape, size)
 
         def whitening(P):
             if self.whitening_ is not None:
                 return self.whitening_
             return zca.negative_power(zca.second_moments(P), *power, P.dtype)
 
-        def whiten(rows):
-            images[rows] = zca.whiten(_read(signals, rows, normalize_contrast), size, whitening)
+        def fill(places, piece, target):
+            def whiten(rows):
+                target[places[rows]] = zca.whiten(_read(piece, rows, normalize_contrast), size, whitening)
 
-        over_blocks(whiten, slices(len(signals), zca.block_size(signals.shape, size)), effective_n_jobs(self.n_jobs))
-        return images
+            over_blocks(whiten, slices(len(piece), n_together), n_threads)
+
+        images = _validation.check_out(out, (len(signals), *signals.shape), signals.dtype, stored=True)
+        return over_pieces(signals, images, fill)
 
     def get_feature_names_out(self, input_features=None):
         """Name the channels.
@@ -241,12 +248,15 @@ class PatchWhitening(MapsMixin, BaseEstimator):
             rng = check_random_state(self.random_state)
             signals = signals[np.sort(rng.choice(len(signals), self.subsample, replace=False))]
 
-        def of_block(rows):
-            X = _read(signals, rows, self.normalize_contrast)
-            return zca.second_moments(zca.centred_patches(X, size)).sum(axis=0)
+        n_threads, n_together, C = effective_n_jobs(self.n_jobs), zca.block_size(signals.shape, size), 0
+        for _, piece in signals.pieces():
 
-        blocks = slices(len(signals), zca.block_size(signals.shape, size))
-        return sum(over_blocks(of_block, blocks, effective_n_jobs(self.n_jobs))) / len(signals)
+            def of_block(rows, piece=piece):
+                X = _read(piece, rows, self.normalize_contrast)
+                return zca.second_moments(zca.centred_patches(X, size)).sum(axis=0)
+
+            C += sum(over_blocks(of_block, slices(len(piece), n_together), n_threads))
+        return C / len(signals)
 
 
 def _check_space(size, shape):

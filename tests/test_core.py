@@ -28,6 +28,7 @@ from sklearn_ckn._core import (
     transforms,
     winograd,
 )
+from sklearn_ckn._signals import EncodedSignals, Signals
 
 SPACES = [(7,), (6, 5), (4, 3, 5)]
 PARAMETERS = {"sigma": 0.6, "degree": 3, "coef0": 0.5}
@@ -108,13 +109,18 @@ def test_extract_of_unequal_sizes(rng):
     )
 
 
+def maps_of(X):
+    return EncodedSignals(Signals(X, X.shape[1:]), [], 1)
+
+
 def test_sample_draws_every_varying_patch_once_and_no_constant_one(rng):
     """Signals of random values after zeros: with enough draws, all patches but the constant ones come, each once."""
     X = np.concatenate([np.zeros((40, 6, 1)), rng.rand(40, 6, 1) + 0.1], axis=1)
-    U = sampling.sample(lambda rows: X[rows], 40, 10_000, (2,), ((0, 0),), False, rng)
+    U, n_wanted = sampling.sample(maps_of(X), 10_000, (2,), ((0, 0),), False, rng)
     varying = [patch for x in X for patch in naive.patches(x, (2,), "valid") if patch[0] != patch[1]]
     expected = [patch / np.linalg.norm(patch) for patch in varying]
     assert_allclose(sorted(map(tuple, U)), sorted(map(tuple, expected)), rtol=1e-14)
+    assert n_wanted == len(expected)
 
 
 def test_sample_is_uniform_over_signals_and_positions(rng):
@@ -122,7 +128,7 @@ def test_sample_is_uniform_over_signals_and_positions(rng):
     X = np.stack(np.divmod(np.arange(2000.0), 20) + (np.ones(2000),), axis=-1).reshape(100, 20, 3)
     counts = np.zeros((100, 20))
     for _ in range(1000):
-        U = sampling.sample(lambda rows: X[rows], 100, 80, (1,), ((0, 0),), False, rng)
+        U, _ = sampling.sample(maps_of(X), 80, (1,), ((0, 0),), False, rng)
         signal, position = (U[:, :2] / U[:, 2:]).round().astype(int).T
         assert len(set(zip(signal, position))) == 80
         np.add.at(counts, (signal, position), 1)
@@ -134,15 +140,22 @@ def test_sample_is_uniform_over_signals_and_positions(rng):
 def test_sample_reads_only_as_many_signals_as_it_needs_and_not_the_first(rng):
     read = []
 
-    def reader(rows):
-        read.extend(rows)
-        return rng.randn(len(rows), 8, 8, 1)
+    class Reader:
+        dtype = np.dtype(np.float64)
 
-    U = sampling.sample(reader, 5000, 640, (3, 3), ((1, 1), (1, 1)), True, rng)
+        def __getitem__(self, rows):
+            read.extend(rows)
+            return rng.randn(len(rows), 8, 8, 1)
+
+        def __len__(self):
+            return 5000
+
+    maps = EncodedSignals(Signals(Reader(), (8, 8, 1)), [], 1)
+    U, _ = sampling.sample(maps, 640, (3, 3), ((1, 1), (1, 1)), True, rng)
     assert U.shape == (640, 9)
     assert_allclose(np.linalg.norm(U, axis=1), 1)
     assert_allclose(U.mean(axis=1), 0, atol=1e-15)  # centred
-    assert len(read) == len(set(read)) == 64  # 16 patches from each, 32 signals at a time
+    assert len(read) == len(set(read)) == 40  # 16 patches from each
     assert max(read) > 4000
 
 
@@ -164,12 +177,12 @@ def test_constant_patches_are_zero_after_centring_and_faint_ones_are_not(dtype, 
 
 def test_sample_takes_no_more_memory_than_there_are_patches(rng):
     X = rng.rand(3, 5, 1)
-    assert sampling.sample(lambda rows: X[rows], 3, 10**12, (2,), ((0, 0),), False, rng).shape == (12, 2)
+    assert sampling.sample(maps_of(X), 10**12, (2,), ((0, 0),), False, rng)[0].shape == (12, 2)
 
 
 def test_sample_draws_more_patches_of_each_signal_when_there_are_few_signals(rng):
     X = rng.rand(4, 50, 50, 1)
-    U = sampling.sample(lambda rows: X[rows], 4, 9000, (3, 3), ((1, 1), (1, 1)), False, rng)
+    U, _ = sampling.sample(maps_of(X), 9000, (3, 3), ((1, 1), (1, 1)), False, rng)
     assert len(np.unique(U, axis=0)) == 9000
 
 
@@ -746,8 +759,9 @@ def test_blocks_run_at_the_same_time():
 def test_blocks_keep_their_order_and_their_memory():
     assert machine.over_blocks(lambda block: block.start, machine.slices(10, 3), n_threads=2) == [0, 3, 6, 9]
     network = [blocks.make_layer(np.ones((4, 9)), np.eye(4), layer_settings(2), (32, 32, 1))]
-    assert blocks.block_size(10_000, network, 4, 2**30, n_threads=2) == blocks.BLOCK
-    assert blocks.block_size(10_000, network, 4, 1, n_threads=2) == 1
-    assert blocks.block_size(16, network, 4, 2**30, n_threads=2) == 4
-    few = 10_000, network, 4, 100 * math.prod(network[0].shape) * 4, 2
+    many = Signals(np.empty((10_000, 32, 32), np.float32), (32, 32, 1))
+    assert blocks.block_size(many, network, 2**30, n_threads=2) == blocks.BLOCK
+    assert blocks.block_size(many, network, 1, n_threads=2) == 1
+    assert blocks.block_size(many[:16], network, 2**30, n_threads=2) == 4
+    few = many, network, 100 * math.prod(network[0].shape) * 4, 2
     assert blocks.block_size(*few, flip=True) < blocks.block_size(*few)

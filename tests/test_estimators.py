@@ -99,7 +99,7 @@ def test_feature_map_fits_on_as_few_signals_as_the_patches_need(monkeypatch):
 
     encoded = []
     monkeypatch.setattr(
-        blocks, "encode_network", lambda X, net, f=blocks.encode_network: encoded.append(len(X)) or f(X, net)
+        blocks, "encode_network", lambda X, net, f=blocks.encode_network: encoded.append(len(X) * len(net)) or f(X, net)
     )
     X = signals(2, "float32", n=2000)
     CKNFeatureMap(make_pipeline(layer(n_patches=1000), layer(n_patches=1000))).fit(X)
@@ -180,14 +180,15 @@ def test_n_jobs_are_threads_that_run_at_the_same_time_in_fit_and_transform(monke
     sizes, barrier, encode = [], threading.Barrier(2, timeout=20), blocks.encode_network
 
     def watched(maps, net):
-        barrier.wait()  # passed only by two threads together; 4 blocks of 8 signals, in fit as in transform
+        barrier.wait()  # passed only by two threads together; 4 blocks, in transform as for every layer
         sizes.append(len(maps))
         return encode(maps, net)
 
     monkeypatch.setattr(blocks, "encode_network", watched)
     feature_map.transform(X)
     feature_map.fit(X)
-    assert sizes == [8] * 8
+    assert sizes[:4] == [8] * 4
+    assert sorted(sizes[4:]) == [4] * 2 + [7] * 6  # of 25 signals that give 400 patches
 
 
 @every_case

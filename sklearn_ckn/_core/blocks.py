@@ -56,14 +56,14 @@ def encode_network(X, network):
     return X
 
 
-def encode_signals(signals, network, out, n_threads, memory, finish=None, flip=False):
-    """Stream signals through a network, block by block: ``out[rows] = finish(maps)``.
+def encode_signals(signals, network, use, n_threads, memory, flip=False):
+    """Stream signals through a network, block by block: ``use(rows, maps)``, in threads.
 
     Parameters
     ----------
-    signals : object with ``len``, ``shape`` ``(*space, c)`` and ``read(rows)``, the maps of a slice of signals
+    signals : object with ``len``, ``shape`` ``(*space, c)``, ``dtype`` and ``read(rows)``, the maps of a slice of them
     network : list of Layer
-    out : array of len(signals) rows, out
+    use : callable, for a slice of signals and their maps
     memory : bytes that the maps of one block may take
     flip : bool, whether maps are the means of those of a signal and of its mirror image
     """
@@ -74,20 +74,19 @@ def encode_signals(signals, network, out, n_threads, memory, finish=None, flip=F
         if flip:
             maps += encode_network(patches.flip(X), network)
             maps /= 2
-        out[rows] = finish(maps) if finish else maps
+        use(rows, maps)
 
-    size = block_size(len(signals), network, out.itemsize, memory, n_threads, flip)
+    size = block_size(signals, network, memory, n_threads, flip)
     over_blocks(encode_rows, slices(len(signals), size), n_threads)
-    return out
 
 
-def block_size(n_signals, network, itemsize, memory, n_threads, flip=False):
+def block_size(signals, network, memory, n_threads, flip=False):
     """Signals in a block: few enough that their maps fit in ``memory`` bytes and that every thread gets two blocks."""
-    largest = 0
+    largest = prod(signals.shape)
     for layer in network:
         *pooled, m = layer.output_shape
         n_panels, _, lanes = layer.whitening.shape
         largest = max(largest, prod(layer.shape) + layer.products.size + prod(pooled) * (n_panels * lanes + m))
     if flip:  # the signals and what was made of them stay meanwhile
         largest += prod(network[0].shape) + prod(network[-1].output_shape)
-    return max(1, min(BLOCK, int(memory / (largest * itemsize)), -(-n_signals // (2 * n_threads))))
+    return max(1, min(BLOCK, int(memory / (largest * signals.dtype.itemsize)), -(-len(signals) // (2 * n_threads))))

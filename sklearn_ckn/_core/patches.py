@@ -146,7 +146,7 @@ def gather(x, starts, runs, run, P):  # (size,), (k,), (n_runs,), int, out (k, n
 
 def extract(X, size, widths):  # (n, *space, c) -> (n, *positions, d)
     """All patches of ``X``."""
-    at = layout_of(X, size, widths)
+    at = layout_of(X.shape[1:], size, widths)
     P = np.empty((len(X), at.n_patches, len(at.runs) * at.run), dtype=X.dtype)
     starts = np.broadcast_to(at.start(np.arange(at.n_patches)), P.shape[:2])
     gather_all(by_lines(X), at, at.padded(X.dtype), starts, P)
@@ -156,14 +156,14 @@ def extract(X, size, widths):  # (n, *space, c) -> (n, *positions, d)
 def scatter(P, space, size, widths):  # (n, *positions, d) -> (n, *space, c)
     """The adjoint of `extract`: every position is the sum of what all patches hold of it."""
     X = np.empty((len(P), *space, P.shape[-1] // prod(size)), P.dtype)
-    at, rows = layout_of(X, size, widths), np.ascontiguousarray(P).reshape(len(P), -1, P.shape[-1])
+    at, rows = layout_of(X.shape[1:], size, widths), np.ascontiguousarray(P).reshape(len(P), -1, P.shape[-1])
     rows.flags.writeable = False
     scatter_all(rows, at, at.start(np.arange(at.n_patches)), at.padded(P.dtype), X.reshape(len(X), -1, *X.shape[-2:]))
     return X
 
 
-def layout_of(X, size, widths):
-    return layout(X.shape[1:], (*widths, (0, 0)), size, n_positions(X.shape[1:-1], size, widths))
+def layout_of(shape, size, widths):  # (*space, c)
+    return layout(shape, (*widths, (0, 0)), size, n_positions(shape[:-1], size, widths))
 
 
 @compiled

@@ -1,11 +1,14 @@
 """Patches drawn from many signals, those from which filters are learned."""
 
+from functools import partial
+
 import numpy as np
 
 from . import patches
+from .machine import slices
 
 PATCHES_PER_SIGNAL = 16  # drawn from one signal while there are enough signals: neighbours tell little new
-SIGNALS_PER_DRAW = 32
+ROWS_AT_ONCE = 4096
 
 
 def varies(P, c):  # (k, d) -> (k,)
@@ -20,44 +23,66 @@ def not_zero(P, c):  # (k, d) -> (k,)
     return np.linalg.norm(P, axis=-1) > 0
 
 
-def draw(X, size, widths, per_signal, rng):  # (n, *space, c) -> (n * per_signal, d)
-    """``per_signal`` patches of every signal (all, if there are fewer), uniformly over its positions, none twice."""
-    at = patches.layout_of(X, size, widths)
-    per_signal = min(per_signal, at.n_patches)
-    starts = [at.start(rng.choice(at.n_patches, per_signal, replace=False)) for _ in X]
-    P = np.empty((len(X), per_signal, len(at.runs) * at.run), dtype=X.dtype)
-    patches.gather_all(patches.by_lines(X), at, at.padded(X.dtype), np.array(starts), P)
-    return P.reshape(len(X) * per_signal, -1)
+def directions(X, starts, at, centering, wanted):  # (n, *space, c), (n, k) -> (n, k, d)
+    """Directions of the patches that begin there in every signal; of unwanted ones 0."""
+    P = np.empty((*starts.shape, len(at.runs) * at.run), dtype=X.dtype)
+    patches.gather_all(patches.by_lines(X), at, at.padded(X.dtype), starts, P)
+    c = X.shape[-1]
+    U = patches.normalize(patches.center(P, c) if centering else P)[1]
+    U[~wanted(P, c)] = 0
+    return U
 
 
-def sample(read, n_signals, n_patches, size, widths, centering, rng, wanted=varies):
+def sample(signals, n_patches, size, widths, centering, rng, wanted=varies):
     """Directions of patches drawn uniformly over all signals and positions, none twice, the unwanted ones dropped.
 
     Signals are visited in random order, a few patches each, until ``n_patches`` wanted ones are found or no signal is
-    left: no more signals are read than the patches need.
+    left: no more signals are read than the patches need. What is drawn does not depend on what is read, so that signals
+    can be anywhere and be read in any order.
 
     Parameters
     ----------
-    read : callable
-        ``read(rows)`` gives the maps ``(len(rows), *space, c)`` of these signals.
+    signals : object with ``len``, ``shape`` ``(*space, c)``, ``dtype`` and ``fill(rows, finish, beside, out)``, which
+        sets ``out[i]`` to ``finish(maps, beside)`` for the maps of ``rows[i]`` and ``beside[i]``, block by block
     wanted : `varies` or `not_zero`
 
     Returns
     -------
     U : ndarray of shape (at most n_patches, d)
+    n_wanted : float, about how many there are in all signals
     """
     rng = np.random.default_rng(rng.randint(2**31 - 1))  # draws without repetition in no more time than it has draws
+    n_signals, at = len(signals), patches.layout_of(signals.shape, size, widths)
     order, per_signal = rng.permutation(n_signals), max(PATCHES_PER_SIGNAL, -(-n_patches // n_signals))
-    U, found = None, 0
-    for start in range(0, n_signals, SIGNALS_PER_DRAW):
-        X = read(order[start : start + SIGNALS_PER_DRAW])
-        P = draw(X, size, widths, per_signal, rng)
-        if U is None:  # at most: all patches of signals like these
-            n_patches = min(n_patches, len(P) // len(X) * n_signals)
-            U = np.empty((n_patches, P.shape[1]), dtype=P.dtype)
-        P = P[wanted(P, X.shape[-1])][: n_patches - found]
-        U[found : found + len(P)] = patches.normalize(patches.center(P, X.shape[-1]) if centering else P)[1]
-        found += len(P)
-        if found == n_patches:
-            break
-    return U[:found]
+    per_signal = min(per_signal, at.n_patches)
+    n_patches = min(n_patches, per_signal * n_signals)
+    U = np.empty((n_patches + per_signal, len(at.runs) * at.run), dtype=signals.dtype)
+    found = n_visited = 0
+    while found < n_patches and n_visited < n_signals:
+        rows = order[n_visited : n_visited + -(-(n_patches - found) // per_signal)]
+        starts = np.array([at.start(rng.choice(at.n_patches, per_signal, replace=False)) for _ in rows])
+        drawn = U[found : found + starts.size]
+        finish = partial(directions, at=at, centering=centering, wanted=wanted)
+        signals.fill(rows, finish, starts, drawn.reshape(*starts.shape, -1))
+        found, n_visited = found + keep_directions(drawn), n_visited + len(rows)
+    return U[: min(found, n_patches)], found * n_signals * at.n_patches / (n_visited * per_signal)
+
+
+def merge(before, more, n_patches, rng):  # two results of `sample` -> another one
+    """A sample of two populations of patches together, of the same share of both."""
+    if not (len(before[0]) and len(more[0])):
+        return before if len(before[0]) else more
+    n_wanted = before[1] + more[1]
+    share = min(n_patches / n_wanted, *(len(U) / n for U, n in (before, more)))
+    parts = [U[rng.permutation(len(U))[: max(1, round(share * n))]] for U, n in (before, more)]
+    return np.concatenate([part.astype(before[0].dtype, copy=False) for part in parts])[:n_patches], n_wanted
+
+
+def keep_directions(U):  # out (k, d) -> int
+    """Move what is not zero to the front."""
+    n_kept = 0
+    for block in slices(len(U), ROWS_AT_ONCE):
+        kept = U[block][U[block].any(axis=1)]
+        U[n_kept : n_kept + len(kept)] = kept
+        n_kept += len(kept)
+    return n_kept
