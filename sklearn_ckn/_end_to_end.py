@@ -20,16 +20,19 @@ from . import _training, _validation
 from ._checkpoint import Checkpoint
 from ._core.descent import Head, Top
 from ._network import input_tags, learn, read_signals, to_be_fitted
+from ._persistence import PersistentMixin
 from ._progress import CallbackSupportMixin, Progress
 from ._signals import Signals
-from ._targets import hold_out
+from ._targets import Units, hold_out
 
 NOT_OF_THE_RESULT = ("checkpoint", "warm_start", "n_jobs", "verbose", "memory", "transform_input")  # parameters
 LARGEST_SEED = 2**31 - 1
 
 
-class EndToEnd(CallbackSupportMixin, BaseEstimator):
+class EndToEnd(PersistentMixin, CallbackSupportMixin, BaseEstimator):
     """The estimator, but for ``_read_targets`` and ``_loss``."""
+
+    _RECORDS = Top, Units
 
     _parameter_constraints = {
         "network": "no_validation",

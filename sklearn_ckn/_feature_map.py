@@ -14,11 +14,12 @@ from . import _validation
 from ._core import encode
 from ._flatten import feature_names
 from ._network import input_tags, learn, read_signals, to_be_fitted
+from ._persistence import PersistentMixin
 from ._progress import CallbackSupportMixin, Progress
 from ._signals import EncodedSignals
 
 
-class CKNFeatureMap(CallbackSupportMixin, TransformerMixin, BaseEstimator):
+class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, TransformerMixin, BaseEstimator):
     """The feature map of a convolutional kernel network: signals in, rows of features out.
 
     Without `augment` it computes what a `Pipeline` of the network's layers and `Flatten` computes, block by block: no

@@ -8,9 +8,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from . import _validation
 from ._core import encode
+from ._persistence import PersistentMixin
 
 
-class Flatten(TransformerMixin, BaseEstimator):
+class Flatten(PersistentMixin, TransformerMixin, BaseEstimator):
     """Maps as rows of features: the step between the layers of a network and any other estimator.
 
     The inner product of two rows is the network's kernel between the two signals, unless `center` or `scale` is set.

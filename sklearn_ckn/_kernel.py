@@ -12,9 +12,10 @@ from . import _validation
 from ._core import gram
 from ._layer import CKNLayer
 from ._network import check_architecture, check_parameters, in_step, layers_of, steps_of
+from ._persistence import PersistentMixin
 
 
-class CKNKernel(BaseEstimator, Kernel):
+class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
     r"""The multilayer convolutional kernel itself, without filters: what a network of `CKNLayer` approximates.
 
     From the products of all pairs of pixels of two signals, each layer makes those of its maps [1]_::

@@ -14,13 +14,14 @@ from sklearn.utils.validation import check_is_fitted
 from . import _validation
 from ._core import encode, kappa, kmeans, patches, sampling
 from ._maps import MapsMixin, channel_names
+from ._persistence import PersistentMixin
 from ._progress import CallbackSupportMixin, Progress
 from ._signals import EncodedSignals
 
 LARGEST_SEED = 2**31 - 1
 
 
-class CKNLayer(CallbackSupportMixin, MapsMixin, BaseEstimator):
+class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
     r"""One layer of a convolutional kernel network: a transformer from maps to maps.
 
     In words: a channel of the output tells how much the neighbourhood of a position resembles one filter, smoothed over
@@ -182,6 +183,7 @@ class CKNLayer(CallbackSupportMixin, MapsMixin, BaseEstimator):
     (32, 3, 3, 1)
     """
 
+    _RECORDS = encode.LayerSettings, *kappa.KERNELS.values()
     _SIZE = [Interval(Integral, 1, None, closed="left"), tuple, list]  # the sizes in it: _validation.per_axis
     _parameter_constraints = {
         "n_filters": [Interval(Integral, 1, None, closed="left")],

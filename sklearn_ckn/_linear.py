@@ -14,12 +14,13 @@ from sklearn.utils.validation import check_is_fitted
 from . import _validation
 from ._core.losses import LOSSES
 from ._core.solver import LinearModel, Signs, scores
+from ._persistence import PersistentMixin
 from ._targets import Classification, Units, decide, hold_out
 
 PATH_TOL = 1e-3  # to choose C: scores differ less than those of other held-out parts
 
 
-class _Linear(BaseEstimator):
+class _Linear(PersistentMixin, BaseEstimator):
     """What the classifier and the regressor share."""
 
     _parameter_constraints = {

@@ -8,9 +8,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from . import _validation
 from ._maps import channel_names
+from ._persistence import PersistentMixin
 
 
-class Slopes(TransformerMixin, BaseEstimator):
+class Slopes(PersistentMixin, TransformerMixin, BaseEstimator):
     """Differences of neighbours in time series, divided channel by channel by their root mean square::
 
         d_t = x_(t+1) - x_t,    d_t / sqrt(mean over t of d_t^2)

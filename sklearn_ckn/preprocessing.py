@@ -14,12 +14,13 @@ from . import _validation
 from ._core import zca
 from ._core.machine import over_blocks, slices
 from ._maps import MapsMixin, channel_names
+from ._persistence import PersistentMixin
 from ._signals import over_pieces
 
 __all__ = ["PatchWhitening"]
 
 
-class PatchWhitening(MapsMixin, BaseEstimator):
+class PatchWhitening(PersistentMixin, MapsMixin, BaseEstimator):
     r"""Whiten images by their patches: edges stay, and what neighbours have in common goes.
 
     All patches z that lie inside an image, less their means over positions (channel by channel), are multiplied by a

@@ -1,0 +1,39 @@
+"""What a file of an estimator holds: arrays, numbers and names, and the number of their format."""
+
+FORMAT = 1  # of the state of every estimator; to be raised, and the older ones read, when its meaning changes
+
+
+class PersistentMixin:
+    """Pickles, copies and files of skops without any object of this package but the estimators."""
+
+    _RECORDS = ()  # types of named tuples among the private attributes
+
+    def __getstate__(self):
+        state = {name: to_plain(value) for name, value in super().__getstate__().items()}
+        return {**state, "_format": FORMAT}
+
+    def __setstate__(self, state):
+        found, name = state.get("_format"), type(self).__name__
+        if found != FORMAT:
+            which = "another version" if found is None or found < FORMAT else "a later version"
+            raise ValueError(
+                f"This {name} was written by {which} of sklearn_ckn, in format {found}; the installed one reads format "
+                f"{FORMAT}. Install the version that wrote it, or fit the estimator again."
+            )
+        types = {record.__name__: record for record in self._RECORDS}
+        super().__setstate__({key: from_plain(value, types) for key, value in state.items() if key != "_format"})
+
+
+def to_plain(value):
+    """A named tuple as its name and its fields, those of its fields too; anything else as it is."""
+    if not hasattr(value, "_fields"):
+        return value
+    return {"record": type(value).__name__, **{field: to_plain(getattr(value, field)) for field in value._fields}}
+
+
+def from_plain(value, types):
+    """The named tuple of one of these types that `to_plain` has taken apart."""
+    if not (isinstance(value, dict) and value.get("record") in types):
+        return value
+    fields = {field: from_plain(part, types) for field, part in value.items() if field != "record"}
+    return types[value["record"]](**fields)
