@@ -1,5 +1,6 @@
 """Convolutional kernel networks for scikit-learn."""
 
+from ._environment import show_versions, warmup
 from ._feature_map import CKNFeatureMap
 from ._flatten import Flatten
 from ._kernel import CKNKernel
@@ -19,4 +20,6 @@ __all__ = [
     "LinearClassifier",
     "LinearRegressor",
     "PatchWhitening",
+    "show_versions",
+    "warmup",
 ]

@@ -15,7 +15,7 @@ from ._core import encode
 from ._flatten import feature_names
 from ._network import input_tags, learn, read_signals, to_be_fitted
 from ._persistence import PersistentMixin
-from ._progress import CallbackSupportMixin, Progress
+from ._progress import CallbackSupportMixin, Count, Progress
 from ._signals import EncodedSignals
 
 
@@ -47,8 +47,9 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, TransformerMixin, Bas
         Divide each row by its own norm, after centring; a row of zeros stays.
 
     verbose : bool, default=False
-        Whether `fit` prints a line for every layer. The callbacks of scikit-learn 1.9 and later, such as
-        :class:`~sklearn.callback.ProgressBar`, see the layers as tasks, whatever its value.
+        Whether `fit` prints a line for every layer, and `transform` how far it is, now and then. The callbacks of
+        scikit-learn 1.9 and later, such as :class:`~sklearn.callback.ProgressBar`, see the layers of `fit` as tasks,
+        whatever its value.
 
     n_jobs : int or None, default=None
         Threads over blocks of signals. None: 1, unless in a :obj:`joblib.parallel_config` context. -1: all processors.
@@ -180,7 +181,8 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, TransformerMixin, Bas
         def finish(block):
             return encode.flatten(block, self.center, self.scale)
 
-        return maps.write(signals, features, finish, flip=self.augment == "flip")
+        count = Count(self, len(signals), "signals", self.verbose)
+        return maps.write(signals, features, finish, flip=self.augment == "flip", count=count)
 
     def get_feature_names_out(self, input_features=None):
         """Name the position and the filter of every feature.

@@ -13,6 +13,7 @@ from ._core import gram
 from ._layer import CKNLayer
 from ._network import check_architecture, check_parameters, in_step, layers_of, steps_of
 from ._persistence import PersistentMixin
+from ._progress import Count
 
 
 class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
@@ -49,6 +50,9 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
     sigma_bounds : pair of floats > 0 or "fixed", default=(0.1, 10)
         Where Gaussian processes look for `sigma` of the layers with an exponential kernel, each by itself between the
         same two; other layers have nothing to tune. `"fixed"`, or ``sigma="auto"``: they leave it.
+
+    verbose : bool, default=False
+        Whether a call prints how far it is, now and then.
 
     n_jobs : int or None, default=None
         Threads over blocks of pairs. None: 1, unless in a :obj:`joblib.parallel_config` context. -1: all processors.
@@ -92,13 +96,15 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
         "network": "no_validation",
         "normalize": ["boolean"],
         "sigma_bounds": "no_validation",
+        "verbose": ["verbose"],
         "n_jobs": [Integral, None],
     }
 
-    def __init__(self, network, *, normalize=False, sigma_bounds=(0.1, 10.0), n_jobs=None):
+    def __init__(self, network, *, normalize=False, sigma_bounds=(0.1, 10.0), verbose=False, n_jobs=None):
         self.network = network
         self.normalize = normalize
         self.sigma_bounds = sigma_bounds
+        self.verbose = verbose
         self.n_jobs = n_jobs
 
     def __call__(self, X, Y=None, eval_gradient=False, *, out=None):
@@ -133,12 +139,14 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
         K = _validation.check_out(out, shape, dtype)
         gradient = np.empty((*shape, sum(free)), dtype=dtype) if eval_gradient else None
         network, finished = gram.make_network(settings, X.shape, dtype, free), []
+        n_pairs = len(X) * (len(X) + 1) // 2 if Y is X else len(X) * len(Y)
+        count = Count(self, n_pairs, "pairs", self.verbose)
         try:
             described = gram.describe(X, network, n_threads)
             others = described if Y is X else gram.describe(Y, network, n_threads)
             if not self.normalize:
                 _validation.check_diagonal(np.append(described.diagonal, others.diagonal), dtype)
-            gram.fill(network, described, others, K, gradient, self.normalize, n_threads, finished)
+            gram.fill(network, described, others, K, gradient, self.normalize, n_threads, finished, count)
         except BaseException as error:
             if out is not None:
                 blocks = _name_blocks(finished, Y is X, len(Y)) if finished else "no finished block"

@@ -1,7 +1,8 @@
-"""What a long fit tells while it runs: scikit-learn's callbacks (from its version 1.9 on), and lines on demand."""
+"""What a long task tells while it runs: a fit scikit-learn's callbacks (from version 1.9 on), and lines on demand."""
 
 import time
 from contextlib import contextmanager
+from threading import Lock
 
 try:
     from sklearn.callback import CallbackSupportMixin
@@ -9,6 +10,31 @@ except ImportError:  # older
 
     class CallbackSupportMixin:
         """No callbacks."""
+
+
+FIRST, LONGER = 2.0, 1.2  # seconds until the first line of a count, and how much longer it takes to the next ones
+
+
+def tell(estimator, begin, text):
+    """Print a line, with the seconds since the beginning."""
+    print(f"[{type(estimator).__name__}] {time.perf_counter() - begin:.1f} s: {text}", flush=True)
+
+
+class Count:
+    """How many parts of a task are done, counted from several threads and, on demand, printed now and then."""
+
+    def __init__(self, estimator, total, name, verbose):
+        self.estimator, self.total, self.name, self.verbose = estimator, total, name, verbose
+        self.lock, self.done, self.begin = Lock(), 0, time.perf_counter()
+        self.next = FIRST
+
+    def __call__(self, n):
+        with self.lock:
+            self.done += n
+            seconds = time.perf_counter() - self.begin
+            if self.verbose and (seconds >= self.next or self.done == self.total):
+                self.next = seconds * LONGER + FIRST
+                tell(self.estimator, self.begin, f"{self.done} of {self.total} {self.name}")
 
 
 class Progress:
@@ -42,8 +68,7 @@ class Progress:
         yield figures
         if self.verbose:
             told = "".join(f", {figure} {value:.4g}" for figure, value in figures.items())
-            seconds = time.perf_counter() - self.begin
-            print(f"[{type(self.estimator).__name__}] {seconds:.1f} s: {name}{told}", flush=True)
+            tell(self.estimator, self.begin, f"{name}{told}")
         if context is not None and context.call_on_fit_task_end(
             estimator=self.estimator, reconstruction_attributes=attributes, **self.data
         ):

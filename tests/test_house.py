@@ -31,7 +31,7 @@ FLOORS = [  # every module imports from floors below its own only; this is the w
     {"_linear", "_network"},
     {"_feature_map", "_kernel", "_end_to_end"},
     {"_supervised", "presets"},
-    {"persistence"},
+    {"persistence", "_environment"},
     {"inspection._norms", "inspection._deformation", "inspection._fitted", "inspection._display"},
     {"inspection._approximation", "inspection._stability"},
     {"inspection._charts", "inspection._grids", "inspection._matrices"},

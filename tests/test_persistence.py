@@ -81,7 +81,7 @@ def test_skops(fitted):
         TRUSTED_TYPES
     )
     assert_array_equal(outcome(io.loads(written, trusted=TRUSTED_TYPES)), outcome(fitted))
-    with pytest.raises(Exception, match="[Uu]ntrusted types"):
+    with pytest.raises(Exception, match=r"[Uu]ntrusted types"):
         io.loads(written)
 
 

@@ -169,3 +169,32 @@ def test_an_error_in_a_worker_reaches_the_caller_and_changes_no_setting():
         print(before == [(pool["filepath"], pool["num_threads"]) for pool in threadpool_info()])
     """
     assert run(USE, code).split() == ["error", "True"]
+
+
+def test_warmup_compiles_all_that_is_used(tmp_path):
+    warm = """
+        import sklearn_ckn
+        from sklearn.pipeline import make_pipeline
+        from sklearn_ckn import CKNFeatureMap, CKNLayer
+        sklearn_ckn.warmup(CKNFeatureMap(make_pipeline(CKNLayer(4), CKNLayer(4)), n_jobs=2), shape=(8, 8))
+    """
+    run(warm, NUMBA_CACHE_DIR=str(tmp_path))
+    assert run(COUNT, USE, "print(len(compilations.buffer))", NUMBA_CACHE_DIR=str(tmp_path)).strip() == "0"
+
+
+def test_warmup_without_a_folder_tells_so():
+    warm = """
+        import warnings, sklearn_ckn
+        with warnings.catch_warnings(record=True) as caught:
+            sklearn_ckn.warmup(sklearn_ckn.Flatten(), shape=(8, 8))
+        print(caught[0].message)
+        sklearn_ckn.show_versions()
+    """
+    told = run(warm, SKLEARN_CKN_CACHE="0")
+    assert "set the environment variable NUMBA_CACHE_DIR" in told and "compiled code: kept in memory only" in told
+
+
+def test_versions_are_shown(tmp_path):
+    told = run("import sklearn_ckn; sklearn_ckn.show_versions()", NUMBA_CACHE_DIR=str(tmp_path))
+    for name in ("sklearn_ckn: 0", "numba: 0", "processor: ", "openblas", f"compiled code: {tmp_path}"):
+        assert name in told

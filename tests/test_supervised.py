@@ -15,7 +15,15 @@ from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
 
-from sklearn_ckn import CKNClassifier, CKNFeatureMap, CKNLayer, CKNRegressor, LinearClassifier, LinearRegressor
+from sklearn_ckn import (
+    CKNClassifier,
+    CKNFeatureMap,
+    CKNKernel,
+    CKNLayer,
+    CKNRegressor,
+    LinearClassifier,
+    LinearRegressor,
+)
 from sklearn_ckn import _training as training
 from sklearn_ckn._core import encode, solver
 from sklearn_ckn._targets import hold_out
@@ -570,8 +578,14 @@ def test_verbose(digits, capsys):
         "cknlayer-1", "cknlayer-2", "linear model", "round 1",
     ]  # fmt: skip
     assert "objective" in lines[-1] and "validation score" in lines[-1]
-    CKNFeatureMap(network(), verbose=True).fit(digits[0])
+    feature_map = CKNFeatureMap(network(), verbose=True).fit(digits[0])
     assert capsys.readouterr().out.count("[CKNFeatureMap]") == 2
+    feature_map.transform(digits[0])
+    CKNKernel(CKNLayer(), verbose=True)(digits[0][:30])
+    lines = capsys.readouterr().out.splitlines()
+    last = {line.split()[0]: line.partition(" s: ")[2] for line in lines}
+    n = len(digits[0])
+    assert last == {"[CKNFeatureMap]": f"{n} of {n} signals", "[CKNKernel]": "465 of 465 pairs"}
 
 
 class Recorder:

@@ -207,7 +207,7 @@ def meet(network, X, rows, Y, blocks):
     return totals.transpose(1, 0, 3, 2).reshape(n, -1, n_parts)
 
 
-def fill(network, X, Y, out, gradient, normalize, n_threads, finished):
+def fill(network, X, Y, out, gradient, normalize, n_threads, finished, count):
     """Write the kernel of all signals of X and of Y; of X among themselves, if Y is X.
 
     Parameters
@@ -216,6 +216,7 @@ def fill(network, X, Y, out, gradient, normalize, n_threads, finished):
     out : ndarray of shape (len(X), len(Y)), out
     gradient : ndarray of shape (len(X), len(Y), parts - 1), out, or None
     finished : list, out: slices (rows, columns) of the tiles that are written
+    count : callable, told how many pairs are done
     """
     lanes = simd.n_lanes(network.dtype)
     n_blocks = -(-len(Y) // lanes)
@@ -243,6 +244,7 @@ def fill(network, X, Y, out, gradient, normalize, n_threads, finished):
         else:
             write(K, here, out, gradient, True)
         finished.append(here)
+        count(int(chosen.sum()) if X is Y else K.shape[0] * K.shape[1])
 
     while some := list(islice(tiles, TILES)):
         over_blocks(fill_tile, some, n_threads)

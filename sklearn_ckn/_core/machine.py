@@ -33,6 +33,11 @@ def compiled(function, *reorder, **more):
     return njit(**options)(function)
 
 
+def cache_folder(function):
+    """Where the machine code of a compiled function is kept; None if it is in memory only."""
+    return getattr(function._cache, "_cache_path", None)
+
+
 def compiled_loops(function):
     """The same, for loops that make no arrays: references to those given are not counted, which took half the time."""
     return compiled(function, _nrt=False)
