@@ -53,13 +53,17 @@ IMAGES, DIGITS = load_digits().images.astype(np.float32)[..., None], load_digits
 def session(estimator):
     """The estimator's graph, ready to run: X -> outputs by name."""
     model = to_onnx(estimator)
-    assert [opset.domain for opset in model.opset_import] == [""] and not {node.domain for node in model.graph.node} - {""}
+    assert {found.domain for found in (*model.opset_import, *model.graph.node)} == {""}
     running = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     names = [output.name for output in running.get_outputs()]
     return lambda X: dict(zip(names, running.run(None, {"X": X})))
 
 
-def assert_equal_to(estimator, outputs, X, tolerance=TOLERANCE):
+def assert_close(found, expected):
+    assert_allclose(found, expected, rtol=0, atol=TOLERANCE * np.abs(expected).max())
+
+
+def assert_equal_to(estimator, outputs, X):
     """Every output is what the method of the estimator gives for X: labels are equal, numbers but for rounding."""
     assert_array_equal({name for name in METHODS.values() if hasattr(estimator, name)}, {METHODS[n] for n in outputs})
     for name, found in outputs.items():
@@ -69,7 +73,10 @@ def assert_equal_to(estimator, outputs, X, tolerance=TOLERANCE):
             assert_array_equal(found, expected)
         else:
             assert found.dtype == np.float32
-            assert_allclose(found, expected, rtol=0, atol=tolerance * max(np.abs(expected).max(), 1e-30))
+            assert_close(found, expected)
+            if name == "features":
+                for row, expected_row in zip(found, expected):
+                    assert_close(row, expected_row)
 
 
 def check(estimator, X, n_single=2):
@@ -123,7 +130,9 @@ def feature_map(*layers, **parameters):
     return CKNFeatureMap(make_pipeline(*layers), **parameters)
 
 
-@pytest.mark.parametrize("parameters", [{"augment": "flip"}, {"center": True}, {"augment": "flip", "center": True, "scale": True}])
+@pytest.mark.parametrize(
+    "parameters", [{"augment": "flip"}, {"center": True}, {"augment": "flip", "center": True, "scale": True}]
+)
 def test_feature_maps(parameters):
     check(feature_map(layer(), layer(patch_centering=True), **parameters).fit(IMAGES[:50]), IMAGES[:7])
 
@@ -161,7 +170,7 @@ def test_patch_whitening(shape, parameters, rng):
     check(whitening, X)
 
 
-@pytest.mark.parametrize("reg", [1.0, 0.1, 1e-2, 1e-3])
+@pytest.mark.parametrize("reg", [1.0, 0.1, 1e-3, 1e-5])
 @pytest.mark.parametrize("exponent", [0.25, 0.5])
 def test_powers_of_matrices_of_any_spectrum(reg, exponent, rng):
     """The iteration has converged, whatever the spectrum: of images with one dominant direction, and of noise."""
@@ -190,28 +199,31 @@ def fitted_map():
     return feature_map(layer(16, pooling_width=4), center=True, scale=True).fit(IMAGES[:50])
 
 
-@pytest.mark.parametrize("classes", [2, 10])
+@pytest.mark.parametrize("n_classes", [2, 10])
 @pytest.mark.parametrize("head", CLASSIFIERS, ids=lambda head: type(head).__name__)
-def test_classifiers(head, classes, fitted_map):
-    known = DIGITS < classes
+def test_classifiers(head, n_classes, fitted_map):
+    known = np.isin(DIGITS, range(n_classes))
     X, y = IMAGES[known][:200], DIGITS[known][:200]
-    head = clone(head).fit(fitted_map.transform(X), y if classes == 10 else LABELS[y])
+    head = clone(head).fit(fitted_map.transform(X), y if n_classes == 10 else LABELS[y])
     check(Pipeline([("features", fitted_map), ("head", head)]), X)
+
+
+def test_what_has_no_formula_is_left_out():
+    head = SGDClassifier("modified_huber", random_state=0).fit(IMAGES[:50].reshape(50, -1), DIGITS[:50])
+    assert [output.name for output in to_onnx(head).graph.output] == ["label", "scores"]
 
 
 @pytest.mark.parametrize("shape", [(), (1,), (3,)])
 @pytest.mark.parametrize("head", [LinearRegressor(), Ridge(), LinearRegression()], ids=lambda head: type(head).__name__)
-def test_regressors(head, shape, fitted_map, rng):
-    features = fitted_map.transform(IMAGES[:100])
-    head = clone(head).fit(features, rng.rand(100, *shape))
-    check(Pipeline([("features", fitted_map), ("head", head)]), IMAGES[:7])
-    check(head, features)
+def test_regressors(head, shape, rng):
+    features = rng.rand(100, 5).astype(np.float32)
+    check(clone(head).fit(features, rng.rand(100, *shape)), features)
 
 
 @pytest.mark.parametrize("loss", ["squared_hinge", "logistic"])
-@pytest.mark.parametrize("classes", [2, 3])
-def test_end_to_end_classifiers(loss, classes):
-    known = DIGITS < classes
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_end_to_end_classifiers(loss, n_classes):
+    known = np.isin(DIGITS, range(n_classes))
     X, y = IMAGES[known][:60], LABELS[DIGITS[known][:60]]
     check(CKNClassifier(make_pipeline(layer()), loss=loss, max_iter=1, random_state=0).fit(X, y), X)
 
@@ -248,8 +260,7 @@ def few(model):
 )
 def test_recipes(kind, shape, settings, rng):
     y = np.arange(60) % 3
-    X = rng.rand(60, *shape) * 0.5 + y[:, None, None].reshape(-1, *[1] * len(shape)) * np.linspace(0, 1, np.prod(shape)).reshape(shape)
-    rows = X.reshape(60, -1).astype(np.float32)
+    rows = (rng.rand(60, np.prod(shape)) + np.outer(y, np.linspace(0, 1, np.prod(shape)))).astype(np.float32)
     check(few(make_classifier(kind, shape, random_state=0, **settings)).fit(rows, y), rows)
 
 
@@ -267,12 +278,16 @@ def fit(*steps, y=None):
     [
         (lambda: CKNFeatureMap(layer()), NotFittedError, "not fitted"),
         (lambda: make_pipeline(layer(), Flatten()), NotFittedError, "not fitted"),
-        (lambda: fit(layer(), Flatten(), SVC(), y=DIGITS[:30]), TypeError, "'svc', which is an object of type SVC.*CKNFeatureMap"),
+        (
+            lambda: fit(layer(), Flatten(), SVC(), y=DIGITS[:30]),
+            TypeError,
+            "'svc', which is an object of type SVC.*CKNFeatureMap",
+        ),
         (lambda: CKNLayer, TypeError, "the class CKNLayer"),
         (lambda: make_pipeline("passthrough"), TypeError, "no step"),
         (lambda: FeatureUnion([("maps", layer().fit(IMAGES[:30]))]), TypeError, "'maps'.*Flatten"),
-        (lambda: PatchWhitening(reg=0).fit(IMAGES[:30]), ValueError, "reg=0.*global"),
-        (lambda: PatchWhitening(exponent=0.3).fit(IMAGES[:30]), ValueError, "exponent=0.3.*0.25"),
+        (lambda: PatchWhitening(reg=0).fit(IMAGES[:30]), ValueError, "reg=0:.*global"),
+        (lambda: PatchWhitening(exponent=0.3).fit(IMAGES[:30]), ValueError, "0.25.*exponent=0.3"),
         (lambda: RidgeClassifier().fit(np.eye(3), np.eye(3, dtype=int)), TypeError, "several labels"),
     ],
 )

@@ -1,6 +1,6 @@
 """Fitted networks as ONNX graphs, for runtimes that know neither Python nor scikit-learn.
 
-It needs the package `onnx`, ``pip install "sklearn-ckn[onnx]"``, and is imported by ``from sklearn_ckn.onnx import ...``.
+It needs the package `onnx` (``pip install "sklearn-ckn[onnx]"``), which ``import sklearn_ckn`` alone does not import.
 """
 
 from ._export import to_onnx

@@ -116,7 +116,8 @@ class Tensor(NDArrayOperatorsMixin):
         return self.graph.node("Reshape", [self, self.graph.integers(shape)], np.empty((0, *sizes), self.dtype))
 
     def astype(self, dtype):
-        return self.graph.node("Cast", [self], self.empty.astype(dtype), to=helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
+        empty = self.empty.astype(dtype)
+        return self.graph.node("Cast", [self], empty, to=helper.np_dtype_to_tensor_dtype(empty.dtype))
 
     def sum(self, axis, keepdims=False):
         return reduced("ReduceSum", np.sum, self, axis, keepdims)

@@ -12,6 +12,7 @@ from .._core import patches
 
 NEGLIGIBLE = (patches.ROUNDING * np.finfo(np.float32).eps) ** 2  # part of a patch's squares, as in `patches.center`
 CONVERGED = 1e-8  # distance of an eigenvalue from 1
+SMALLEST_REG = 1e-6  # below it the iterations are less accurate than eigenvalues
 ROOTS = {0.25: 2, 0.5: 1}  # exponent -> square roots to be taken
 
 
@@ -79,15 +80,12 @@ def pool(F, operators):  # (n, m, *positions) -> (n, m, *pooled)
         (count, length), after = operator.shape, prod(positions[axis + 1 :])
         if count == length and (operator == np.eye(length)).all():
             continue
-        if after == 1:
-            F = F.reshape(-1, length) @ operator.T
-        else:
-            F = operator @ F.reshape(-1, length, after)
+        F = operator @ F.reshape(-1, length, after) if after > 1 else F.reshape(-1, length) @ operator.T
     return F.reshape(-1, m, *(matrix.shape[0] for matrix in operators))
 
 
 def whiten(X, whitening):  # (n, c, *space), a fitted PatchWhitening -> (n, c, *space)
-    """`zca.whiten`, in single precision."""
+    """`zca.whiten`."""
     size, has_normal_contrast, *power = whitening._settings
     c, space = X.shape[1], X.shape[2:]
     if has_normal_contrast:
@@ -95,10 +93,10 @@ def whiten(X, whitening):  # (n, c, *space), a fitted PatchWhitening -> (n, c, *
     P = center(extract(X, size, patches.padding_widths(size, "valid")))
     positions = P.shape[3:]
     P = P.reshape(-1, c * prod(size), prod(positions))  # (n, d, number of positions)
-    if whitening.whitening_ is None:
-        P = negative_power(P, *power) @ P
-    else:
+    if whitening.whitening_ is not None:
         P = channels_first(whitening.whitening_, c) @ P
+    elif power[0]:  # to the power of 0 it is the identity
+        P = negative_power(P, *power) @ P
     return put_together(P.reshape(-1, c * prod(size), *positions), (*space, c), size)
 
 
@@ -116,8 +114,17 @@ def normalize_contrast(X):  # (n, c, *space)
 
 
 def negative_power(P, exponent, reg):  # (n, d, k) -> (n, d, d)
-    """`zca.negative_power` of the second moments of patches, by square roots; where all patches are 0, any matrix."""
-    d, k = P.shape[1:]
+    """`zca.negative_power` of the second moments of patches, in double precision; where all are 0, any matrix.
+
+    Directions that the patches lack have other eigenvalues than there, which nothing is multiplied with.
+    """
+    if exponent not in ROOTS or reg < SMALLEST_REG:
+        raise ValueError(
+            f"PatchWhitening with method='local' must have exponent 0, or 0.25 or 0.5 and reg >= {SMALLEST_REG}, as a "
+            f"graph has no eigenvalues, but takes square roots by iterations; got exponent={exponent} and reg={reg}: "
+            f"change them, or use method='global'."
+        )
+    (d, k), dtype, P = P.shape[1:], P.dtype, P.astype(np.float64)
     C, identity = P @ np.moveaxis(P, 1, 2) / k, np.eye(d)
     trace = (C * identity).sum(axis=(1, 2), keepdims=True)
     C = C + reg / d * trace * identity
@@ -126,7 +133,7 @@ def negative_power(P, exponent, reg):  # (n, d, k) -> (n, d, d)
     for _ in range(ROOTS[exponent]):
         C, inverse = square_roots(C, smallest)
         smallest = np.sqrt(smallest)
-    return inverse / size**exponent
+    return (inverse / size**exponent).astype(dtype)
 
 
 def square_roots(A, smallest):  # (n, d, d) -> (n, d, d), (n, d, d)

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.linear_model import SGDClassifier
 from sklearn.linear_model._base import LinearClassifierMixin, LinearModel
 from sklearn.pipeline import FeatureUnion, Pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
 from .._core import encode, losses
@@ -34,7 +34,7 @@ SUPPORTED = (
 
 
 def leaves(estimator, name=None):
-    """The named estimators in pipelines and unions, in their order, without those that pass on or drop what they get."""
+    """The named estimators in pipelines and unions, in their order, but for those that pass on or drop what they get."""
     if isinstance(estimator, Pipeline | FeatureUnion):
         steps = estimator.steps if isinstance(estimator, Pipeline) else estimator.transformer_list
         for name, step in steps:
@@ -44,7 +44,9 @@ def leaves(estimator, name=None):
 
 
 def is_passed(step):
-    return step is None or (isinstance(step, str) and step == "passthrough")
+    """None, ``"passthrough"``, or what a fitted union makes of that."""
+    is_identity = isinstance(step, FunctionTransformer) and step.func is None
+    return is_identity or step is None or (isinstance(step, str) and step == "passthrough")
 
 
 def check(estimator):
@@ -139,7 +141,7 @@ def _(step: FeatureUnion, X):
         if not (isinstance(part, str) and part == "drop"):
             rows.append(transform(part, X) * weights.get(name, 1))
             if len(rows[-1].shape) > 2:
-                raise TypeError(f"Step {name!r} of a FeatureUnion gives maps, which stand beside nothing: end it with Flatten().")
+                raise TypeError(f"Step {name!r} of a FeatureUnion gives maps, not features: let Flatten() follow it.")
     return np.hstack(rows)
 
 
