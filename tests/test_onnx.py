@@ -208,8 +208,8 @@ def test_classifiers(head, n_classes, fitted_map):
     check(Pipeline([("features", fitted_map), ("head", head)]), X)
 
 
-def test_what_has_no_formula_is_left_out():
-    head = SGDClassifier("modified_huber", random_state=0).fit(IMAGES[:50].reshape(50, -1), DIGITS[:50])
+def test_probabilities_without_a_graph_are_left_out(fitted_map):
+    head = SGDClassifier("modified_huber", random_state=0).fit(fitted_map.transform(IMAGES[:50]), DIGITS[:50])
     assert [output.name for output in to_onnx(head).graph.output] == ["label", "scores"]
 
 

@@ -11,8 +11,8 @@ def to_onnx(estimator):
     """Write a fitted estimator as an ONNX graph.
 
     Any runtime of ONNX then computes what the estimator computes, without Python, scikit-learn and this package. There
-    are only standard operators in it, of opset 18, and all but its labels are numbers in single precision: those of an
-    estimator that was fitted in double precision are rounded.
+    are only standard operators in it, of opset 18. Its numbers are in single precision: those of an estimator that was
+    fitted in double precision are rounded.
 
     Parameters
     ----------
@@ -28,21 +28,22 @@ def to_onnx(estimator):
     Returns
     -------
     model : onnx.ModelProto
-        The graph, checked. Its input and outputs:
+        The graph, checked. Its input and outputs, for any number n of signals:
 
-        ==================  =======================================================================================
+        ==================  ====================================================================================
         name                value
-        ==================  =======================================================================================
-        `"X"`               float32, ``("n", *space, n_channels)``, channels last, with the sizes of `fit`; where
-                            the first step has an `input_shape`, and where it is one for features,
-                            ``("n", n_features)``. There may be any number of signals.
-        `"features"`        rows of a transformer
-        `"maps"`            the same, if it ends with a layer or in a whitening
+        ==================  ====================================================================================
+        `"X"`               the input, float32: ``(n, *space, n_channels)``, channels last, of the sizes in `fit`;
+                            ``(n, n_features)`` where the first step has an `input_shape` or reads features
+        `"features"`        rows, of a transformer
+        `"maps"`            the same, of one that ends in a layer or in `PatchWhitening`
         `"targets"`         what `predict` of a regressor gives
         `"label"`           what `predict` of a classifier gives, int64 or strings
-        `"scores"`          what its `decision_function` gives, ``("n",)`` for two classes
+        `"scores"`          what its `decision_function` gives, ``(n,)`` for two classes
         `"probabilities"`   what its `predict_proba` gives, if it has that
-        ==================  =======================================================================================
+        ==================  ====================================================================================
+
+        All outputs but the labels are float32.
 
     Raises
     ------
@@ -68,8 +69,6 @@ def to_onnx(estimator):
     estimator in single precision, by some 1e-6 of the largest one. A mean of targets that is many times larger than
     their deviations from it is rounded, too. The probabilities of :class:`~sklearn.linear_model.SGDClassifier` with
     ``loss="modified_huber"`` are left out.
-
-    Several threads of a runtime, and its other options, are set where the graph is run.
 
     References
     ----------

@@ -34,7 +34,7 @@ SUPPORTED = (
 
 
 def leaves(estimator, name=None):
-    """The named estimators in pipelines and unions, in their order, but for those that pass on or drop what they get."""
+    """The named estimators in pipelines and unions, in their order, but for ``"passthrough"`` and ``"drop"``."""
     if isinstance(estimator, Pipeline | FeatureUnion):
         steps = estimator.steps if isinstance(estimator, Pipeline) else estimator.transformer_list
         for name, step in steps:
