@@ -66,7 +66,7 @@ def to_onnx(estimator):
 
     In a graph patches and filters are multiplied by convolutions, and the matrices of a local `PatchWhitening` are
     found by a Newton-Schulz iteration [1]_, in double precision. Numbers differ by rounding from those of the
-    estimator in single precision, by some 1e-6 of the largest one. A mean of targets that is many times larger than
+    estimator in single precision, by 1e-6 to 1e-4 of the largest one. A mean of targets that is many times larger than
     their deviations from it is rounded, too. The probabilities of :class:`~sklearn.linear_model.SGDClassifier` with
     ``loss="modified_huber"`` are left out.
 

@@ -175,6 +175,11 @@ def split(X, n_parts):
     return X.graph.node("Split", [X], np.split(X.empty, n_parts), axis=0, num_outputs=n_parts)
 
 
+def einsum(equation, *tensors):
+    empty = np.einsum(equation, *(X.empty for X in tensors))
+    return tensors[0].graph.node("Einsum", tensors, empty, equation=equation)
+
+
 def take(X, indices, axis=0):
     """`numpy.take`, which leaves it to its first argument what it does."""
     graph = X.graph if isinstance(X, Tensor) else indices.graph
@@ -194,6 +199,7 @@ FUNCTIONS = {
     np.concatenate: concatenate,
     np.hstack: lambda tensors: concatenate(tensors, axis=1),
     np.split: split,
+    np.einsum: einsum,
     np.flip: flip,
     np.zeros_like: lambda X: X * 0,
 }

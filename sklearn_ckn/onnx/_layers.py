@@ -1,4 +1,4 @@
-"""Layers and whitening as graphs, by convolutions; the formulas on both sides of these are those of `_core`.
+"""Layers and whitening as graphs: the steps of `_core.encode` and `_core.zca`, with convolutions for loops.
 
 Maps have their channels first here, ``(n, c, *space)``, and patches are ``(n, c, k, *positions)``, k being the
 positions of a patch.
@@ -94,13 +94,13 @@ def whiten(X, whitening):  # (n, c, *space), a fitted PatchWhitening -> (n, c, *
     positions = P.shape[3:]
     P = P.reshape(-1, c * prod(size), prod(positions))  # (n, d, number of positions)
     if whitening.whitening_ is not None:
-        P = channels_first(whitening.whitening_, c) @ P
+        P = reordered(whitening.whitening_, c) @ P
     elif power[0]:  # to the power of 0 it is the identity
         P = negative_power(P, *power) @ P
     return put_together(P.reshape(-1, c * prod(size), *positions), (*space, c), size)
 
 
-def channels_first(W, c):  # (d, d) -> (d, d)
+def reordered(W, c):  # (d, d) -> (d, d)
     """A matrix of patches whose channels are first, from one of patches whose channels are last."""
     k = len(W) // c
     return W.reshape(k, c, k, c).transpose(1, 0, 3, 2).reshape(W.shape)
@@ -125,7 +125,7 @@ def negative_power(P, exponent, reg):  # (n, d, k) -> (n, d, d)
             f"change them, or use method='global'."
         )
     (d, k), dtype, P = P.shape[1:], P.dtype, P.astype(np.float64)
-    C, identity = P @ np.moveaxis(P, 1, 2) / k, np.eye(d)
+    C, identity = np.einsum("nik,njk->nij", P, P) / k, np.eye(d)
     trace = (C * identity).sum(axis=(1, 2), keepdims=True)
     C = C + reg / d * trace * identity
     size = (1 + reg) * np.where(trace > 0, trace, 1)  # the trace of C, not smaller than its largest eigenvalue

@@ -217,8 +217,9 @@ def probabilities(model, S):  # (n, k) -> (n, n_classes), or None where the mode
     """The softmax of the scores or, of classes that were learned one against all others, their logistic functions."""
     if not hasattr(model, "predict_proba") or getattr(model, "loss", None) == "modified_huber":
         return None
-    is_one_of_several = isinstance(model, SGDClassifier) or getattr(model, "solver", None) == "liblinear"
-    if is_one_of_several and S.shape[1] > 1:
+    is_one_against_others = isinstance(model, SGDClassifier) or getattr(model, "solver", None) == "liblinear"
+    if is_one_against_others and S.shape[1] > 1:
         P = 1 / (1 + np.exp(-S))
+        P = np.where(P.max(axis=1, keepdims=True) > 0, P, 1)  # all of them may vanish
         return P / P.sum(axis=1, keepdims=True)
     return np.exp(losses.log_probabilities(S))
