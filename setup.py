@@ -12,7 +12,9 @@ RUN = ["numpy>=1.24", "scipy>=1.10", "numba>=0.61", "joblib>=1.3", "scikit-learn
 PLOT = ["matplotlib>=3.7"]
 PERSIST = ["skops>=0.11"]
 STORES = ["zarr>=2.18", "h5py>=3.10"]
-TEST = [*PLOT, *PERSIST, *STORES, "pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.100", "pandas>=2", "numpydoc>=1.7"]
+ONNX = ["onnx>=1.17", "onnxruntime>=1.19"]  # older ones do not work with NumPy 2
+TEST = [*PLOT, *PERSIST, *STORES, *ONNX, "pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.100", "pandas>=2"]
+TEST += ["numpydoc>=1.7"]
 
 setup(
     name="sklearn-ckn",
@@ -27,7 +29,11 @@ setup(
     install_requires=RUN,
     extras_require={
         "plot": PLOT,
-        "persist": PERSIST,
+PERSIST = ["skops>=0.11"]
+STORES = ["zarr>=2.18", "h5py>=3.10"]
+ONNX = ["onnx>=1.17", "onnxruntime>=1.19"]  # older ones do not work with NumPy 2
+TEST = [*PLOT, *PERSIST, *STORES, *ONNX, "pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.100", "pandas>=2"]
+TEST += ["numpydoc>=1.7"]
         "test": TEST,
         "doc": [*PLOT, "sphinx>=7", "numpydoc>=1.7"],
         "bench": [*PLOT, "pillow>=10", "torch>=2", "scikit-image>=0.22", "kymatio>=0.3", "cyanure>=1.1", "aeon>=1.0"],

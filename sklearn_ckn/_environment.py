@@ -26,6 +26,10 @@ def show_versions():
     The versions of this package, of those that it needs and of those that it can use, the processor, the threads of
     BLAS and OpenMP, and the folder of compiled code.
 
+    See Also
+    --------
+    warmup : Fills that folder.
+
     Examples
     --------
     >>> import sklearn_ckn

@@ -56,12 +56,17 @@ class Slopes(PersistentMixin, TransformerMixin, BaseEstimator):
         """Rows of ``(length - 1, n_channels)`` values, ndarray of shape (n_samples, (length - 1) * n_channels)."""
         check_is_fitted(self)
         signals = _validation.as_fitted_signals(self, X, self.input_shape is not None, same_space=True)
-        differences = np.diff(signals.read(slice(None)), axis=1)
-        sizes = np.sqrt((differences**2).mean(axis=1, keepdims=True))
-        return (differences / np.where(sizes > 0, sizes, 1)).reshape(len(signals), -1)
+        return slopes(signals.read(slice(None))).reshape(len(signals), -1)
 
     def get_feature_names_out(self, input_features=None):
         """Name the rows' values."""
         check_is_fitted(self)
         length, n_channels = self.input_shape_
         return channel_names("slope", (length - 1) * n_channels)
+
+
+def slopes(X):  # (n, length, c) -> (n, length - 1, c)
+    """Differences of neighbours, divided by their root mean square."""
+    differences = X[:, 1:] - X[:, :-1]
+    sizes = np.sqrt((differences**2).mean(axis=1, keepdims=True))
+    return differences / np.where(sizes > 0, sizes, 1)

@@ -10,7 +10,7 @@ import pytest
 from numpydoc.validate import validate
 
 import sklearn_ckn
-from sklearn_ckn import inspection, preprocessing, presets
+from sklearn_ckn import inspection, onnx, preprocessing, presets
 
 PACKAGE = Path(sklearn_ckn.__file__).parent
 REPOSITORY = Path(__file__).parent.parent
@@ -35,6 +35,10 @@ FLOORS = [  # every module imports from floors below its own only; this is the w
     {"inspection._norms", "inspection._deformation", "inspection._fitted", "inspection._display"},
     {"inspection._approximation", "inspection._stability"},
     {"inspection._charts", "inspection._grids", "inspection._matrices"},
+    {"onnx._graph"},
+    {"onnx._layers"},
+    {"onnx._steps"},
+    {"onnx._export"},
 ]
 LIBRARIES_OF_CORE = {"numpy", "scipy", "numba", "llvmlite", "threadpoolctl"}
 
@@ -73,7 +77,7 @@ def test_imports_run_downward():
 def public_names():
     methods = "fit partial_fit transform get_feature_names_out set_output decision_function predict predict_proba"
     methods = f"{methods} predict_log_proba __call__ diag is_stationary from_estimator plot".split()
-    for module in (sklearn_ckn, inspection, preprocessing, presets):
+    for module in (sklearn_ckn, inspection, onnx, preprocessing, presets):
         prefix = module.__name__.removeprefix("sklearn_ckn").removeprefix(".")
         prefix = prefix and prefix + "."
         for name in module.__all__:

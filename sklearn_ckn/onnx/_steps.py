@@ -1,0 +1,225 @@
+"""Estimators as graphs: what each of them makes of a tensor, by its type.
+
+Tensors between estimators are what these exchange: maps with their channels last, or rows.
+"""
+
+from functools import singledispatch
+
+import numpy as np
+from sklearn.linear_model import SGDClassifier
+from sklearn.linear_model._base import LinearClassifierMixin, LinearModel
+from sklearn.pipeline import FeatureUnion, Pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.utils.validation import check_is_fitted
+
+from .._core import encode, losses
+from .._feature_map import CKNFeatureMap
+from .._flatten import Flatten
+from .._layer import CKNLayer
+from .._linear import LinearClassifier, LinearRegressor
+from .._network import kind_of
+from .._slopes import Slopes, slopes
+from .._supervised import CKNClassifier, CKNRegressor
+from .._targets import decide
+from ..preprocessing import PatchWhitening
+from . import _layers
+from ._graph import take
+
+TRANSFORMERS = CKNFeatureMap, CKNLayer, Flatten, PatchWhitening, Slopes, StandardScaler
+PREDICTORS = CKNClassifier, CKNRegressor, LinearClassifier, LinearRegressor, LinearClassifierMixin, LinearModel
+SUPPORTED = (
+    "CKNClassifier, CKNRegressor, CKNFeatureMap, CKNLayer, Flatten, PatchWhitening, StandardScaler, LinearClassifier, "
+    "LinearRegressor, the linear models of scikit-learn, and Pipeline and FeatureUnion of these"
+)
+
+
+def leaves(estimator, name=None):
+    """The named estimators in pipelines and unions, in their order, but for ``"passthrough"`` and ``"drop"``."""
+    if isinstance(estimator, Pipeline | FeatureUnion):
+        steps = estimator.steps if isinstance(estimator, Pipeline) else estimator.transformer_list
+        for name, step in steps:
+            yield from leaves(step, name)
+    elif not is_passed(estimator) and not (isinstance(estimator, str) and estimator == "drop"):
+        yield name, estimator
+
+
+def is_passed(step):
+    """None, ``"passthrough"``, or what a fitted union makes of that."""
+    is_identity = isinstance(step, FunctionTransformer) and step.func is None
+    return is_identity or step is None or (isinstance(step, str) and step == "passthrough")
+
+
+def check(estimator):
+    """Every estimator in it is known, and fitted."""
+    for name, leaf in leaves(estimator):
+        if not isinstance(leaf, TRANSFORMERS + PREDICTORS):
+            found = "estimator is" if name is None else f"estimator has a step {name!r}, which is"
+            raise TypeError(f"{found} {kind_of(leaf)}, for which there is no graph. There are graphs for {SUPPORTED}.")
+        check_is_fitted(leaf)
+
+
+def input_shape(estimator):
+    """The shape of one signal, or of one row, as the first estimator in it was given."""
+    for _, leaf in leaves(estimator):
+        first = leaf.network_[0] if hasattr(leaf, "network_") else leaf
+        is_flat = getattr(first, "input_shape", None) is not None or not hasattr(leaf, "input_shape_")
+        return (leaf.n_features_in_,) if is_flat else leaf.input_shape_
+    raise TypeError(f"estimator has no step that does anything. There are graphs for {SUPPORTED}.")
+
+
+def as_signals(X, shape):  # -> (n, *space, c)
+    """Rows, or maps of a single channel, with the axes that an estimator reads them with."""
+    return X if X.shape[1:] == shape else X.reshape(-1, *shape)
+
+
+def channels_first(function, X, *estimators):  # (n, *space, c) -> (n, *space, c)
+    """A function of `_layers`, of one estimator after the other."""
+    X = np.moveaxis(X, -1, 1)
+    for estimator in estimators:
+        X = function(X, estimator)
+    return np.moveaxis(X, 1, -1)
+
+
+@singledispatch
+def transform(step, X):  # a fitted estimator, Tensor -> Tensor
+    """What its method `transform` computes."""
+    if is_passed(step):
+        return X
+    raise TypeError(f"A step that is {kind_of(step)} must be the last one.")
+
+
+@transform.register
+def _(step: CKNLayer, X):
+    return channels_first(_layers.encode, as_signals(X, step.input_shape_), step)
+
+
+@transform.register
+def _(step: PatchWhitening, X):
+    return channels_first(_layers.whiten, as_signals(X, step.input_shape_), step)
+
+
+@transform.register
+def _(step: CKNFeatureMap, X):
+    X, is_flipped = as_signals(X, step.input_shape_), step.augment == "flip"
+    if is_flipped:
+        X = np.concatenate([X, np.flip(X, -2)])  # mirror images as well, in one batch
+    maps = channels_first(_layers.encode, X, *step.network_)
+    if is_flipped:
+        maps, mirrored = np.split(maps, 2)
+        maps = (maps + mirrored) / 2
+    return encode.flatten(maps, step.center, step.scale)
+
+
+@transform.register
+def _(step: Flatten, X):
+    return encode.flatten(X, step.center, step.scale)
+
+
+@transform.register
+def _(step: Slopes, X):
+    return slopes(as_signals(X, step.input_shape_)).reshape(len(X), -1)
+
+
+@transform.register
+def _(step: StandardScaler, X):
+    if step.with_mean:
+        X = X - step.mean_
+    return X / step.scale_ if step.with_std else X
+
+
+@transform.register
+def _(step: Pipeline, X):
+    for _, part in step.steps:
+        X = transform(part, X)
+    return X
+
+
+@transform.register
+def _(step: FeatureUnion, X):
+    weights, rows = step.transformer_weights or {}, []
+    for name, part in step.transformer_list:
+        if not (isinstance(part, str) and part == "drop"):
+            rows.append(transform(part, X) * weights.get(name, 1))
+            if len(rows[-1].shape) > 2:
+                raise TypeError(f"Step {name!r} of a FeatureUnion gives maps, not features: let Flatten() follow it.")
+    return np.hstack(rows)
+
+
+@singledispatch
+def outputs(estimator, X):  # a fitted estimator, Tensor -> {name: Tensor}
+    """What its methods compute, by the names of the graph's outputs."""
+    values = transform(estimator, X)
+    return {"features" if len(values.shape) == 2 else "maps": values}
+
+
+@outputs.register
+def _(estimator: Pipeline, X):
+    *_, (_, last) = estimator.steps
+    for _, step in estimator.steps[:-1]:
+        X = transform(step, X)
+    return outputs(last, X)
+
+
+@outputs.register(LinearClassifier)
+@outputs.register(LinearClassifierMixin)
+def _(estimator, X):
+    return of_classes(estimator, X)
+
+
+@outputs.register(LinearRegressor)
+@outputs.register(LinearModel)
+def _(estimator, X):
+    return of_targets(estimator, X)
+
+
+@outputs.register
+def _(estimator: CKNClassifier, X):
+    return of_classes(estimator, features_below(estimator, X))
+
+
+@outputs.register
+def _(estimator: CKNRegressor, X):
+    return of_targets(estimator, features_below(estimator, X))
+
+
+def features_below(estimator, X):  # -> (n, f)
+    """Of the linear model that was learned with them."""
+    maps = channels_first(_layers.encode, as_signals(X, estimator.input_shape_), *estimator.network_)
+    return estimator._top.features(maps)
+
+
+def scores(model, X):  # (n, f) -> (n, k)
+    return X @ np.atleast_2d(model.coef_).T + np.atleast_1d(model.intercept_)
+
+
+def of_targets(model, X):
+    S = scores(model, X)
+    return {"targets": S[:, 0] if model.coef_.ndim == 1 else S}
+
+
+def of_classes(model, X):
+    S = scores(model, X)
+    found = {"label": take(labels(model), decide(S)), "scores": S[:, 0] if S.shape[1] == 1 else S}
+    P = probabilities(model, S)
+    return found if P is None else found | {"probabilities": P}
+
+
+def labels(model):  # -> (n_classes,) of int64, or of str
+    """Its classes, in a dtype that a graph has."""
+    binarizer = getattr(model, "_label_binarizer", None)
+    if binarizer is not None and binarizer.y_type_.startswith("multilabel"):
+        raise TypeError(f"{type(model).__name__} was fitted to several labels of each sample; a graph gives one.")
+    classes = np.array(model.classes_.tolist())
+    return classes.astype(object if classes.dtype.kind == "U" else np.int64)
+
+
+def probabilities(model, S):  # (n, k) -> (n, n_classes), or None where the model has none
+    """The softmax of the scores or, of classes that were learned one against all others, their logistic functions."""
+    if not hasattr(model, "predict_proba") or getattr(model, "loss", None) == "modified_huber":
+        return None
+    is_one_against_others = isinstance(model, SGDClassifier) or getattr(model, "solver", None) == "liblinear"
+    if is_one_against_others and S.shape[1] > 1:
+        P = 1 / (1 + np.exp(-S))
+        P = np.where(P.max(axis=1, keepdims=True) > 0, P, 1)  # all of them may vanish
+        return P / P.sum(axis=1, keepdims=True)
+    return np.exp(losses.log_probabilities(S))
