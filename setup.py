@@ -10,11 +10,12 @@ version = re.search(r'__version__ = "(.*)"', (here / "sklearn_ckn/__init__.py").
 # numba 0.57 takes the code compiled for one kernel for another's, now and then; 0.61 does not.
 RUN = ["numpy>=1.24", "scipy>=1.10", "numba>=0.61", "joblib>=1.3", "scikit-learn>=1.6"]
 PLOT = ["matplotlib>=3.7"]
-PERSIST = ["skops>=0.11"]
 STORES = ["zarr>=2.18", "h5py>=3.10"]
+DASK = ["dask[array,distributed]>=2024.8"]
 ONNX = ["onnx>=1.17", "onnxruntime>=1.19"]  # older ones do not work with NumPy 2
-TEST = [*PLOT, *PERSIST, *STORES, *ONNX, "pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.100", "pandas>=2"]
-TEST += ["numpydoc>=1.7"]
+PERSIST = ["skops>=0.11"]
+EXTRAS = [*PLOT, *STORES, *DASK, *ONNX, *PERSIST]
+TEST = [*EXTRAS, "pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.100", "pandas>=2", "numpydoc>=1.7"]
 
 setup(
     name="sklearn-ckn",
@@ -29,11 +30,10 @@ setup(
     install_requires=RUN,
     extras_require={
         "plot": PLOT,
-PERSIST = ["skops>=0.11"]
-STORES = ["zarr>=2.18", "h5py>=3.10"]
-ONNX = ["onnx>=1.17", "onnxruntime>=1.19"]  # older ones do not work with NumPy 2
-TEST = [*PLOT, *PERSIST, *STORES, *ONNX, "pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.100", "pandas>=2"]
-TEST += ["numpydoc>=1.7"]
+        "stores": STORES,
+        "dask": DASK,
+        "onnx": ONNX,
+        "persist": PERSIST,
         "test": TEST,
         "doc": [*PLOT, "sphinx>=7", "numpydoc>=1.7"],
         "bench": [*PLOT, "pillow>=10", "torch>=2", "scikit-image>=0.22", "kymatio>=0.3", "cyanure>=1.1", "aeon>=1.0"],
