@@ -13,10 +13,10 @@ from sklearn.utils.validation import check_is_fitted
 from . import _validation
 from ._core import encode
 from ._flatten import feature_names
+from ._lazy import encoded, transform_blocks
 from ._network import input_tags, learn, read_signals, to_be_fitted
 from ._persistence import PersistentMixin
 from ._progress import CallbackSupportMixin, Count, Progress
-from ._signals import EncodedSignals
 
 
 class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, TransformerMixin, BaseEstimator):
@@ -89,8 +89,8 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, TransformerMixin, Bas
 
     Notes
     -----
-    `X` and `out` may be larger than memory, as for `CKNLayer`. What is read from a store, or written to one, at once is
-    a sixteenth of scikit-learn's `working_memory`, or a chunk of the store, if that is more.
+    `X` and `out` may be larger than memory, and `X` a Dask array, as for `CKNLayer`. What is read from a store, or
+    written to one, at once is a sixteenth of scikit-learn's `working_memory`, or a chunk of the store, if that is more.
 
     References
     ----------
@@ -168,14 +168,17 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, TransformerMixin, Bas
 
         Returns
         -------
-        features : ndarray of shape (n_samples, n_features)
+        features : ndarray or Dask array of shape (n_samples, n_features)
             Numbers in float64 if `X` is (or longer), else in float32. `out`, if that is given.
         """
         check_is_fitted(self)
         self._validate_params()  # center, scale and augment may have been set since fit
         layers = [layer for _, layer in self.network_.steps]
         signals = _validation.as_fitted_signals(self, X, layers[0]._flattened, same_space=True, stored=True)
-        maps = EncodedSignals(signals, layers, effective_n_jobs(self.n_jobs))
+        maps = encoded(signals, layers, effective_n_jobs(self.n_jobs))
+        if signals.is_lazy:
+            _validation.check_no_out(out)
+            return transform_blocks(self, signals, (prod(maps.shape),))
         features = _validation.check_out(out, (len(signals), prod(maps.shape)), signals.dtype, stored=True)
 
         def finish(block):

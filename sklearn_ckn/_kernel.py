@@ -1,5 +1,6 @@
 """The exact kernel of a network, as scikit-learn's kernels are."""
 
+from functools import partial
 from itertools import pairwise
 from numbers import Integral
 
@@ -11,9 +12,11 @@ from sklearn.gaussian_process.kernels import Hyperparameter, Kernel
 from . import _validation
 from ._core import gram
 from ._layer import CKNLayer
+from ._lazy import kernel_blocks
 from ._network import check_architecture, check_parameters, in_step, layers_of, steps_of
 from ._persistence import PersistentMixin
 from ._progress import Count
+from ._stores import is_lazy
 
 
 class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
@@ -126,15 +129,19 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
 
         Returns
         -------
-        K : ndarray of shape (n, n_Y)
-            In float64 if X or Y is (or longer), else in float32. `out`, if that is given.
+        K : ndarray or Dask array of shape (n, n_Y)
+            In float64 if X or Y is (or longer), else in float32. `out`, if that is given. Of Dask arrays one of blocks
+            that are not computed yet.
         gradient : ndarray of shape (n, n, n_dims)
             Derivatives by `theta`, the logarithms of each `sigma` that is not fixed. Only with `eval_gradient`.
         """
         if eval_gradient and Y is not None:
             raise ValueError("eval_gradient=True needs Y=None: derivatives are given for X with X only.")
-        X, Y, settings = self._read(X, Y)
+        X, Y, settings = self._read(X, Y, stored=is_lazy(X))
         dtype, shape, n_threads = np.result_type(X.dtype, Y.dtype), (len(X), len(Y)), effective_n_jobs(self.n_jobs)
+        if X.is_lazy:
+            _validation.check_no_out(out)
+            return self._of_blocks(X, Y, dtype, eval_gradient)
         free = self._differentiated() if eval_gradient else [False] * len(settings)
         K = _validation.check_out(out, shape, dtype)
         gradient = np.empty((*shape, sum(free)), dtype=dtype) if eval_gradient else None
@@ -250,13 +257,21 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
         _validation.check_bounds("sigma_bounds", self.sigma_bounds)
         return steps
 
-    def _read(self, X, Y=None):
+    def _of_blocks(self, X, Y, dtype, eval_gradient):
+        """The kernel as a Dask array."""
+        if eval_gradient or not Y.is_lazy:
+            what = "eval_gradient=True" if eval_gradient else f"a Y of type {type(Y.array).__name__}"
+            raise ValueError(f"The kernel of a Dask array takes no {what}: give Dask arrays, or arrays in memory.")
+        return kernel_blocks(self, X, Y, dtype)
+
+    def _read(self, X, Y=None, stored=False):
         """Signals of one shape (the same object, if Y is X or None), and the settings of the layers."""
         self._validate_params()
         steps = self._read_steps()
         first = steps[0][1]
-        signals = _validation.as_signals(self, X, first.ndim, first.input_shape)
-        others = signals if Y is None or Y is X else _validation.as_signals(self, Y, first.ndim, first.input_shape, "Y")
+        read = partial(_validation.as_signals, self, ndim=first.ndim, input_shape=first.input_shape, stored=stored)
+        signals = read(X)
+        others = signals if Y is None or Y is X else read(Y, name="Y")
         if others.shape != signals.shape:
             raise ValueError(
                 f"X has signals of shape {signals.shape}, but Y of shape {others.shape}: their space and channels must "

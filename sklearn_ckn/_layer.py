@@ -13,10 +13,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from . import _validation
 from ._core import encode, kappa, kmeans, patches, sampling
+from ._lazy import encoded, transform_blocks
 from ._maps import MapsMixin, channel_names
 from ._persistence import PersistentMixin
 from ._progress import CallbackSupportMixin, Progress
-from ._signals import EncodedSignals
 
 LARGEST_SEED = 2**31 - 1
 
@@ -163,7 +163,7 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
     -----
     `X` may be larger than memory: a :obj:`numpy.memmap`, an array of zarr or h5py, or whatever has `shape`, `dtype` and
     slices of rows. It is read by parts, which is when its values are checked, and `fit` reads only signals that it
-    draws patches from.
+    draws patches from. Of a Dask array `fit` draws patches where the blocks are, and `transform` gives a Dask array.
 
     References
     ----------
@@ -268,7 +268,7 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
         """
         signals = _validation.as_signals(self, X, self.ndim, self.input_shape, stored=True)
         progress = Progress(self, 0, False, X, y)
-        attributes, _ = self._learn(EncodedSignals(signals, [], effective_n_jobs(self.n_jobs)))
+        attributes, _ = self._learn(encoded(signals, [], effective_n_jobs(self.n_jobs)))
         _validation.record_feature_names(self, X)
         vars(self).update(attributes, _reservoir=None)
         progress.end()
@@ -306,7 +306,7 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
                 )
         progress = Progress(self, 0, False, X, y)
         rng = check_random_state(self.random_state if before is None else before[1])
-        maps = EncodedSignals(signals, [], effective_n_jobs(self.n_jobs))
+        maps = encoded(signals, [], effective_n_jobs(self.n_jobs))
         attributes, drawn = self._learn(maps, rng, before)
         if before is None:
             _validation.record_feature_names(self, X)
@@ -326,13 +326,16 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
 
         Returns
         -------
-        maps : ndarray of shape (n_samples, *pooled_space, n_filters)
+        maps : ndarray or Dask array of shape (n_samples, *pooled_space, n_filters)
             Numbers in float64 if `X` is (or longer), else in float32. `out`, if that is given.
         """
         check_is_fitted(self)
         signals = _validation.as_fitted_signals(self, X, self._flattened, stored=True)
         _validation.check_space(self._settings, signals.shape[:-1])
-        maps = EncodedSignals(signals, [self], effective_n_jobs(self.n_jobs))
+        maps = encoded(signals, [self], effective_n_jobs(self.n_jobs))
+        if signals.is_lazy:
+            _validation.check_no_out(out)
+            return transform_blocks(self, signals, maps.shape)
         return maps.write(signals, _validation.check_out(out, (len(maps), *maps.shape), maps.dtype, stored=True))
 
     def get_feature_names_out(self, input_features=None):
@@ -356,7 +359,7 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
 
         Parameters
         ----------
-        maps : EncodedSignals
+        maps : EncodedSignals or EncodedBlocks
         rng : RandomState or None
             None: of `random_state`.
         before : tuple or None

@@ -9,7 +9,7 @@ from sklearn.utils import get_tags
 
 from . import _validation
 from ._layer import CKNLayer
-from ._signals import EncodedSignals
+from ._lazy import encoded
 
 
 def steps_of(network):
@@ -87,13 +87,13 @@ def read_signals(estimator, X, layer, stored=False):
     return _validation.as_signals(estimator, X, layer.ndim, layer.input_shape, stored=stored)
 
 
-def learn(steps, signals, n_threads, progress):  # -> EncodedSignals: the last maps
+def learn(steps, signals, n_threads, progress):  # -> EncodedSignals or EncodedBlocks: the last maps
     """Fit layers without labels, one after the other."""
-    maps = EncodedSignals(signals, [], n_threads)
+    maps = encoded(signals, [], n_threads)
     for k, (name, layer) in enumerate(steps, 1):
         with in_step(name), progress.task(name):
             vars(layer).update(layer._learn(maps)[0], _reservoir=None)
-        maps = EncodedSignals(signals, [layer for _, layer in steps[:k]], n_threads)
+        maps = encoded(signals, [layer for _, layer in steps[:k]], n_threads)
     return maps
 
 

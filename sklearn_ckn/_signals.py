@@ -8,7 +8,7 @@ from sklearn import get_config
 
 from ._core import blocks
 from ._core.machine import slices
-from ._stores import Stored, ahead, rows_of_chunk, told_where
+from ._stores import Stored, ahead, is_lazy, rows_of_chunk, told_where
 
 PIECE = 1 / 16  # of the working memory: what is read from a store, or written to one, at once
 
@@ -37,6 +37,11 @@ class Signals:
 
     def __len__(self):
         return len(self.array if self.chosen is None else self.chosen)
+
+    @property
+    def is_lazy(self):
+        """Whether they are blocks of a Dask array, to be computed where they are."""
+        return isinstance(self.array, Stored) and is_lazy(self.array.source)
 
     def __getitem__(self, rows):
         if self.chosen is None and isinstance(rows, slice):

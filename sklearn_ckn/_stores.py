@@ -2,6 +2,7 @@
 
 import errno
 import os
+import sys
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -24,8 +25,16 @@ def is_stored(X):
     return is_numeric and has_rows and not issparse(X)
 
 
+def is_lazy(X):
+    """Whether X is an array of Dask."""
+    library = sys.modules.get("dask.array")
+    return library is not None and isinstance(X, library.Array)
+
+
 def rows_of_chunk(array):
     """So many rows are read or written together; 1 where any may be alone."""
+    if is_lazy(array):
+        return max(array.chunks[0])
     chunks = getattr(array, "shards", None) or getattr(array, "chunks", None)
     return chunks[0] if chunks else 1
 
@@ -43,6 +52,8 @@ class Stored:
     def __init__(self, source, name, check):
         self.source, self.name, self.check = source, name, check
         self.shape, self.dtype, self.ndim = source.shape, np.dtype(source.dtype), len(source.shape)
+        if np.isnan(self.shape).any():
+            raise ValueError(f"{name} has an unknown shape, {self.shape}: call {name}.compute_chunk_sizes() first.")
         self.rows_of_chunk = rows_of_chunk(source)
         n_chunks, n_written = count_chunks(source)
         if n_written < n_chunks:

@@ -274,6 +274,15 @@ def check_out(out, shape, dtype, stored=False):
     return out
 
 
+def check_no_out(out):
+    """Nothing is written for a Dask array yet."""
+    if out is not None:
+        raise ValueError(
+            "out must be None for a Dask array, whose result is computed later: write that by its methods store or "
+            "to_zarr."
+        )
+
+
 def check_diagonal(diagonal, dtype):
     """Of a kernel: no entry is larger than the largest of the diagonal, and a number of this dtype holds it."""
     if diagonal.max() > np.finfo(dtype).max:

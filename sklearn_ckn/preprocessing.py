@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from . import _validation
 from ._core import zca
 from ._core.machine import over_blocks, slices
+from ._lazy import transform_blocks
 from ._maps import MapsMixin, channel_names
 from ._persistence import PersistentMixin
 from ._signals import over_pieces
@@ -96,8 +97,8 @@ class PatchWhitening(PersistentMixin, MapsMixin, BaseEstimator):
 
     Notes
     -----
-    A thread holds all patches of an image in single and in double precision, some ``3 prod(patch_size)`` times a
-    float32 image itself.
+    `X` and `out` may be larger than memory, and `X` a Dask array, as for `CKNLayer`. A thread holds all patches of an
+    image in single and in double precision, some ``3 prod(patch_size)`` times a float32 image itself.
 
     References
     ----------
@@ -194,7 +195,7 @@ class PatchWhitening(PersistentMixin, MapsMixin, BaseEstimator):
 
         Returns
         -------
-        images : ndarray of shape (n_samples, *space, n_channels)
+        images : ndarray or Dask array of shape (n_samples, *space, n_channels)
             Numbers in float64 if `X` is (or longer), else in float32. `out`, if that is given.
         """
         check_is_fitted(self)
@@ -202,6 +203,9 @@ class PatchWhitening(PersistentMixin, MapsMixin, BaseEstimator):
         size, normalize_contrast, *power = self._settings
         _check_space(size, signals.shape)
         n_threads, n_together = effective_n_jobs(self.n_jobs), zca.block_size(signals.shape, size)
+        if signals.is_lazy:
+            _validation.check_no_out(out)
+            return transform_blocks(self, signals, signals.shape)
 
         def whitening(P):
             if self.whitening_ is not None:

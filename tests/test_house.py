@@ -26,6 +26,7 @@ FLOORS = [  # every module imports from floors below its own only; this is the w
     {"_core.descent"},
     {"_stores", "_persistence", "_progress", "_checkpoint", "_maps"},
     {"_signals"},
+    {"_lazy"},
     {"_validation"},
     {"_flatten", "_layer", "_slopes", "_targets", "_training", "preprocessing"},
     {"_linear", "_network"},
