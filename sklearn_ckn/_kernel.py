@@ -260,7 +260,7 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
     def _of_blocks(self, X, Y, dtype, eval_gradient):
         """The kernel as a Dask array."""
         if eval_gradient or not Y.is_lazy:
-            what = "eval_gradient=True" if eval_gradient else f"a Y of type {type(Y.array).__name__}"
+            what = "eval_gradient=True" if eval_gradient else f"Y of type {type(Y.array).__name__}"
             raise ValueError(f"The kernel of a Dask array takes no {what}: give Dask arrays, or arrays in memory.")
         return kernel_blocks(self, X, Y, dtype)
 

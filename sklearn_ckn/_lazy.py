@@ -10,6 +10,7 @@ from functools import partial
 import numpy as np
 
 from ._signals import EncodedSignals, Signals
+from ._stores import told_where
 
 
 def encoded(signals, layers, n_threads):  # -> EncodedSignals or EncodedBlocks
@@ -33,25 +34,28 @@ class EncodedBlocks:
         """``out[i] = finish(maps, beside)`` for the maps of ``rows[i]`` and ``beside[i]``, block by block."""
         from dask import compute, delayed
 
-        X, order = self.signals.array.source, np.argsort(rows, kind="stable")
+        X, order = whole_signals(self.signals.array.source), np.argsort(rows, kind="stable")
         starts = np.cumsum((0, *X.chunks[0]))
         work = partial(fill_block, self.signals.shape, self.signals.array.check, self.layers, finish, out[:0])
         work, tasks, places = delayed(work, traverse=False), [], []
         parts = np.split(order, np.searchsorted(rows[order], starts[1:-1]))
-        for block, start, n, part in zip(blocks_of(X), starts, X.chunks[0], parts):
+        for (block, block_shape), start, part in zip(blocks_of(X), starts, parts):
             if len(part):
-                tasks.append(work(block, int(start), n, rows[part], beside[part]))
+                tasks.append(work(block, block_shape, rows[part] - start, beside[part]))
                 places.append(part)
-        for part, found in zip(places, compute(*tasks)):
+        with told_where(f"This was asked of Dask: patches of {len(rows)} signals in {len(tasks)} blocks."):
+            results = compute(*tasks)
+        for part, found in zip(places, results):
             out[part] = found
 
 
-def fill_block(shape, check, layers, finish, like, block, start, n, rows, beside):
-    """On a worker: what `EncodedSignals.fill` does, for rows of one block of n signals."""
-    check_block(block, start, n)
-    check(np.asarray(block), f"X[{start}:{start + n}]")
+def fill_block(shape, check, layers, finish, like, block, block_shape, rows, beside):
+    """On a worker: what `EncodedSignals.fill` does, for rows of one block."""
+    block = np.asarray(block)
+    check_block(block, block_shape)
+    check(block, "A block of X")
     found = np.empty((len(rows), *like.shape[1:]), dtype=like.dtype)
-    EncodedSignals(Signals(np.asarray(block), shape), layers, n_threads=1).fill(rows - start, finish, beside, found)
+    EncodedSignals(Signals(block, shape), layers, n_threads=1).fill(rows, finish, beside, found)
     return found
 
 
@@ -73,8 +77,7 @@ def transform_blocks(transformer, signals, shape):  # -> dask.array (n, *shape)
 
 def transform_block(block, transformer, block_info):
     """On a worker."""
-    start, stop = block_info[0]["array-location"][0]
-    check_block(block, start, stop - start)
+    check_block(block, tuple(stop - start for start, stop in block_info[0]["array-location"]))
     return transformer.transform(block)
 
 
@@ -84,33 +87,32 @@ def kernel_blocks(kernel, X, Y, dtype):  # Signals -> dask.array (len(X), len(Y)
     from dask import delayed
 
     work = delayed(partial(kernel_block, in_one_thread(kernel)), traverse=False)
-    rows, columns = ([*zip(blocks_of(Z.array.source), Z.array.source.chunks[0])] for Z in (X, Y))
+    rows, columns = (blocks_of(Z.array.source) for Z in (X, Y))
 
     def block_at(i, j):
-        (x, n), (y, m) = rows[i], columns[j]
-        pair = work(x, None if X is Y and i == j else y, n, m)
-        return dask.array.from_delayed(pair, (n, m), meta=np.empty((0, 0), dtype=dtype))
+        pair = work(rows[i], None if X is Y and i == j else columns[j])
+        shape = rows[i][1][0], columns[j][1][0]
+        return dask.array.from_delayed(pair, shape, meta=np.empty((0, 0), dtype=dtype))
 
     upper = {(i, j): block_at(i, j) for i in range(len(rows)) for j in range(i if X is Y else 0, len(columns))}
     table = [[upper[i, j] if (i, j) in upper else upper[j, i].T for j in range(len(columns))] for i in range(len(rows))]
     return dask.array.block(table)
 
 
-def kernel_block(kernel, x, y, n, m):
+def kernel_block(kernel, x, y):  # blocks and their shapes; y may be None
     """On a worker."""
-    check_block(x, None, n)
-    if y is not None:
-        check_block(y, None, m)
-    return kernel(x, y)
+    for each in (x, y):
+        if each is not None:
+            check_block(*each)
+    return kernel(x[0], None if y is None else y[0])
 
 
-def check_block(block, start, n):
-    """It has the rows that the array's chunks tell."""
-    if len(block) != n:
-        where = "" if start is None else f" that begins with signal {start}"
+def check_block(block, shape):
+    """It is what the array's chunks tell."""
+    if block.shape != shape:
         raise ValueError(
-            f"A block of X{where} has {len(block)} signals, but its chunks tell {n}: what makes this Dask array gives "
-            f"other blocks than it promises."
+            f"A block of shape {block.shape} stands where the chunks of the Dask array tell {shape}: what makes it "
+            f"gives other blocks than it promises."
         )
 
 
@@ -119,9 +121,10 @@ def whole_signals(X):
     return X.rechunk(dict.fromkeys(range(1, X.ndim), -1))
 
 
-def blocks_of(X):
-    """Its blocks, as delayed objects."""
-    return whole_signals(X).to_delayed().ravel()
+def blocks_of(X):  # -> list of (delayed block, shape)
+    """Whole signals, block by block, and what shape each should have."""
+    X = whole_signals(X)
+    return [(block, (n, *X.shape[1:])) for block, n in zip(X.to_delayed().ravel(), X.chunks[0])]
 
 
 def in_one_thread(estimator):

@@ -1,0 +1,240 @@
+"""Arrays of Dask, on threads here and on two worker processes over TCP: lazy, with the results of arrays in memory."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import joblib
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+
+from sklearn_ckn import CKNClassifier, CKNFeatureMap, CKNKernel, CKNLayer, LinearClassifier, PatchWhitening
+
+dask = pytest.importorskip("dask")
+da = pytest.importorskip("dask.array")
+distributed = pytest.importorskip("distributed")
+
+X = np.random.RandomState(0).rand(300, 9, 8, 2).astype(np.float32)
+CHUNKS = (70, 5, 8, 1)  # of space and channels, too
+
+
+def layer(n_filters=8, **parameters):
+    return CKNLayer(n_filters, **{"n_patches": 2000, "max_iter": 5, "random_state": 0, **parameters})
+
+
+def feature_map(**parameters):
+    return CKNFeatureMap(make_pipeline(layer(), layer(10, pooling_width=3)), scale=True, **parameters)
+
+
+TRANSFORMERS = {
+    "layer": layer(sigma="auto"),
+    "feature map": feature_map(),
+    "feature map, flips, threads": feature_map(augment="flip", n_jobs=2),
+    "whitening": PatchWhitening(),
+    "global whitening": PatchWhitening(method="global", subsample=100, random_state=0),
+}
+
+
+def lazy(array=X, chunks=CHUNKS):
+    return da.from_array(array, chunks=chunks[: array.ndim])
+
+
+@pytest.fixture(scope="module")
+def client():
+    settings = {"distributed.worker.daemon": False, "distributed.comm.timeouts.connect": "10s"}
+    with dask.config.set(settings):
+        where = {"protocol": "tcp://", "host": "127.0.0.1", "dashboard_address": None}
+        cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, **where)
+        with cluster, distributed.Client(cluster) as client:
+            yield client
+
+
+@pytest.fixture(params=["threads", "two processes"])
+def scheduler(request):
+    if request.param == "threads":
+        with dask.config.set(scheduler="threads"):
+            yield
+    else:
+        with request.getfixturevalue("client").as_current():
+            yield
+
+
+def no_work(tasks, keys, **options):
+    raise AssertionError("something is computed")
+
+
+@pytest.mark.parametrize("transformer", TRANSFORMERS.values(), ids=TRANSFORMERS)
+def test_results_are_those_of_arrays_in_memory(transformer, scheduler):
+    expected = transformer.fit(X).transform(X)
+    fitted = transformer.fit(lazy())
+    with dask.config.set(scheduler=no_work):
+        result = fitted.transform(lazy())
+    assert isinstance(result, da.Array) and result.shape == expected.shape and result.dtype == expected.dtype
+    assert result.chunks[0] == (70, 70, 70, 70, 20) and all(len(sizes) == 1 for sizes in result.chunks[1:])
+    found = result.compute()
+    if transformer is TRANSFORMERS["global whitening"]:  # sums of other blocks
+        assert np.linalg.norm(found - expected) <= 1e-6 * np.linalg.norm(expected)
+    else:
+        assert_array_equal(found, expected)
+
+
+def test_a_pipeline_stays_lazy_to_its_end(scheduler):
+    steps = PatchWhitening(), feature_map()
+    expected = make_pipeline(*steps).fit_transform(X)
+    result = make_pipeline(*steps).fit_transform(lazy())
+    assert isinstance(result, da.Array)
+    assert_array_equal(result.compute(), expected)
+    classifier = make_pipeline(*steps, LinearClassifier()).fit(lazy(), np.arange(300) % 3)  # features come home
+    assert classifier.predict(lazy()).shape == (300,)
+
+
+def test_rows_of_flattened_signals_and_integers(scheduler):
+    images = (255 * X).astype(np.uint8)
+    expected = layer().fit(images).transform(images)
+    rows = lazy(images.reshape(300, -1), (70, 50))
+    fitted = layer(input_shape=(9, 8, 2)).fit(rows)
+    assert_array_equal(fitted.transform(rows).compute(), expected)
+
+
+def test_fit_brings_home_patches_only_and_from_where_they_are_drawn():
+    brought, n_patches = [], 16 * 8
+
+    def account(graph, keys, **options):
+        results = dask.threaded.get(graph, keys, **options)
+        brought.extend(results if isinstance(results, (list, tuple)) else [results])
+        return results
+
+    network = make_pipeline(layer(n_patches=n_patches), layer(n_patches=n_patches))
+    with dask.config.set(scheduler=account):
+        CKNFeatureMap(network).fit(lazy(chunks=(10, 9, 8, 2)))
+    patches = [result for result in brought if isinstance(result, np.ndarray)]
+    assert sum(each.size for each in patches) == n_patches * (18 + 72)
+    assert len(patches) <= 2 * 8  # blocks, of 30
+
+
+@pytest.mark.parametrize("normalize", [False, True])
+def test_kernel_is_an_array_of_blocks(normalize, scheduler):
+    kernel = CKNKernel(layer(), normalize=normalize)
+    expected, other = kernel(X[:150]), kernel(X[:150], X[200:])
+    with dask.config.set(scheduler=no_work):
+        whole, part = kernel(lazy(X[:150])), kernel(lazy(X[:150]), lazy(X[200:]))
+    assert whole.chunks == ((70, 70, 10), (70, 70, 10)) and part.chunks == ((70, 70, 10), (70, 30))
+    assert_array_equal(whole.compute(), expected)
+    assert_array_equal(part.compute(), other)
+
+
+def test_pairs_of_blocks_are_computed_once(monkeypatch):
+    from sklearn_ckn import _lazy
+
+    pairs, compute = [], _lazy.kernel_block
+    monkeypatch.setattr(_lazy, "kernel_block", lambda kernel, x, y: pairs.append(y is None) or compute(kernel, x, y))
+    with dask.config.set(scheduler="threads"):
+        CKNKernel(layer())(lazy(X[:150])).compute()
+    assert sorted(pairs) == [False] * 3 + [True] * 3  # of three blocks
+
+
+def test_a_classifier_reads_blocks_one_after_the_other():
+    classifier = CKNClassifier(layer(), max_iter=0, random_state=0).fit(X[:100], np.arange(100) % 3)
+    assert_array_equal(classifier.decision_function(lazy()), classifier.decision_function(X))
+
+
+def test_grid_search_on_the_workers(client):
+    y = np.arange(60) % 2
+    images = X[:60] + y[:, None, None, None]
+    pipeline = make_pipeline(feature_map(), LinearClassifier())
+    grid = {"cknfeaturemap__network__cknlayer-1__patch_size": [1, 3], "linearclassifier__C": [0.1, 10]}
+    expected = GridSearchCV(pipeline, grid, cv=2).fit(images, y)
+    with joblib.parallel_config(backend="dask"):
+        found = GridSearchCV(pipeline, grid, cv=2).fit(images, y)
+    assert_array_equal(found.cv_results_["mean_test_score"], expected.cv_results_["mean_test_score"])
+    assert_array_equal(found.predict(images), expected.predict(images))
+
+
+def slowly(block):
+    time.sleep(0.2)
+    return block
+
+
+def test_a_worker_that_is_killed_changes_nothing(client):
+    fitted = feature_map().fit(X)
+    slow = lazy(chunks=(15, 9, 8, 2)).map_blocks(slowly, dtype=X.dtype, meta=X[:0])
+    pids = client.run(os.getpid)
+    features = client.compute(fitted.transform(slow))
+    time.sleep(0.5)  # of two seconds
+    assert not features.done()
+    os.kill(next(iter(pids.values())), signal.SIGKILL)
+    assert_array_equal(features.result(timeout=60), fitted.transform(X))
+    client.wait_for_workers(2, timeout=60)
+    assert set(client.run(os.getpid).values()) != set(pids.values())
+
+
+def test_a_scheduler_that_is_gone_is_an_error():
+    address = "tcp://127.0.0.1:18787"
+    command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "18787"]
+    scheduler = subprocess.Popen([*command, "--no-dashboard"], stderr=subprocess.DEVNULL)
+    try:
+        with distributed.Client(address, timeout=30) as client:
+            client._timeout = 2  # seconds that it tries to find it again
+            scheduler.kill()
+            scheduler.wait()
+            new = layer()
+            with pytest.raises(Exception, match=r"cancelled|[Cc]losed|lost") as caught:
+                new.fit(lazy())
+            assert caught.value.__notes__ == ["This was asked of Dask: patches of 125 signals in 5 blocks."]
+            assert not hasattr(new, "filters_")
+    finally:
+        scheduler.kill()
+
+
+# Errors
+
+
+def test_blocks_of_another_shape_are_refused(scheduler):
+    fitted = feature_map().fit(X)
+    whole = lazy(chunks=(75, 9, 8, 2))
+    short = whole.map_blocks(lambda block: block[:-1], dtype=X.dtype, meta=X[:0])
+    narrow = whole.map_blocks(lambda block: block[:, :, :-1], dtype=X.dtype, meta=X[:0])
+    told = r"A block of shape {} stands where the chunks of the Dask array tell \(75, 9, 8, 2\)"
+    for wrong, shape in ((short, r"\(74, 9, 8, 2\)"), (narrow, r"\(75, 9, 7, 2\)")):
+        for do in (
+            lambda X: feature_map().fit(X),
+            lambda X: fitted.transform(X).compute(),
+            lambda X: CKNKernel(layer())(X[:75]).compute(),
+        ):
+            with pytest.raises(ValueError, match=told.format(shape)):
+                do(wrong)
+
+
+def test_values_that_are_refused(scheduler):
+    broken = X.copy()
+    broken[100] = np.nan
+    fitted = feature_map().fit(X)
+    with pytest.raises(ValueError, match="NaN"):
+        fitted.transform(lazy(broken)).compute()
+    with pytest.raises(ValueError, match=r"Input A block of X contains NaN"):
+        feature_map().fit(lazy(broken))
+
+
+def test_what_is_refused_at_once():
+    fitted, unknown = feature_map().fit(X), lazy()[lazy()[:, 0, 0, 0] > 0.5]
+    with dask.config.set(scheduler=no_work):
+        with pytest.raises(
+            ValueError, match=r"X has an unknown shape, \(nan, 9, 8, 2\): call X.compute_chunk_sizes\(\)"
+        ):
+            fitted.transform(unknown)
+        with pytest.raises(ValueError, match=r"out must be None for a Dask array"):
+            fitted.transform(lazy(), out=np.empty((300, 90), np.float32))
+        with pytest.raises(ValueError, match=r"has signals of shape \(9, 7, 2\)"):
+            fitted.transform(lazy()[:, :, :-1])
+        kernel = CKNKernel(layer())
+        with pytest.raises(ValueError, match=r"The kernel of a Dask array takes no eval_gradient=True"):
+            kernel(lazy(), eval_gradient=True)
+        with pytest.raises(ValueError, match=r"The kernel of a Dask array takes no Y of type ndarray"):
+            kernel(lazy(), X)
+        with pytest.raises(ValueError, match=r"their space and channels must be the same"):
+            kernel(lazy(), lazy()[:, :, :-1])
