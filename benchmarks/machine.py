@@ -15,7 +15,7 @@ import llvmlite.binding
 
 import sklearn_ckn
 
-CONTENDERS = ("torch", "scikit-image", "kymatio", "cyanure", "aeon")
+CONTENDERS = ("torch", "scikit-image", "kymatio", "cyanure", "aeon", "dask", "zarr", "onnxruntime")
 
 
 def describe():
