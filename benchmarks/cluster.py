@@ -27,7 +27,7 @@ N_CHECKED = 2000  # images whose features are compared
 def run(store, features, n_workers):
     """Seconds of fit and of transform on a cluster of so many workers."""
     shutil.rmtree(features, ignore_errors=True)
-    where = {"protocol": "tcp://", "host": "127.0.0.1", "dashboard_address": None}
+    where = {"protocol": "tcp://", "host": "127.0.0.1", "dashboard_address": ":0"}
     with (
         LocalCluster(n_workers=n_workers, threads_per_worker=1, processes=True, **where) as cluster,
         Client(cluster) as client,

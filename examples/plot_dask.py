@@ -19,7 +19,7 @@ from sklearn_ckn import CKNFeatureMap, CKNKernel, CKNLayer
 digits = load_digits()
 order = np.argsort(digits.target[:600], kind="stable")  # ten classes, one after the other
 images, labels = digits.images[order].astype(np.float32), digits.target[order]
-client = Client(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None)
+client = Client(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=":0")
 X = da.from_array(images, chunks=(150, 8, 8))
 
 # %%

@@ -185,7 +185,8 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, TransformerMixin, Bas
             return encode.flatten(block, self.center, self.scale)
 
         count = Count(self, len(signals), "signals", self.verbose)
-        return maps.write(signals, features, finish, flip=self.augment == "flip", count=count)
+        flip, is_kept = self.augment == "flip", out is not None
+        return maps.write(signals, features, finish, flip, count=count, is_kept=is_kept)
 
     def get_feature_names_out(self, input_features=None):
         """Name the position and the filter of every feature.

@@ -336,7 +336,8 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
         if signals.is_lazy:
             _validation.check_no_out(out)
             return transform_blocks(self, signals, maps.shape)
-        return maps.write(signals, _validation.check_out(out, (len(maps), *maps.shape), maps.dtype, stored=True))
+        result = _validation.check_out(out, (len(maps), *maps.shape), maps.dtype, stored=True)
+        return maps.write(signals, result, is_kept=out is not None)
 
     def get_feature_names_out(self, input_features=None):
         """Name the channels of the output maps, one per filter.

@@ -67,6 +67,7 @@ def transform_blocks(transformer, signals, shape):  # -> dask.array (n, *shape)
     return X.map_blocks(
         transform_block,
         delayed(in_one_thread(transformer), traverse=False),
+        np.empty((0, *shape), dtype=signals.dtype),
         chunks=(X.chunks[0], *[(length,) for length in shape]),
         drop_axis=range(1, X.ndim),
         new_axis=range(1, 1 + len(shape)),
@@ -75,10 +76,10 @@ def transform_blocks(transformer, signals, shape):  # -> dask.array (n, *shape)
     )
 
 
-def transform_block(block, transformer, block_info):
-    """On a worker."""
+def transform_block(block, transformer, like, block_info):
+    """On a worker; a block without signals, as a selection may leave it, gives none."""
     check_block(block, tuple(stop - start for start, stop in block_info[0]["array-location"]))
-    return transformer.transform(block)
+    return transformer.transform(block) if len(block) else like
 
 
 def kernel_blocks(kernel, X, Y, dtype):  # Signals -> dask.array (len(X), len(Y))
@@ -87,7 +88,7 @@ def kernel_blocks(kernel, X, Y, dtype):  # Signals -> dask.array (len(X), len(Y)
     from dask import delayed
 
     work = delayed(partial(kernel_block, in_one_thread(kernel)), traverse=False)
-    rows, columns = (blocks_of(Z.array.source) for Z in (X, Y))
+    rows, columns = ([(z, shape) for z, shape in blocks_of(Z.array.source) if shape[0]] for Z in (X, Y))
 
     def block_at(i, j):
         pair = work(rows[i], None if X is Y and i == j else columns[j])

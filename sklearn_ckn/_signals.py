@@ -90,10 +90,11 @@ def piece_size(signals, out):
     return max(1, most // chunk) * chunk
 
 
-def over_pieces(signals, out, fill):
+def over_pieces(signals, out, fill, is_kept=False):
     """``fill(places, piece, target)`` for pieces of signals; ``target[places]`` is what becomes of them in ``out``.
 
-    An array of a store is written to by whole chunks, from one thread.
+    An array of a store is written to by whole chunks, from one thread. If someone keeps ``out`` after an error, that
+    tells what is in it.
     """
     n_done = 0
     try:
@@ -107,8 +108,8 @@ def over_pieces(signals, out, fill):
                     out[n_done : n_done + len(piece)] = rows
             n_done += len(piece)
     except BaseException as error:
-        if n_done:
-            error.add_note(f"The first {n_done} rows are finished; what comes after them is not.")
+        if is_kept:
+            error.add_note(f"out[:{n_done}] is finished; the rest of it is not.")
         raise
     if hasattr(out, "id") and hasattr(out, "flush"):  # what HDF5 has not written yet would fail later, and be lost
         out.flush()
@@ -162,13 +163,14 @@ class EncodedSignals:
         """``out[i] = finish(maps, beside)`` for the maps of ``rows[i]`` and ``beside[i]``, block by block."""
         self.write(self.signals[rows], out, finish, beside=(beside,))
 
-    def write(self, signals, out, finish=None, flip=False, beside=(), count=None):
+    def write(self, signals, out, finish=None, flip=False, beside=(), count=None, is_kept=False):
         """Fill ``out`` with the maps of ``signals``, each block of them ``finish``ed first.
 
         Parameters
         ----------
         beside : arrays whose rows stand beside the signals', and are given to ``finish`` with their maps
         count : callable, told how many signals are done
+        is_kept : bool, as for `over_pieces`
         """
 
         def fill(places, piece, target):
@@ -180,4 +182,4 @@ class EncodedSignals:
 
             blocks.encode_signals(piece, self.network, use, self.n_threads, working_memory(), flip)
 
-        return over_pieces(signals, out, fill)
+        return over_pieces(signals, out, fill, is_kept)

@@ -128,6 +128,8 @@ def reserve(out):
     """Take the space of a memmap's file on the disk: a full one is an error now, and would end the process later."""
     if not isinstance(out, np.memmap) or out.filename is None or out.mode == "c" or not hasattr(os, "posix_fallocate"):
         return
+    if not os.path.exists(out.filename):  # it has no name any more
+        return
     with open(out.filename, "r+b") as file:
         size = os.fstat(file.fileno()).st_size
         try:

@@ -16,7 +16,7 @@ from sklearn.utils.validation import (
 )
 
 from ._signals import Signals, computing_dtype
-from ._stores import Stored, is_stored, reserve
+from ._stores import Stored, is_lazy, is_stored, reserve
 
 AXES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
 MARGIN = 1000  # between the largest value and the square root of the largest number: squares of a million are added
@@ -266,6 +266,7 @@ def check_out(out, shape, dtype, stored=False):
     if out is None:
         return np.empty(shape, dtype=dtype)
     is_array = isinstance(out, np.ndarray) or (stored and is_stored(out) and hasattr(out, "__setitem__"))
+    is_array = is_array and not is_lazy(out)
     is_read_only = isinstance(out, np.ndarray) and not out.flags.writeable
     if not is_array or out.shape != shape or out.dtype != dtype or is_read_only:
         found = f"{'a read-only one, ' * is_read_only}{out.dtype} {out.shape}" if is_array else type(out).__name__

@@ -219,7 +219,7 @@ class PatchWhitening(PersistentMixin, MapsMixin, BaseEstimator):
             over_blocks(whiten, slices(len(piece), n_together), n_threads)
 
         images = _validation.check_out(out, (len(signals), *signals.shape), signals.dtype, stored=True)
-        return over_pieces(signals, images, fill)
+        return over_pieces(signals, images, fill, is_kept=out is not None)
 
     def get_feature_names_out(self, input_features=None):
         """Name the channels.

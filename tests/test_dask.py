@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -48,7 +49,7 @@ def lazy(array=X, chunks=CHUNKS):
 def client():
     settings = {"distributed.worker.daemon": False, "distributed.comm.timeouts.connect": "10s"}
     with dask.config.set(settings):
-        where = {"protocol": "tcp://", "host": "127.0.0.1", "dashboard_address": None}
+        where = {"protocol": "tcp://", "host": "127.0.0.1", "dashboard_address": ":0"}
         cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, **where)
         with cluster, distributed.Client(cluster) as client:
             yield client
@@ -91,6 +92,14 @@ def test_a_pipeline_stays_lazy_to_its_end(scheduler):
     assert_array_equal(result.compute(), expected)
     classifier = make_pipeline(*steps, LinearClassifier()).fit(lazy(), np.arange(300) % 3)  # features come home
     assert classifier.predict(lazy()).shape == (300,)
+
+
+def test_blocks_without_signals(scheduler):
+    some = lazy(X[:90])[da.from_array(np.arange(90) < 70, chunks=70)].compute_chunk_sizes()
+    assert some.chunks[0] == (70, 0)
+    fitted = feature_map().fit(some)
+    assert_array_equal(fitted.transform(some).compute(), feature_map().fit(X[:70]).transform(X[:70]))
+    assert_array_equal(CKNKernel(layer())(some).compute(), CKNKernel(layer())(X[:70]))
 
 
 def test_rows_of_flattened_signals_and_integers(scheduler):
@@ -174,9 +183,12 @@ def test_a_worker_that_is_killed_changes_nothing(client):
 
 
 def test_a_scheduler_that_is_gone_is_an_error():
-    address = "tcp://127.0.0.1:18787"
-    command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "18787"]
-    scheduler = subprocess.Popen([*command, "--no-dashboard"], stderr=subprocess.DEVNULL)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    address, where = f"tcp://127.0.0.1:{port}", ["--host", "127.0.0.1", "--port", str(port), "--no-dashboard"]
+    command = [sys.executable, "-m", "distributed.cli.dask_scheduler", *where]
+    scheduler = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
         with distributed.Client(address, timeout=30) as client:
             client._timeout = 2  # seconds that it tries to find it again

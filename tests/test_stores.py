@@ -163,7 +163,7 @@ def test_a_value_that_is_refused_is_told_with_its_rows(X, features, tmp_path):
     broken[400] = np.nan
     with config_context(**SMALL), pytest.raises(ValueError, match=r"Input X\[360:420\] contains NaN") as caught:
         fitted.transform(as_zarr(tmp_path / "X", broken), out=out)
-    assert caught.value.__notes__ == ["The first 360 rows are finished; what comes after them is not."]
+    assert caught.value.__notes__ == ["out[:360] is finished; the rest of it is not."]
     assert_array_equal(out[:360], features[:360])
     broken[400] = 1e30
     with config_context(**SMALL), pytest.raises(ValueError, match=r"X\[360:420\] has values up to 1e\+30"):
@@ -214,7 +214,7 @@ def test_an_error_while_writing_is_told(X, features):
         feature_map().fit(X).transform(X, out=out)
     assert caught.value.__notes__[:2] == [
         "This was written: out[300:360].",
-        "The first 300 rows are finished; what comes after them is not.",
+        "out[:300] is finished; the rest of it is not.",
     ]
     assert_array_equal(out.array[:300], features[:300])
 
