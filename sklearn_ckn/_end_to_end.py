@@ -7,7 +7,6 @@ from os import PathLike
 from warnings import warn
 
 import numpy as np
-from joblib import effective_n_jobs
 from sklearn import get_config
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
@@ -24,6 +23,7 @@ from ._persistence import PersistentMixin
 from ._progress import CallbackSupportMixin, Progress
 from ._signals import Signals
 from ._targets import Units, hold_out
+from ._threads import effective_n_jobs
 
 NOT_OF_THE_RESULT = ("checkpoint", "warm_start", "n_jobs", "verbose", "memory", "transform_input")  # parameters
 LARGEST_SEED = 2**31 - 1

@@ -36,8 +36,8 @@ def show_versions():
     >>> sklearn_ckn.show_versions()  # doctest: +ELLIPSIS
     sklearn_ckn: ...
     """
-    rows = {name: _version(name) for name in ("sklearn-ckn", *NEEDED, *EXTRAS)}
-    rows = {"sklearn_ckn": rows.pop("sklearn-ckn"), **rows}
+    rows = {"sklearn_ckn": sys.modules[__package__].__version__}
+    rows |= {name: _version(name) for name in (*NEEDED, *EXTRAS)}
     rows["python"] = f"{platform.python_version()}, {sys.executable}"
     rows["system"] = platform.platform()
     rows["processor"] = f"{llvmlite.binding.get_host_cpu_name()}, {cpu_count()} cores for this process"

@@ -3,7 +3,6 @@
 from math import prod
 from numbers import Integral
 
-from joblib import effective_n_jobs
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.pipeline import Pipeline
 from sklearn.utils._param_validation import StrOptions
@@ -17,6 +16,7 @@ from ._lazy import encoded, transform_blocks
 from ._network import input_tags, learn, read_signals, to_be_fitted
 from ._persistence import PersistentMixin
 from ._progress import CallbackSupportMixin, Count, Progress
+from ._threads import effective_n_jobs
 
 
 class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, TransformerMixin, BaseEstimator):
@@ -164,7 +164,8 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, TransformerMixin, Bas
         X : array-like of shape (n_samples, *space, n_channels), (n_samples, *space) or (n_samples, n_features)
             Signals of the shape seen in `fit`.
         out : array of shape (n_samples, n_features), default=None
-            Where the features are written, of their dtype: an ndarray, a :obj:`numpy.memmap`, an array of zarr or h5py.
+            Where the features are written, of their dtype: an ndarray, a :obj:`numpy.memmap`, an array of zarr or h5py,
+            which does not share memory with `X`.
 
         Returns
         -------
@@ -176,10 +177,11 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, TransformerMixin, Bas
         layers = [layer for _, layer in self.network_.steps]
         signals = _validation.as_fitted_signals(self, X, layers[0]._flattened, same_space=True, stored=True)
         maps = encoded(signals, layers, effective_n_jobs(self.n_jobs))
+        _validation.check_container(self, out, signals.is_lazy)
         if signals.is_lazy:
             _validation.check_no_out(out)
             return transform_blocks(self, signals, (prod(maps.shape),))
-        features = _validation.check_out(out, (len(signals), prod(maps.shape)), signals.dtype, stored=True)
+        features = _validation.check_out(out, (len(signals), prod(maps.shape)), signals.dtype, X)
 
         def finish(block):
             return encode.flatten(block, self.center, self.scale)

@@ -5,7 +5,6 @@ from itertools import pairwise
 from numbers import Integral
 
 import numpy as np
-from joblib import effective_n_jobs
 from sklearn.base import BaseEstimator
 from sklearn.gaussian_process.kernels import Hyperparameter, Kernel
 
@@ -17,6 +16,7 @@ from ._network import check_architecture, check_parameters, in_step, layers_of, 
 from ._persistence import PersistentMixin
 from ._progress import Count
 from ._stores import is_lazy
+from ._threads import effective_n_jobs
 
 
 class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
@@ -260,8 +260,8 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
     def _of_blocks(self, X, Y, dtype, eval_gradient):
         """The kernel as a Dask array."""
         if eval_gradient or not Y.is_lazy:
-            what = "eval_gradient=True" if eval_gradient else f"Y of type {type(Y.array).__name__}"
-            raise ValueError(f"The kernel of a Dask array takes no {what}: give Dask arrays, or arrays in memory.")
+            what = "eval_gradient=True" if eval_gradient else "Y that is none"
+            raise ValueError(f"The kernel of a Dask array takes no {what}: give Dask arrays only, or arrays in memory.")
         return kernel_blocks(self, X, Y, dtype)
 
     def _read(self, X, Y=None, stored=False):

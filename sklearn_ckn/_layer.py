@@ -5,7 +5,6 @@ from math import prod
 from numbers import Integral, Real
 
 import numpy as np
-from joblib import effective_n_jobs
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
@@ -17,6 +16,7 @@ from ._lazy import encoded, transform_blocks
 from ._maps import MapsMixin, channel_names
 from ._persistence import PersistentMixin
 from ._progress import CallbackSupportMixin, Progress
+from ._threads import effective_n_jobs
 
 LARGEST_SEED = 2**31 - 1
 
@@ -144,14 +144,13 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
         In `fit` and `transform`: `X` has other axes or channels than expected, is empty, not finite or so large that
         its squares are not; the signals are smaller than a patch with ``padding="valid"``, or the map than an averaging
         window; a parameter is out of its range.
+    OSError
+        In `transform`: there is no space on the disk for `out`.
 
     Warns
     -----
     UserWarning
         In `fit`: fewer distinct patches than `n_filters` were drawn.
-
-    OSError
-        In `transform`: there is no space on the disk for `out`.
 
     See Also
     --------
@@ -322,7 +321,8 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
         X : array-like of shape (n_samples, *space, n_channels), (n_samples, *space) or (n_samples, n_features)
             Signals with the channels of those in `fit`. Their space may have another size, except in a 2-D `X`.
         out : array of shape (n_samples, *pooled_space, n_filters), default=None
-            Where the maps are written, of their dtype: an ndarray, a :obj:`numpy.memmap`, an array of zarr or h5py.
+            Where the maps are written, of their dtype: an ndarray, a :obj:`numpy.memmap`, an array of zarr or h5py,
+            which does not share memory with `X`.
 
         Returns
         -------
@@ -336,7 +336,7 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
         if signals.is_lazy:
             _validation.check_no_out(out)
             return transform_blocks(self, signals, maps.shape)
-        result = _validation.check_out(out, (len(maps), *maps.shape), maps.dtype, stored=True)
+        result = _validation.check_out(out, (len(maps), *maps.shape), maps.dtype, X)
         return maps.write(signals, result, is_kept=out is not None)
 
     def get_feature_names_out(self, input_features=None):

@@ -8,6 +8,7 @@ import copy
 from functools import partial
 
 import numpy as np
+from sklearn import config_context, get_config
 
 from ._signals import EncodedSignals, Signals
 from ._stores import told_where
@@ -36,12 +37,13 @@ class EncodedBlocks:
 
         X, order = whole_signals(self.signals.array.source), np.argsort(rows, kind="stable")
         starts = np.cumsum((0, *X.chunks[0]))
-        work = partial(fill_block, self.signals.shape, self.signals.array.check, self.layers, finish, out[:0])
+        check, layers = self.signals.array.check, [in_one_thread(layer) for layer in self.layers]
+        work = partial(as_here(fill_block), self.signals.shape, check, layers, finish, out[:0])
         work, tasks, places = delayed(work, traverse=False), [], []
         parts = np.split(order, np.searchsorted(rows[order], starts[1:-1]))
-        for (block, block_shape), start, part in zip(blocks_of(X), starts, parts):
+        for (block, promised), start, part in zip(blocks_of(X), starts, parts):
             if len(part):
-                tasks.append(work(block, block_shape, rows[part] - start, beside[part]))
+                tasks.append(work(block, promised, rows[part] - start, beside[part]))
                 places.append(part)
         with told_where(f"This was asked of Dask: patches of {len(rows)} signals in {len(tasks)} blocks."):
             results = compute(*tasks)
@@ -49,10 +51,10 @@ class EncodedBlocks:
             out[part] = found
 
 
-def fill_block(shape, check, layers, finish, like, block, block_shape, rows, beside):
+def fill_block(shape, check, layers, finish, like, block, promised, rows, beside):
     """On a worker: what `EncodedSignals.fill` does, for rows of one block."""
     block = np.asarray(block)
-    check_block(block, block_shape)
+    check_block(block, *promised)
     check(block, "A block of X")
     found = np.empty((len(rows), *like.shape[1:]), dtype=like.dtype)
     EncodedSignals(Signals(block, shape), layers, n_threads=1).fill(rows, finish, beside, found)
@@ -68,6 +70,8 @@ def transform_blocks(transformer, signals, shape):  # -> dask.array (n, *shape)
         transform_block,
         delayed(in_one_thread(transformer), traverse=False),
         np.empty((0, *shape), dtype=signals.dtype),
+        X.dtype,
+        get_config(),
         chunks=(X.chunks[0], *[(length,) for length in shape]),
         drop_axis=range(1, X.ndim),
         new_axis=range(1, 1 + len(shape)),
@@ -76,10 +80,10 @@ def transform_blocks(transformer, signals, shape):  # -> dask.array (n, *shape)
     )
 
 
-def transform_block(block, transformer, like, block_info):
+def transform_block(block, transformer, like, dtype, config, block_info):
     """On a worker; a block without signals, as a selection may leave it, gives none."""
-    check_block(block, tuple(stop - start for start, stop in block_info[0]["array-location"]))
-    return transformer.transform(block) if len(block) else like
+    check_block(block, tuple(stop - start for start, stop in block_info[0]["array-location"]), dtype)
+    return configured(config, transformer.transform, block) if len(block) else like
 
 
 def kernel_blocks(kernel, X, Y, dtype):  # Signals -> dask.array (len(X), len(Y))
@@ -87,12 +91,12 @@ def kernel_blocks(kernel, X, Y, dtype):  # Signals -> dask.array (len(X), len(Y)
     import dask.array
     from dask import delayed
 
-    work = delayed(partial(kernel_block, in_one_thread(kernel)), traverse=False)
-    rows, columns = ([(z, shape) for z, shape in blocks_of(Z.array.source) if shape[0]] for Z in (X, Y))
+    work = delayed(partial(as_here(kernel_block), in_one_thread(kernel)), traverse=False)
+    rows, columns = ([each for each in blocks_of(Z.array.source) if each[1][0][0]] for Z in (X, Y))
 
     def block_at(i, j):
         pair = work(rows[i], None if X is Y and i == j else columns[j])
-        shape = rows[i][1][0], columns[j][1][0]
+        shape = rows[i][1][0][0], columns[j][1][0][0]
         return dask.array.from_delayed(pair, shape, meta=np.empty((0, 0), dtype=dtype))
 
     upper = {(i, j): block_at(i, j) for i in range(len(rows)) for j in range(i if X is Y else 0, len(columns))}
@@ -100,20 +104,19 @@ def kernel_blocks(kernel, X, Y, dtype):  # Signals -> dask.array (len(X), len(Y)
     return dask.array.block(table)
 
 
-def kernel_block(kernel, x, y):  # blocks and their shapes; y may be None
+def kernel_block(kernel, x, y):  # blocks and what they promise; y may be None
     """On a worker."""
-    for each in (x, y):
-        if each is not None:
-            check_block(*each)
+    for block, promised in filter(None, (x, y)):
+        check_block(block, *promised)
     return kernel(x[0], None if y is None else y[0])
 
 
-def check_block(block, shape):
-    """It is what the array's chunks tell."""
-    if block.shape != shape:
+def check_block(block, shape, dtype):
+    """It is what the array tells."""
+    if block.shape != shape or block.dtype != dtype:
         raise ValueError(
-            f"A block of shape {block.shape} stands where the chunks of the Dask array tell {shape}: what makes it "
-            f"gives other blocks than it promises."
+            f"A block of shape {block.shape} and dtype {block.dtype} stands where the Dask array tells {shape} and "
+            f"{dtype}: what makes it gives other blocks than it promises."
         )
 
 
@@ -122,16 +125,26 @@ def whole_signals(X):
     return X.rechunk(dict.fromkeys(range(1, X.ndim), -1))
 
 
-def blocks_of(X):  # -> list of (delayed block, shape)
-    """Whole signals, block by block, and what shape each should have."""
+def blocks_of(X):  # -> list of (delayed block, (shape, dtype))
+    """Whole signals, block by block, and what each should be."""
     X = whole_signals(X)
-    return [(block, (n, *X.shape[1:])) for block, n in zip(X.to_delayed().ravel(), X.chunks[0])]
+    return [(block, ((n, *X.shape[1:]), X.dtype)) for block, n in zip(X.to_delayed().ravel(), X.chunks[0])]
 
 
 def in_one_thread(estimator):
-    """A copy that is one task's, and silent."""
+    """A copy that is one task's: silent, and without the patches that it would go on learning from."""
     copied = copy.copy(estimator)
-    copied.n_jobs = 1
-    if hasattr(copied, "verbose"):
-        copied.verbose = False
+    for name, value in {"n_jobs": 1, "verbose": False, "_reservoir": None}.items():
+        if hasattr(copied, name):
+            setattr(copied, name, value)
     return copied
+
+
+def as_here(function):
+    """The function with scikit-learn's configuration of this thread, wherever it runs."""
+    return partial(configured, get_config(), function)
+
+
+def configured(config, function, *args, **kwargs):
+    with config_context(**config):
+        return function(*args, **kwargs)

@@ -4,7 +4,6 @@ from numbers import Integral, Real
 from warnings import warn
 
 import numpy as np
-from joblib import effective_n_jobs
 from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import accuracy_score, r2_score
@@ -16,6 +15,7 @@ from ._core.losses import LOSSES
 from ._core.solver import LinearModel, Signs, scores
 from ._persistence import PersistentMixin
 from ._targets import Classification, Units, decide, hold_out
+from ._threads import effective_n_jobs
 
 PATH_TOL = 1e-3  # to choose C: scores differ less than those of other held-out parts
 

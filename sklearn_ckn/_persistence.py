@@ -9,13 +9,13 @@ class PersistentMixin:
     _RECORDS = ()  # types of named tuples among the private attributes
 
     def __getstate__(self):
-        state = {name: to_plain(value) for name, value in super().__getstate__().items()}
+        state = {name: to_plain(value, self._RECORDS) for name, value in super().__getstate__().items()}
         return {**state, "_format": FORMAT}
 
     def __setstate__(self, state):
         found, name = state.get("_format"), type(self).__name__
         if found != FORMAT:
-            which = "another version" if found is None or found < FORMAT else "a later version"
+            which = "a later version" if isinstance(found, int) and found > FORMAT else "another version"
             raise ValueError(
                 f"This {name} was written by {which} of sklearn_ckn, in format {found}; the installed one reads format "
                 f"{FORMAT}. Install the version that wrote it, or fit the estimator again."
@@ -24,11 +24,11 @@ class PersistentMixin:
         super().__setstate__({key: from_plain(value, types) for key, value in state.items() if key != "_format"})
 
 
-def to_plain(value):
-    """A named tuple as its name and its fields, those of its fields too; anything else as it is."""
-    if not hasattr(value, "_fields"):
+def to_plain(value, types):
+    """A named tuple of one of these types as its name and its fields, and so its fields; anything else as it is."""
+    if not isinstance(value, types):
         return value
-    return {"record": type(value).__name__, **{field: to_plain(getattr(value, field)) for field in value._fields}}
+    return {"record": type(value).__name__, **{name: to_plain(part, types) for name, part in value._asdict().items()}}
 
 
 def from_plain(value, types):

@@ -1,10 +1,11 @@
 """Signals as the estimators read them: a few at a time, raw or through the layers fitted so far."""
 
+from functools import partial
 from math import lcm, prod
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from sklearn import get_config
+from sklearn import config_context, get_config
 
 from ._core import blocks
 from ._core.machine import slices
@@ -56,25 +57,26 @@ class Signals:
         return rows if self.chosen is None else self.chosen[rows]
 
     def pieces(self, out=None):
-        """Parts of the signals that are in memory: where they stand among all, (n,), and their `Signals`.
+        """Parts of the signals that are in memory, and where they stand among all: a slice, or indices (n,).
 
         They are all of them, unless they are stored or `out` is: then as many as a part of the working memory takes, of
         whole chunks of a store, the next ones being read meanwhile.
         """
-        is_stored, places = isinstance(self.array, Stored), np.arange(len(self))
-        if not is_stored and (out is None or isinstance(out, np.ndarray)):
-            return [(places, self)]
-        if self.chosen is not None:
-            places = np.argsort(self.chosen, kind="stable")
-        size = piece_size(self, out)
+        if not isinstance(self.array, Stored) and (out is None or isinstance(out, np.ndarray)):
+            return [(self, slice(0, len(self)))]
+        order, config = None if self.chosen is None else np.argsort(self.chosen, kind="stable"), get_config()
 
         def read(rows):
-            some = places[rows]
-            if not is_stored:
-                return some, self[rows]
-            return some, Signals(self.array[rows if self.chosen is None else self.chosen[some]], self.shape, self.dtype)
+            places = rows if order is None else order[rows]
+            with config_context(**config):  # of the thread that asks
+                return self[places]._in_memory(), places
 
-        return ahead(read, slices(len(self), size))
+        return ahead(read, slices(len(self), piece_size(self, out)))
+
+    def _in_memory(self):
+        if not isinstance(self.array, Stored):
+            return self
+        return Signals(self.array[slice(None) if self.chosen is None else self.chosen], self.shape, self.dtype)
 
 
 def piece_size(signals, out):
@@ -91,29 +93,36 @@ def piece_size(signals, out):
 
 
 def over_pieces(signals, out, fill, is_kept=False):
-    """``fill(places, piece, target)`` for pieces of signals; ``target[places]`` is what becomes of them in ``out``.
+    """``fill(piece, target, place)`` for pieces of signals; ``target[place(rows)]`` is what becomes of a piece's rows.
 
-    An array of a store is written to by whole chunks, from one thread. If someone keeps ``out`` after an error, that
-    tells what is in it.
+    The target is ``out``, or a part of it in memory: an array of a store is written to by whole chunks, from one
+    thread. If someone keeps ``out`` after an error, that tells what is in it.
     """
     n_done = 0
     try:
-        for places, piece in signals.pieces(out):
+        for piece, places in signals.pieces(out):
             if isinstance(out, np.ndarray):
-                fill(places, piece, out)
+                fill(piece, out, partial(within, places))
             else:
                 rows = np.empty((len(piece), *out.shape[1:]), dtype=out.dtype)
-                fill(np.arange(len(piece)), piece, rows)
-                with told_where(f"This was written: out[{n_done}:{n_done + len(piece)}]."):
+                fill(piece, rows, partial(within, slice(0, len(piece))))
+                with told_where(f"While writing out[{n_done}:{n_done + len(piece)}]."):
                     out[n_done : n_done + len(piece)] = rows
             n_done += len(piece)
     except BaseException as error:
-        if is_kept:
+        if is_kept and n_done:
             error.add_note(f"out[:{n_done}] is finished; the rest of it is not.")
         raise
     if hasattr(out, "id") and hasattr(out, "flush"):  # what HDF5 has not written yet would fail later, and be lost
         out.flush()
     return out
+
+
+def within(places, rows):
+    """Some rows, a slice, of those that stand at these places."""
+    if isinstance(places, slice):
+        return slice(places.start + rows.start, places.start + rows.stop)
+    return places[rows]
 
 
 _LAST_READY = WeakKeyDictionary()  # fitted layer -> what it was made ready from, and for; the result: its filters anew
@@ -142,7 +151,7 @@ def _ready(layer, shape, dtype):
 
 
 class EncodedSignals:
-    """The same, seen through fitted layers: what is read is the last layer's map, and nothing else is computed."""
+    """The same, seen through fitted layers: only what is asked for of the last layer's maps is computed."""
 
     def __init__(self, signals, layers, n_threads):
         self.signals, self.n_threads, self.dtype = signals, n_threads, signals.dtype
@@ -153,11 +162,6 @@ class EncodedSignals:
 
     def __len__(self):
         return len(self.signals)
-
-    def read(self, rows):
-        """The maps of these rows, a slice or an array of indices."""
-        signals = self.signals[rows]
-        return self.write(signals, np.empty((len(signals), *self.shape), dtype=self.dtype))
 
     def fill(self, rows, finish, beside, out):
         """``out[i] = finish(maps, beside)`` for the maps of ``rows[i]`` and ``beside[i]``, block by block."""
@@ -173,12 +177,12 @@ class EncodedSignals:
         is_kept : bool, as for `over_pieces`
         """
 
-        def fill(places, piece, target):
+        def fill(piece, target, place):
             def use(rows, maps):
-                here = places[rows]
+                here = place(rows)
                 target[here] = finish(maps, *(array[here] for array in beside)) if finish else maps
                 if count is not None:
-                    count(len(here))
+                    count(len(maps))
 
             blocks.encode_signals(piece, self.network, use, self.n_threads, working_memory(), flip)
 

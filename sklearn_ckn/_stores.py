@@ -1,11 +1,13 @@
 """Arrays that need not be in memory: read, and written, a few rows at a time."""
 
 import errno
+import mmap
 import os
 import sys
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import numpy as np
 from scipy.sparse import issparse
@@ -31,12 +33,11 @@ def is_lazy(X):
     return library is not None and isinstance(X, library.Array)
 
 
-def rows_of_chunk(array):
-    """So many rows are read or written together; 1 where any may be alone."""
-    if is_lazy(array):
-        return max(array.chunks[0])
-    chunks = getattr(array, "shards", None) or getattr(array, "chunks", None)
-    return chunks[0] if chunks else 1
+def rows_of_chunk(array, names=("shards", "chunks")):
+    """So many rows are read or written together, at most; 1 where any may be alone."""
+    chunks = next(filter(None, (getattr(array, name, None) for name in names)), None)
+    first = chunks[0] if chunks else 1
+    return max(first) if isinstance(first, tuple) else first
 
 
 class Stored:
@@ -54,14 +55,13 @@ class Stored:
         self.shape, self.dtype, self.ndim = source.shape, np.dtype(source.dtype), len(source.shape)
         if np.isnan(self.shape).any():
             raise ValueError(f"{name} has an unknown shape, {self.shape}: call {name}.compute_chunk_sizes() first.")
-        self.rows_of_chunk = rows_of_chunk(source)
-        n_chunks, n_written = count_chunks(source)
-        if n_written < n_chunks:
+        place = place_in_file(source)
+        if place is not None and os.path.getsize(place.path) < place.stop:
             raise ValueError(
-                f"{name} ends early: only {n_written} of its {n_chunks} chunks are stored, and the others would be "
-                f"read as a constant. Write all of them (chunks of nothing but the fill value too: "
-                f"write_empty_chunks=True in zarr)."
+                f"{name} ends early: its file has {os.path.getsize(place.path)} bytes, but it reaches to byte "
+                f"{place.stop}."
             )
+        self.rows_of_chunk = rows_of_chunk(source)
 
     def __len__(self):
         return self.shape[0]
@@ -70,32 +70,94 @@ class Stored:
         """Rows of a slice, or of an increasing array of indices."""
         if isinstance(rows, slice):
             return self._read(*rows.indices(len(self))[:2])
-        cuts = np.flatnonzero(np.diff(rows // self.rows_of_chunk)) + 1
-        parts = [self._read(int(some[0]), int(some[-1]) + 1)[some - some[0]] for some in np.split(rows, cuts)]
+        if isinstance(self.source, np.memmap):
+            found = np.asarray(self.source[rows])
+            self.check(found, self.name)
+            return found
+        parts, k = [], self.rows_of_chunk
+        for some in np.split(rows, np.flatnonzero(np.diff(rows // k)) + 1):
+            start = int(some[0]) // k * k
+            parts.append(self._read(start, min(start + k, len(self)))[some - start])
         return np.concatenate(parts)
 
     def _read(self, start, stop):
         name = f"{self.name}[{start}:{stop}]"
-        with told_where(f"This was read: {name}."):
+        with told_where(f"While reading {name}."):
             rows = np.asarray(self.source[start:stop])
         if rows.shape != (stop - start, *self.shape[1:]) or rows.dtype != self.dtype:
             raise ValueError(
                 f"{name} has shape {rows.shape} and dtype {rows.dtype}, but {self.name} is of shape {self.shape} and "
                 f"dtype {self.dtype}: it ends early, or was changed meanwhile."
             )
+        self._check_written(rows, start)
         self.check(rows, name)
         return rows
 
+    def _check_written(self, rows, start):
+        """zarr and HDF5 give their fill value for chunks that were never written."""
+        fill = getattr(self.source, "fill_value", getattr(self.source, "fillvalue", None))
+        k = rows_of_chunk(self.source, ["chunks"])
+        if fill is None or k == 1:
+            return
+        for chunk in range(start // k * k, start + len(rows), k):
+            size = min(k, len(self) - chunk)
+            some = rows[max(chunk - start, 0) : chunk + size - start]
+            if 2 * len(some) >= size and some.flat[0] == fill and (some == fill).all():
+                raise ValueError(
+                    f"{self.name}[{chunk}:{chunk + size}], a whole chunk, is {fill} everywhere: was the writing of "
+                    f"{self.name} interrupted? If these values are meant, give {self.name} as an object of your own "
+                    f"that has its shape, dtype and slices only."
+                )
 
-def count_chunks(source):
-    """How many parts it has, and how many of these are stored; zarr and HDF5 give a constant for the others."""
-    if hasattr(source, "nchunks_initialized"):
-        return source.nchunks, source.nchunks_initialized
-    if hasattr(getattr(source, "id", None), "get_num_chunks"):
-        if source.chunks is None:
-            return 1, int(source.id.get_storage_size() > 0)
-        return int(np.prod([-(-n // k) for n, k in zip(source.shape, source.chunks)])), source.id.get_num_chunks()
-    return 0, 0
+
+class Place(NamedTuple):
+    """Where the numbers of an array lie in a file."""
+
+    path: str
+    start: int  # bytes
+    stop: int
+
+
+def place_in_file(array):  # -> Place, or None where there is no file
+    """Of a memmap, or of a view of one."""
+    owner = array
+    while isinstance(owner, np.ndarray) and not isinstance(owner, np.memmap):
+        owner = owner.base
+    mapped = getattr(owner, "_mmap", None)
+    if not isinstance(owner, np.memmap) or mapped is None or owner.filename is None or owner.mode == "c":
+        return None
+    if not os.path.exists(owner.filename):  # it has no name any more
+        return None
+    begin = np.frombuffer(mapped, dtype=np.uint8).__array_interface__["data"][0]
+    first = array.__array_interface__["data"][0] - begin + owner.offset - owner.offset % mmap.ALLOCATIONGRANULARITY
+    spans = [(length - 1) * stride for length, stride in zip(array.shape, array.strides)]
+    low, high = sum(span for span in spans if span < 0), sum(span for span in spans if span > 0)
+    return Place(os.path.realpath(owner.filename), first + low, first + high + array.itemsize)
+
+
+def overlap(one, other):
+    """Whether two arrays may share numbers, in memory or in a file."""
+    if not (isinstance(one, np.ndarray) and isinstance(other, np.ndarray)):
+        return one is other
+    if np.may_share_memory(one, other):
+        return True
+    a, b = place_in_file(one), place_in_file(other)
+    return a is not None and b is not None and a.path == b.path and a.start < b.stop and b.start < a.stop
+
+
+def reserve(out):
+    """Take the space of a memmap on the disk: a full one is an error now, and would end the process later."""
+    place = place_in_file(out)
+    if place is None or not hasattr(os, "posix_fallocate") or not os.access(place.path, os.W_OK):
+        return
+    with open(place.path, "r+b") as file:
+        try:
+            os.posix_fallocate(file.fileno(), place.start, place.stop - place.start)
+        except OSError as error:
+            if error.errno in UNKNOWN_TO_THE_DISK:
+                return
+            size = f"{(place.stop - place.start) / 1e9:.3g} GB"
+            raise OSError(error.errno, f"out needs {size} on the disk: {error.strerror}", place.path) from None
 
 
 @contextmanager
@@ -122,21 +184,3 @@ def ahead(function, items):
         finally:
             for future in coming:
                 future.cancel()
-
-
-def reserve(out):
-    """Take the space of a memmap's file on the disk: a full one is an error now, and would end the process later."""
-    if not isinstance(out, np.memmap) or out.filename is None or out.mode == "c" or not hasattr(os, "posix_fallocate"):
-        return
-    if not os.path.exists(out.filename):  # it has no name any more
-        return
-    with open(out.filename, "r+b") as file:
-        size = os.fstat(file.fileno()).st_size
-        try:
-            os.posix_fallocate(file.fileno(), 0, size)
-        except OSError as error:
-            if error.errno in UNKNOWN_TO_THE_DISK:
-                return
-            raise OSError(
-                error.errno, f"out needs {size / 1e9:.3g} GB on the disk: {error.strerror}", os.fspath(out.filename)
-            ) from None

@@ -6,6 +6,7 @@ from numbers import Integral, Real
 
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import (
     _check_sample_weight,
     _check_y,
@@ -16,7 +17,7 @@ from sklearn.utils.validation import (
 )
 
 from ._signals import Signals, computing_dtype
-from ._stores import Stored, is_lazy, is_stored, reserve
+from ._stores import Stored, is_lazy, is_stored, overlap, reserve
 
 AXES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
 MARGIN = 1000  # between the largest value and the square root of the largest number: squares of a million are added
@@ -80,7 +81,7 @@ def _check_columns(estimator, X):
 def _check_values(estimator, X, name="X", stored=False):
     """An array of finite real numbers whose squares are finite too, not empty, of two axes at least."""
     if stored and is_stored(X):
-        array = Stored(X, name, partial(_check_values, estimator))
+        array = Stored(X, name, partial(_check_values, type(estimator).__name__))
     else:
         array = check_array(X, allow_nd=True, input_name=name, estimator=estimator)
     if array.dtype.kind not in "fiub":
@@ -261,18 +262,33 @@ def check_bounds(name, bounds):
         raise ValueError(f"{name} must be 'fixed' or a pair of finite numbers, 0 < low <= high; got {bounds!r}.")
 
 
-def check_out(out, shape, dtype, stored=False):
-    """The array that the caller gave for a result of this shape and dtype, in a store on demand, or a new one."""
+def check_out(out, shape, dtype, source=None):
+    """The array that the caller gave for a result of this shape and dtype, or a new one.
+
+    With the source that it is made of, the array may be one of a store.
+    """
     if out is None:
         return np.empty(shape, dtype=dtype)
-    is_array = isinstance(out, np.ndarray) or (stored and is_stored(out) and hasattr(out, "__setitem__"))
-    is_array = is_array and not is_lazy(out)
+    is_store = source is not None and is_stored(out) and hasattr(out, "__setitem__") and not is_lazy(out)
+    is_array = isinstance(out, np.ndarray) or is_store
     is_read_only = isinstance(out, np.ndarray) and not out.flags.writeable
     if not is_array or out.shape != shape or out.dtype != dtype or is_read_only:
         found = f"{'a read-only one, ' * is_read_only}{out.dtype} {out.shape}" if is_array else type(out).__name__
         raise ValueError(f"out must be a writeable array, {dtype} {shape} for this input; got {found}.")
+    if overlap(source, out):
+        raise ValueError("out must not share its memory, or its file, with X, which is read while out is written.")
     reserve(out)
     return out
+
+
+def check_container(estimator, out, is_lazy):
+    """What is written to ``out``, or is not computed yet, cannot become a table."""
+    container = _get_output_config("transform", estimator)["dense"]
+    if container != "default" and (out is not None or is_lazy):
+        raise ValueError(
+            f"set_output(transform={container!r}) makes tables, which a Dask array and out do not become: use "
+            f"set_output(transform='default')."
+        )
 
 
 def check_no_out(out):

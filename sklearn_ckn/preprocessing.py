@@ -4,7 +4,6 @@ from math import prod
 from numbers import Integral, Real
 
 import numpy as np
-from joblib import effective_n_jobs
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
@@ -17,6 +16,7 @@ from ._lazy import transform_blocks
 from ._maps import MapsMixin, channel_names
 from ._persistence import PersistentMixin
 from ._signals import over_pieces
+from ._threads import effective_n_jobs
 
 __all__ = ["PatchWhitening"]
 
@@ -90,6 +90,8 @@ class PatchWhitening(PersistentMixin, MapsMixin, BaseEstimator):
     ValueError
         In `fit` and `transform`: `X` has other axes or channels than expected, is empty, not finite or so large that
         its squares are not; the images are smaller than a patch; a parameter is out of its range.
+    OSError
+        In `transform`: there is no space on the disk for `out`.
 
     See Also
     --------
@@ -191,7 +193,8 @@ class PatchWhitening(PersistentMixin, MapsMixin, BaseEstimator):
             Signals with the channels of those in `fit`. Their space may have another size, except in a 2-D `X`.
 
         out : array of shape (n_samples, *space, n_channels), default=None
-            Where the images are written, of their dtype: an ndarray, a :obj:`numpy.memmap`, an array of zarr or h5py.
+            Where the images are written, of their dtype: an ndarray, a :obj:`numpy.memmap`, an array of zarr or h5py,
+            which does not share memory with `X`.
 
         Returns
         -------
@@ -212,13 +215,13 @@ class PatchWhitening(PersistentMixin, MapsMixin, BaseEstimator):
                 return self.whitening_
             return zca.negative_power(zca.second_moments(P), *power, P.dtype)
 
-        def fill(places, piece, target):
+        def fill(piece, target, place):
             def whiten(rows):
-                target[places[rows]] = zca.whiten(_read(piece, rows, normalize_contrast), size, whitening)
+                target[place(rows)] = zca.whiten(_read(piece, rows, normalize_contrast), size, whitening)
 
             over_blocks(whiten, slices(len(piece), n_together), n_threads)
 
-        images = _validation.check_out(out, (len(signals), *signals.shape), signals.dtype, stored=True)
+        images = _validation.check_out(out, (len(signals), *signals.shape), signals.dtype, X)
         return over_pieces(signals, images, fill, is_kept=out is not None)
 
     def get_feature_names_out(self, input_features=None):
@@ -254,7 +257,7 @@ class PatchWhitening(PersistentMixin, MapsMixin, BaseEstimator):
             signals = signals[np.sort(rng.choice(len(signals), self.subsample, replace=False))]
 
         n_threads, n_together, C = effective_n_jobs(self.n_jobs), zca.block_size(signals.shape, size), 0
-        for _, piece in signals.pieces():
+        for piece, _ in signals.pieces():
 
             def of_block(rows, piece=piece):
                 X = _read(piece, rows, self.normalize_contrast)

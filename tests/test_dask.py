@@ -1,6 +1,8 @@
 """Arrays of Dask, on threads here and on two worker processes over TCP: lazy, with the results of arrays in memory."""
 
 import os
+import pickle
+import re
 import signal
 import socket
 import subprocess
@@ -11,10 +13,14 @@ import joblib
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from sklearn import config_context
+from sklearn.base import BaseEstimator
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
 from sklearn_ckn import CKNClassifier, CKNFeatureMap, CKNKernel, CKNLayer, LinearClassifier, PatchWhitening
+from sklearn_ckn._lazy import in_one_thread
+from sklearn_ckn._threads import effective_n_jobs
 
 dask = pytest.importorskip("dask")
 da = pytest.importorskip("dask.array")
@@ -164,20 +170,59 @@ def test_grid_search_on_the_workers(client):
     assert_array_equal(found.predict(images), expected.predict(images))
 
 
-def slowly(block):
+class Threads(BaseEstimator):
+    """Its score is the number of threads that it has."""
+
+    def __init__(self, n_jobs=None):
+        self.n_jobs = n_jobs
+
+    def fit(self, X, y=None):
+        return self
+
+    def score(self, X, y=None):
+        return effective_n_jobs(self.n_jobs)
+
+
+def test_searches_on_a_cluster_do_not_start_its_threads_in_every_task(client):
+    with joblib.parallel_config(backend="dask"):
+        assert joblib.effective_n_jobs(None) == 2  # the cluster
+        assert effective_n_jobs(None) == 1 and effective_n_jobs(3) == 3
+        search = GridSearchCV(Threads(), {"n_jobs": [None, 1, 3]}, cv=2).fit(X[:20])
+    assert_array_equal(search.cv_results_["mean_test_score"], [1, 1, 3])
+
+
+def test_configuration_goes_along(scheduler):
+    broken = X.copy()
+    broken[100] = np.nan
+    fitted = feature_map().fit(X)
+    with config_context(assume_finite=True):
+        result = fitted.transform(lazy(broken))
+    assert result.compute().shape == (300, 40)
+
+
+def test_what_travels_is_small():
+    streamed = layer().partial_fit(X)
+    assert len(pickle.dumps(in_one_thread(streamed))) < 10_000 < len(pickle.dumps(streamed))
+    assert streamed._reservoir is not None
+
+
+def slowly(block, folder):
+    (folder / str(time.perf_counter_ns())).touch()
     time.sleep(0.2)
     return block
 
 
-def test_a_worker_that_is_killed_changes_nothing(client):
+def test_a_worker_that_is_killed_changes_nothing(client, tmp_path):
     fitted = feature_map().fit(X)
-    slow = lazy(chunks=(15, 9, 8, 2)).map_blocks(slowly, dtype=X.dtype, meta=X[:0])
+    slow = lazy(chunks=(15, 9, 8, 2)).map_blocks(slowly, tmp_path, dtype=X.dtype, meta=X[:0])
     pids = client.run(os.getpid)
     features = client.compute(fitted.transform(slow))
-    time.sleep(0.5)  # of two seconds
-    assert not features.done()
+    while len(list(tmp_path.iterdir())) < 5:  # of 20 blocks
+        time.sleep(0.01)
     os.kill(next(iter(pids.values())), signal.SIGKILL)
+    assert not features.done()
     assert_array_equal(features.result(timeout=60), fitted.transform(X))
+    assert len(list(tmp_path.iterdir())) > 20  # what the worker had was computed again
     client.wait_for_workers(2, timeout=60)
     assert set(client.run(os.getpid).values()) != set(pids.values())
 
@@ -211,14 +256,19 @@ def test_blocks_of_another_shape_are_refused(scheduler):
     whole = lazy(chunks=(75, 9, 8, 2))
     short = whole.map_blocks(lambda block: block[:-1], dtype=X.dtype, meta=X[:0])
     narrow = whole.map_blocks(lambda block: block[:, :, :-1], dtype=X.dtype, meta=X[:0])
-    told = r"A block of shape {} stands where the chunks of the Dask array tell \(75, 9, 8, 2\)"
-    for wrong, shape in ((short, r"\(74, 9, 8, 2\)"), (narrow, r"\(75, 9, 7, 2\)")):
+    other = whole.map_blocks(lambda block: block.astype(float), dtype=X.dtype, meta=X[:0])
+    told = "A block of shape {} and dtype {} stands where the Dask array tells (75, 9, 8, 2) and float32"
+    for wrong, found in (
+        (short, ((74, 9, 8, 2), "float32")),
+        (narrow, ((75, 9, 7, 2), "float32")),
+        (other, ((75, 9, 8, 2), "float64")),
+    ):
         for do in (
             lambda X: feature_map().fit(X),
             lambda X: fitted.transform(X).compute(),
             lambda X: CKNKernel(layer())(X[:75]).compute(),
         ):
-            with pytest.raises(ValueError, match=told.format(shape)):
+            with pytest.raises(ValueError, match=re.escape(told.format(*found))):
                 do(wrong)
 
 
@@ -243,10 +293,12 @@ def test_what_is_refused_at_once():
             fitted.transform(lazy(), out=np.empty((300, 90), np.float32))
         with pytest.raises(ValueError, match=r"has signals of shape \(9, 7, 2\)"):
             fitted.transform(lazy()[:, :, :-1])
+        with pytest.raises(ValueError, match=r"set_output\(transform='pandas'\) makes tables"):
+            feature_map().set_output(transform="pandas").fit(X).transform(lazy())
         kernel = CKNKernel(layer())
         with pytest.raises(ValueError, match=r"The kernel of a Dask array takes no eval_gradient=True"):
             kernel(lazy(), eval_gradient=True)
-        with pytest.raises(ValueError, match=r"The kernel of a Dask array takes no Y of type ndarray"):
+        with pytest.raises(ValueError, match=r"The kernel of a Dask array takes no Y that is none"):
             kernel(lazy(), X)
         with pytest.raises(ValueError, match=r"their space and channels must be the same"):
             kernel(lazy(), lazy()[:, :, :-1])

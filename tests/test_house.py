@@ -24,7 +24,7 @@ FLOORS = [  # every module imports from floors below its own only; this is the w
     {"_core.blocks", "_core.pairs"},
     {"_core.gram", "_core.gradients"},
     {"_core.descent"},
-    {"_stores", "_persistence", "_progress", "_checkpoint", "_maps"},
+    {"_stores", "_threads", "_persistence", "_progress", "_checkpoint", "_maps"},
     {"_signals"},
     {"_lazy"},
     {"_validation"},

@@ -1,5 +1,6 @@
 """Graphs compute what the estimators compute, in any batch, with the standard operators only."""
 
+import copy
 import subprocess
 import sys
 
@@ -238,6 +239,25 @@ def test_double_precision_is_rounded():
     model.fit(IMAGES[:100].astype(float), DIGITS[:100])
     assert model[0].network_[0].filters_.dtype == np.float64
     check(model, IMAGES[:100])
+
+
+def test_where_rounding_is_amplified_a_graph_is_as_accurate_as_the_estimator(rng):
+    """Features of noise are nearly the same everywhere: less their mean, much of single precision is lost."""
+    images = rng.rand(100, 12, 12, 3).astype(np.float32)
+    single = feature_map(layer(32), layer(64), center=True, scale=True).fit(images)
+    double = copy.deepcopy(single)
+    for _, fitted in double.network_.steps:
+        fitted.filters_, fitted.whitening_ = fitted.filters_.astype(float), fitted.whitening_.astype(float)
+    expected = double.transform(images.astype(float))
+    errors = [
+        np.linalg.norm(found - expected) for found in (session(single)(images)["features"], single.transform(images))
+    ]
+    assert errors[0] <= errors[1] <= 1e-3 * np.linalg.norm(expected)
+
+
+def test_sparse_coefficients():
+    images = IMAGES[:60].reshape(60, -1)
+    check(LogisticRegression(max_iter=5, tol=1).fit(images, DIGITS[:60]).sparsify(), images)
 
 
 def few(model):

@@ -3,6 +3,7 @@
 import copy
 import pickle
 import pickletools
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -130,3 +131,13 @@ def test_kernels_and_unfitted_estimators():
     for estimator in (CKNKernel(layer()), LinearClassifier(C=[1, 10]), layer(init=np.ones((8, 3, 3, 1)))):
         again = pickle.loads(pickle.dumps(estimator))
         assert repr(again) == repr(estimator) and vars(again).keys() == vars(estimator).keys()
+
+
+class Size(NamedTuple):
+    height: int
+    width: int
+
+
+def test_named_tuples_of_others_stay_what_they_are():
+    again = pickle.loads(pickle.dumps(layer(patch_size=Size(3, 2)).fit(X)))
+    assert again.patch_size == Size(3, 2) and isinstance(again.patch_size, Size)

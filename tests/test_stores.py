@@ -177,14 +177,45 @@ def test_a_store_that_ends_early_is_refused(X, tmp_path):
     with config_context(**SMALL), pytest.raises(ValueError, match=r"X\[240:300\] has shape \(10, .* ends early"):
         fitted.transform(short)
     half = zarr.open(str(tmp_path / "half"), mode="w", shape=X.shape, chunks=(CHUNK, 9, 8, 2), dtype="float32")
-    half[:300] = X[:300]
-    file = h5py.File(tmp_path / "half.h5", "w")
-    chunked = file.create_dataset("chunked", X.shape, "float32", chunks=(CHUNK, 9, 8, 2))
-    chunked[:300] = X[:300]
-    for stored, n, m in ((half, 5, 9), (chunked, 5, 9), (file.create_dataset("empty", X.shape, "float32"), 0, 1)):
-        for do in (fitted.transform, feature_map().fit):
-            with pytest.raises(ValueError, match=f"X ends early: only {n} of its {m} chunks are stored"):
+    chunked = h5py.File(tmp_path / "half.h5", "w").create_dataset("X", X.shape, "float32", chunks=(CHUNK, 9, 8, 2))
+    stores = [half, chunked]
+    if hasattr(half, "shards"):
+        sizes = {"chunks": (CHUNK // 3, 9, 4, 2), "shards": (CHUNK, 9, 8, 2)}
+        stores.append(zarr.create_array(tmp_path / "sharded", shape=X.shape, dtype="float32", **sizes))
+    for stored in stores:
+        stored[:300] = X[:300]
+        for do in (fitted.transform, lambda X: feature_map().fit(X)):
+            with config_context(**SMALL), pytest.raises(ValueError, match=r"X\[300:3.0\], a whole chunk, is 0.0"):
                 do(stored)
+    with config_context(**SMALL):
+        assert_array_equal(fitted.transform(Recorder(half)), fitted.transform(half[:]))  # if they are meant
+    path = tmp_path / "memmap"
+    mapped = as_memmap(path, X)
+    os.truncate(path, 1000)
+    with pytest.raises(ValueError, match=f"X ends early: its file has 1000 bytes, but it reaches to byte {X.nbytes}"):
+        fitted.transform(mapped)
+
+
+def test_black_corners_and_black_images_are_read(X, tmp_path):
+    images = X.copy()
+    images[:, :3, :3] = 0
+    images[100:110] = 0
+    stored = zarr.open(str(tmp_path / "X"), mode="w", shape=X.shape, chunks=(CHUNK, 3, 3, 2), dtype="float32")
+    stored[:] = images
+    with config_context(**SMALL):
+        fitted = layer().fit(stored)
+        assert_array_equal(fitted.transform(stored), layer().fit(images).transform(images))
+
+
+def test_virtual_hdf5_datasets(X, features, tmp_path):
+    layout = h5py.VirtualLayout(shape=X.shape, dtype="float32")
+    for k in range(5):
+        with h5py.File(tmp_path / f"{k}.h5", "w") as file:
+            file["X"] = X[100 * k : 100 * (k + 1)]
+        layout[100 * k : 100 * (k + 1)] = h5py.VirtualSource(tmp_path / f"{k}.h5", "X", shape=(100, 9, 8, 2))
+    with h5py.File(tmp_path / "all.h5", "w") as file:
+        stored = file.create_virtual_dataset("X", layout)
+        assert_array_equal(feature_map().fit(stored).transform(stored), features)
 
 
 def test_an_error_of_the_store_is_told_with_its_rows(X):
@@ -198,7 +229,7 @@ def test_an_error_of_the_store_is_told_with_its_rows(X):
     for do in (fitted.transform, new.fit):
         with config_context(**SMALL), pytest.raises(OSError, match="no more") as caught:
             do(Failing(X))
-        assert caught.value.__notes__[0].startswith("This was read: X[")
+        assert caught.value.__notes__[0].startswith("While reading X[")
     assert not hasattr(new, "network_")
 
 
@@ -213,7 +244,7 @@ def test_an_error_while_writing_is_told(X, features):
     with config_context(**SMALL), pytest.raises(OSError, match="disk full") as caught:
         feature_map().fit(X).transform(X, out=out)
     assert caught.value.__notes__[:2] == [
-        "This was written: out[300:360].",
+        "While writing out[300:360].",
         "out[:300] is finished; the rest of it is not.",
     ]
     assert_array_equal(out.array[:300], features[:300])
@@ -235,16 +266,44 @@ def test_out_that_does_not_fit_is_refused(transformer, X, tmp_path):
             transformer.transform(X[:5], out=out)
 
 
+def test_out_that_shares_memory_or_a_file_with_X_is_refused(X, tmp_path):
+    whitening, mapped = PatchWhitening().fit(X), as_memmap(tmp_path / "X", X)
+    again = np.memmap(tmp_path / "X", mode="r+", dtype=np.float32, shape=X.shape)
+    stored = as_zarr(tmp_path / "store", X)
+    for given, out in ((X[:-1], X[1:]), (X, X[::-1]), (mapped[:-1], again[1:]), (stored, stored)):
+        with pytest.raises(ValueError, match="out must not share its memory, or its file, with X"):
+            whitening.transform(given, out=out)
+    assert_array_equal(whitening.transform(mapped[:100], out=again[100:200]), whitening.transform(X[:100]))
+
+
+def test_out_cannot_become_a_table(X, features):
+    fitted = feature_map().fit(X).set_output(transform="pandas")
+    with pytest.raises(ValueError, match=r"set_output\(transform='pandas'\) makes tables"):
+        fitted.transform(X, out=np.empty_like(features))
+
+
+def test_configuration_is_that_of_the_caller(X, tmp_path):
+    broken = X.copy()
+    broken[400] = np.nan
+    stored = as_memmap(tmp_path / "X", broken)
+    with config_context(assume_finite=True):
+        assert layer().fit(X).transform(stored).shape == (500, 5, 4, 8)
+
+
 @pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="space on the disk is not reserved here")
 def test_a_full_disk_under_a_memmap_is_an_error_and_not_the_end_of_the_process(X, tmp_path, monkeypatch):
     def full(descriptor, start, size):
-        assert (start, size) == (0, X.nbytes)
+        asked.append((start, size))
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
+    asked = []
     monkeypatch.setattr(os, "posix_fallocate", full)
     out = np.memmap(tmp_path / "out", mode="w+", dtype=np.float32, shape=X.shape)  # holes, until it is written to
     with pytest.raises(OSError, match=r"out needs 0.000288 GB on the disk: No space left on device: '.*out'"):
         PatchWhitening().fit(X).transform(X, out=out)
+    with pytest.raises(OSError, match=r"out needs 5.76e-06 GB"):
+        PatchWhitening().fit(X).transform(X[:10], out=np.asarray(out)[490:])  # of a part of it, and of a view
+    assert asked == [(0, X.nbytes), (490 * X[0].nbytes, 10 * X[0].nbytes)]
     in_memory = np.memmap(tmp_path / "out", mode="c", dtype=np.float32, shape=X.shape)  # changes are not written
     PatchWhitening().fit(X).transform(X, out=in_memory)
 

@@ -35,7 +35,7 @@ def compiled(function, *reorder, **more):
 
 def cache_folder(function):
     """Where the machine code of a compiled function is kept; None if it is in memory only."""
-    return getattr(function._cache, "_cache_path", None)
+    return getattr(getattr(function, "_cache", None), "_cache_path", None)
 
 
 def compiled_loops(function):

@@ -28,7 +28,7 @@ def to_onnx(estimator):
     Returns
     -------
     model : onnx.ModelProto
-        The graph, checked. Its input and outputs, for any number n of signals:
+        The graph, checked. Its input and outputs, for any number n >= 1 of signals:
 
         ==================  ====================================================================================
         name                value
@@ -65,10 +65,11 @@ def to_onnx(estimator):
     Images of one channel need their last axis: ``images[..., None]``. Integers are to be converted to float32.
 
     In a graph patches and filters are multiplied by convolutions, and the matrices of a local `PatchWhitening` are
-    found by a Newton-Schulz iteration [1]_, in double precision. Numbers differ by rounding from those of the
-    estimator in single precision, by 1e-6 to 1e-4 of the largest one. A mean of targets that is many times larger than
-    their deviations from it is rounded, too. The probabilities of :class:`~sklearn.linear_model.SGDClassifier` with
-    ``loss="modified_huber"`` are left out.
+    found by a Newton-Schulz iteration [1]_, in double precision. Numbers differ by rounding from those of the estimator
+    in single precision, by 1e-6 to 1e-4 of the largest one; where rounding is amplified, by a small `reg` or `sigma` or
+    for images of noise, up to 1e-3, which is as far as either is from double precision. A mean of targets that is many
+    times larger than their deviations from it is rounded, too. The probabilities of
+    :class:`~sklearn.linear_model.SGDClassifier` with ``loss="modified_huber"`` are left out.
 
     References
     ----------

@@ -6,6 +6,7 @@ Tensors between estimators are what these exchange: maps with their channels las
 from functools import singledispatch
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.linear_model import SGDClassifier
 from sklearn.linear_model._base import LinearClassifierMixin, LinearModel
 from sklearn.pipeline import FeatureUnion, Pipeline
@@ -189,7 +190,8 @@ def features_below(estimator, X):  # -> (n, f)
 
 
 def scores(model, X):  # (n, f) -> (n, k)
-    return X @ np.atleast_2d(model.coef_).T + np.atleast_1d(model.intercept_)
+    coef = model.coef_.toarray() if issparse(model.coef_) else model.coef_
+    return X @ np.atleast_2d(coef).T + np.atleast_1d(model.intercept_)
 
 
 def of_targets(model, X):
@@ -217,7 +219,10 @@ def probabilities(model, S):  # (n, k) -> (n, n_classes), or None where the mode
     """The softmax of the scores or, of classes that were learned one against all others, their logistic functions."""
     if not hasattr(model, "predict_proba") or getattr(model, "loss", None) == "modified_huber":
         return None
-    is_one_against_others = isinstance(model, SGDClassifier) or getattr(model, "solver", None) == "liblinear"
+    solver, way = getattr(model, "solver", None), getattr(model, "multi_class", None)  # the latter before 1.8
+    is_one_against_others = isinstance(model, SGDClassifier) or solver == "liblinear" or way == "ovr"
+    if way == "multinomial" and S.shape[1] == 1:  # the softmax of -s and s
+        S = S * 2
     if is_one_against_others and S.shape[1] > 1:
         P = 1 / (1 + np.exp(-S))
         P = np.where(P.max(axis=1, keepdims=True) > 0, P, 1)  # all of them may vanish
