@@ -10,7 +10,7 @@ version = re.search(r'__version__ = "(.*)"', (here / "sklearn_ckn/__init__.py").
 # numba 0.57 takes the code compiled for one kernel for another's, now and then; 0.61 does not.
 RUN = ["numpy>=1.24", "scipy>=1.10", "numba>=0.61", "joblib>=1.3", "scikit-learn>=1.6"]
 PLOT = ["matplotlib>=3.7"]
-STORES = ["zarr>=2.18", "h5py>=3.10"]
+STORES = ["zarr>=2.18.7", "h5py>=3.10"]
 DASK = ["dask[array,distributed]>=2024.8"]
 ONNX = ["onnx>=1.17", "onnxruntime>=1.19"]  # older ones do not work with NumPy 2
 PERSIST = ["skops>=0.11"]

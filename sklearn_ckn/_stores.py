@@ -7,6 +7,7 @@ import sys
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
 from typing import NamedTuple
 
 import numpy as np
@@ -172,11 +173,12 @@ def told_where(note):
 
 def ahead(function, items):
     """``function(item)`` for one item after the other, the next one in a thread while this one is used."""
+    here = copy_context()
     with ThreadPoolExecutor(1, thread_name_prefix="sklearn_ckn_reader") as reader:
         coming = deque()
         try:
             for item in items:
-                coming.append(reader.submit(function, item))
+                coming.append(reader.submit(here.run, function, item))
                 if len(coming) > 1:
                     yield coming.popleft().result()
             while coming:

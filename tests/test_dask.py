@@ -57,7 +57,7 @@ def client():
     with dask.config.set(settings):
         where = {"protocol": "tcp://", "host": "127.0.0.1", "dashboard_address": ":0"}
         cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, **where)
-        with cluster, distributed.Client(cluster) as client:
+        with cluster, distributed.Client(cluster, set_as_default=False) as client:
             yield client
 
 
@@ -116,20 +116,23 @@ def test_rows_of_flattened_signals_and_integers(scheduler):
     assert_array_equal(fitted.transform(rows).compute(), expected)
 
 
+def arrays_in(results):
+    return [results] if isinstance(results, np.ndarray) else [x for each in results for x in arrays_in(each)]
+
+
 def test_fit_brings_home_patches_only_and_from_where_they_are_drawn():
     brought, n_patches = [], 16 * 8
 
     def account(graph, keys, **options):
         results = dask.threaded.get(graph, keys, **options)
-        brought.extend(results if isinstance(results, (list, tuple)) else [results])
+        brought.extend(arrays_in(results))
         return results
 
     network = make_pipeline(layer(n_patches=n_patches), layer(n_patches=n_patches))
     with dask.config.set(scheduler=account):
         CKNFeatureMap(network).fit(lazy(chunks=(10, 9, 8, 2)))
-    patches = [result for result in brought if isinstance(result, np.ndarray)]
-    assert sum(each.size for each in patches) == n_patches * (18 + 72)
-    assert len(patches) <= 2 * 8  # blocks, of 30
+    assert sum(array.size for array in brought) == n_patches * (18 + 72)
+    assert len(brought) <= 2 * 8  # blocks, of 30
 
 
 @pytest.mark.parametrize("normalize", [False, True])
@@ -164,7 +167,7 @@ def test_grid_search_on_the_workers(client):
     pipeline = make_pipeline(feature_map(), LinearClassifier())
     grid = {"cknfeaturemap__network__cknlayer-1__patch_size": [1, 3], "linearclassifier__C": [0.1, 10]}
     expected = GridSearchCV(pipeline, grid, cv=2).fit(images, y)
-    with joblib.parallel_config(backend="dask"):
+    with client.as_current(), joblib.parallel_config(backend="dask"):
         found = GridSearchCV(pipeline, grid, cv=2).fit(images, y)
     assert_array_equal(found.cv_results_["mean_test_score"], expected.cv_results_["mean_test_score"])
     assert_array_equal(found.predict(images), expected.predict(images))
@@ -184,7 +187,7 @@ class Threads(BaseEstimator):
 
 
 def test_searches_on_a_cluster_do_not_start_its_threads_in_every_task(client):
-    with joblib.parallel_config(backend="dask"):
+    with client.as_current(), joblib.parallel_config(backend="dask"):
         assert joblib.effective_n_jobs(None) == 2  # the cluster
         assert effective_n_jobs(None) == 1 and effective_n_jobs(3) == 3
         search = GridSearchCV(Threads(), {"n_jobs": [None, 1, 3]}, cv=2).fit(X[:20])
