@@ -173,20 +173,19 @@ def test_grid_search_on_the_workers(client):
     assert_array_equal(found.predict(images), expected.predict(images))
 
 
-class Threads(BaseEstimator):
-    """Its score is the number of threads that it has."""
-
-    def __init__(self, n_jobs=None):
-        self.n_jobs = n_jobs
-
-    def fit(self, X, y=None):
-        return self
-
-    def score(self, X, y=None):
-        return effective_n_jobs(self.n_jobs)
-
-
 def test_searches_on_a_cluster_do_not_start_its_threads_in_every_task(client):
+    class Threads(BaseEstimator):  # of this function: workers cannot import the tests
+        """Its score is the number of threads that it has."""
+
+        def __init__(self, n_jobs=None):
+            self.n_jobs = n_jobs
+
+        def fit(self, X, y=None):
+            return self
+
+        def score(self, X, y=None):
+            return effective_n_jobs(self.n_jobs)
+
     with client.as_current(), joblib.parallel_config(backend="dask"):
         assert joblib.effective_n_jobs(None) == 2  # the cluster
         assert effective_n_jobs(None) == 1 and effective_n_jobs(3) == 3
@@ -209,18 +208,18 @@ def test_what_travels_is_small():
     assert streamed._reservoir is not None
 
 
-def slowly(block, folder):
-    (folder / str(time.perf_counter_ns())).touch()
-    time.sleep(0.2)
-    return block
-
-
 def test_a_worker_that_is_killed_changes_nothing(client, tmp_path):
+    def slowly(block, folder):
+        (folder / str(time.perf_counter_ns())).touch()
+        time.sleep(0.2)
+        return block
+
     fitted = feature_map().fit(X)
     slow = lazy(chunks=(15, 9, 8, 2)).map_blocks(slowly, tmp_path, dtype=X.dtype, meta=X[:0])
     pids = client.run(os.getpid)
     features = client.compute(fitted.transform(slow))
-    while len(list(tmp_path.iterdir())) < 5:  # of 20 blocks
+    deadline = time.monotonic() + 60
+    while len(list(tmp_path.iterdir())) < 5 and time.monotonic() < deadline:  # of 20 blocks
         time.sleep(0.01)
     os.kill(next(iter(pids.values())), signal.SIGKILL)
     assert not features.done()
