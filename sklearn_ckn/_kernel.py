@@ -137,9 +137,9 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
         """
         if eval_gradient and Y is not None:
             raise ValueError("eval_gradient=True needs Y=None: derivatives are given for X with X only.")
-        X, Y, settings = self._read(X, Y, stored=is_lazy(X))
+        X, Y, settings = self._read(X, Y, stored=is_lazy(X) or is_lazy(Y))
         dtype, shape, n_threads = np.result_type(X.dtype, Y.dtype), (len(X), len(Y)), effective_n_jobs(self.n_jobs)
-        if X.is_lazy:
+        if X.is_lazy or Y.is_lazy:
             _validation.check_no_out(out)
             return self._of_blocks(X, Y, dtype, eval_gradient)
         free = self._differentiated() if eval_gradient else [False] * len(settings)
@@ -259,9 +259,10 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
 
     def _of_blocks(self, X, Y, dtype, eval_gradient):
         """The kernel as a Dask array."""
-        if eval_gradient or not Y.is_lazy:
-            what = "eval_gradient=True" if eval_gradient else "Y that is none"
-            raise ValueError(f"The kernel of a Dask array takes no {what}: give Dask arrays only, or arrays in memory.")
+        if eval_gradient:
+            raise ValueError("eval_gradient=True needs arrays in memory; got a Dask array.")
+        if not (X.is_lazy and Y.is_lazy):
+            raise ValueError("X and Y must both be Dask arrays, or both be in memory; got one of each kind.")
         return kernel_blocks(self, X, Y, dtype)
 
     def _read(self, X, Y=None, stored=False):

@@ -43,7 +43,8 @@ class EncodedBlocks:
         parts = np.split(order, np.searchsorted(rows[order], starts[1:-1]))
         for (block, promised), start, part in zip(blocks_of(X), starts, parts):
             if len(part):
-                tasks.append(work(block, promised, rows[part] - start, beside[part]))
+                name = f"X[{start}:{start + promised[0][0]}]"
+                tasks.append(work(block, promised, name, rows[part] - start, beside[part]))
                 places.append(part)
         with told_where(f"This was asked of Dask: patches of {len(rows)} signals in {len(tasks)} blocks."):
             results = compute(*tasks)
@@ -51,11 +52,11 @@ class EncodedBlocks:
             out[part] = found
 
 
-def fill_block(shape, check, layers, finish, like, block, promised, rows, beside):
+def fill_block(shape, check, layers, finish, like, block, promised, name, rows, beside):
     """On a worker: what `EncodedSignals.fill` does, for rows of one block."""
     block = np.asarray(block)
     check_block(block, *promised)
-    check(block, "A block of X")
+    check(block, name)
     found = np.empty((len(rows), *like.shape[1:]), dtype=like.dtype)
     EncodedSignals(Signals(block, shape), layers, n_threads=1).fill(rows, finish, beside, found)
     return found

@@ -105,9 +105,10 @@ class Stored:
             some = rows[max(chunk - start, 0) : chunk + size - start]
             if 2 * len(some) >= size and some.flat[0] == fill and (some == fill).all():
                 raise ValueError(
-                    f"{self.name}[{chunk}:{chunk + size}], a whole chunk, is {fill} everywhere: was the writing of "
-                    f"{self.name} interrupted? If these values are meant, give {self.name} as an object of your own "
-                    f"that has its shape, dtype and slices only."
+                    f"{self.name}[{chunk}:{chunk + size}], a whole chunk, is {fill} everywhere, the fill value of what "
+                    f"was never written: was the writing of {self.name} interrupted? If these values are meant, make "
+                    f"the store with another fill_value, or give {self.name} as an object of your own that has its "
+                    f"shape, dtype and slices only."
                 )
 
 

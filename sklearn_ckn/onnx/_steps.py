@@ -55,7 +55,10 @@ def check(estimator):
     for name, leaf in leaves(estimator):
         if not isinstance(leaf, TRANSFORMERS + PREDICTORS):
             found = "estimator is" if name is None else f"estimator has a step {name!r}, which is"
-            raise TypeError(f"{found} {kind_of(leaf)}, for which there is no graph. There are graphs for {SUPPORTED}.")
+            hint = " Give its best_estimator_." if hasattr(leaf, "best_estimator_") else ""
+            raise TypeError(
+                f"{found} {kind_of(leaf)}, for which there is no graph.{hint} There are graphs for {SUPPORTED}."
+            )
         check_is_fitted(leaf)
 
 
