@@ -6,6 +6,7 @@ one thread of its worker. Dask is imported where it is used: it is there if ther
 
 import copy
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from sklearn import config_context, get_config
@@ -35,16 +36,16 @@ class EncodedBlocks:
         """``out[i] = finish(maps, beside)`` for the maps of ``rows[i]`` and ``beside[i]``, block by block."""
         from dask import compute, delayed
 
-        X, order = whole_signals(self.signals.array.source), np.argsort(rows, kind="stable")
+        X, order = self.signals.array.source, np.argsort(rows, kind="stable")
         starts = np.cumsum((0, *X.chunks[0]))
         check, layers = self.signals.array.check, [in_one_thread(layer) for layer in self.layers]
         work = partial(as_here(fill_block), self.signals.shape, check, layers, finish, out[:0])
         work, tasks, places = delayed(work, traverse=False), [], []
         parts = np.split(order, np.searchsorted(rows[order], starts[1:-1]))
-        for (block, promised), start, part in zip(blocks_of(X), starts, parts):
+        for block, start, part in zip(blocks_of(X), starts, parts):
             if len(part):
-                name = f"X[{start}:{start + promised[0][0]}]"
-                tasks.append(work(block, promised, name, rows[part] - start, beside[part]))
+                name = f"X[{start}:{start + block.shape[0]}]"
+                tasks.append(work(*block, name, rows[part] - start, beside[part]))
                 places.append(part)
         with told_where(f"This was asked of Dask: patches of {len(rows)} signals in {len(tasks)} blocks."):
             results = compute(*tasks)
@@ -52,10 +53,10 @@ class EncodedBlocks:
             out[part] = found
 
 
-def fill_block(shape, check, layers, finish, like, block, promised, name, rows, beside):
+def fill_block(shape, check, layers, finish, like, block, block_shape, dtype, name, rows, beside):
     """On a worker: what `EncodedSignals.fill` does, for rows of one block."""
     block = np.asarray(block)
-    check_block(block, *promised)
+    check_block(block, block_shape, dtype)
     check(block, name)
     found = np.empty((len(rows), *like.shape[1:]), dtype=like.dtype)
     EncodedSignals(Signals(block, shape), layers, n_threads=1).fill(rows, finish, beside, found)
@@ -93,22 +94,22 @@ def kernel_blocks(kernel, X, Y, dtype):  # Signals -> dask.array (len(X), len(Y)
     from dask import delayed
 
     work = delayed(partial(as_here(kernel_block), in_one_thread(kernel)), traverse=False)
-    rows, columns = ([each for each in blocks_of(Z.array.source) if each[1][0][0]] for Z in (X, Y))
+    rows, columns = ([block for block in blocks_of(Z.array.source) if block.shape[0]] for Z in (X, Y))
 
     def block_at(i, j):
-        pair = work(rows[i], None if X is Y and i == j else columns[j])
-        shape = rows[i][1][0][0], columns[j][1][0][0]
-        return dask.array.from_delayed(pair, shape, meta=np.empty((0, 0), dtype=dtype))
+        x, y = rows[i], columns[j]
+        pair = work(tuple(x), None if X is Y and i == j else tuple(y))
+        return dask.array.from_delayed(pair, (x.shape[0], y.shape[0]), meta=np.empty((0, 0), dtype=dtype))
 
     upper = {(i, j): block_at(i, j) for i in range(len(rows)) for j in range(i if X is Y else 0, len(columns))}
     table = [[upper[i, j] if (i, j) in upper else upper[j, i].T for j in range(len(columns))] for i in range(len(rows))]
     return dask.array.block(table)
 
 
-def kernel_block(kernel, x, y):  # blocks and what they promise; y may be None
+def kernel_block(kernel, x, y):  # fields of a `Block`, computed; y may be None
     """On a worker."""
-    for block, promised in filter(None, (x, y)):
-        check_block(block, *promised)
+    for block in filter(None, (x, y)):
+        check_block(*block)
     return kernel(x[0], None if y is None else y[0])
 
 
@@ -126,10 +127,18 @@ def whole_signals(X):
     return X.rechunk(dict.fromkeys(range(1, X.ndim), -1))
 
 
-def blocks_of(X):  # -> list of (delayed block, (shape, dtype))
-    """Whole signals, block by block, and what each should be."""
+class Block(NamedTuple):
+    """Whole signals, to be computed, and what the array tells of them."""
+
+    signals: object  # delayed
+    shape: tuple
+    dtype: np.dtype
+
+
+def blocks_of(X):  # -> list of Block
+    """One after the other."""
     X = whole_signals(X)
-    return [(block, ((n, *X.shape[1:]), X.dtype)) for block, n in zip(X.to_delayed().ravel(), X.chunks[0])]
+    return [Block(block, (n, *X.shape[1:]), X.dtype) for block, n in zip(X.to_delayed().ravel(), X.chunks[0])]
 
 
 def in_one_thread(estimator):
