@@ -7,7 +7,6 @@ from os import PathLike
 from warnings import warn
 
 import numpy as np
-from sklearn import get_config
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline
@@ -18,15 +17,15 @@ from sklearn.utils.validation import check_is_fitted
 from . import _training, _validation
 from ._checkpoint import Checkpoint
 from ._core.descent import Head, Top
+from ._core.sampling import LARGEST_SEED
 from ._network import input_tags, learn, read_signals, to_be_fitted
 from ._persistence import PersistentMixin
 from ._progress import CallbackSupportMixin, Progress
-from ._signals import Signals
+from ._signals import Signals, working_memory
 from ._targets import Units, hold_out
 from ._threads import effective_n_jobs
 
 NOT_OF_THE_RESULT = ("checkpoint", "warm_start", "n_jobs", "verbose", "memory", "transform_input")  # parameters
-LARGEST_SEED = 2**31 - 1
 
 
 class EndToEnd(PersistentMixin, CallbackSupportMixin, BaseEstimator):
@@ -188,7 +187,7 @@ class EndToEnd(PersistentMixin, CallbackSupportMixin, BaseEstimator):
             held_out=held_out,
             score=targets.score,
             n_threads=effective_n_jobs(self.n_jobs),
-            memory=get_config()["working_memory"] * 2**20,
+            memory=working_memory(),
             options=_training.Options(
                 self.max_iter,
                 self.batch_size,

@@ -18,8 +18,6 @@ from ._persistence import PersistentMixin
 from ._progress import CallbackSupportMixin, Progress
 from ._threads import effective_n_jobs
 
-LARGEST_SEED = 2**31 - 1
-
 
 class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
     r"""One layer of a convolutional kernel network: a transformer from maps to maps.
@@ -309,7 +307,7 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
         attributes, drawn = self._learn(maps, rng, before)
         if before is None:
             _validation.record_feature_names(self, X)
-        vars(self).update(attributes, _reservoir=(drawn, rng.randint(LARGEST_SEED)))
+        vars(self).update(attributes, _reservoir=(drawn, rng.randint(sampling.LARGEST_SEED)))
         progress.end()
         return self
 

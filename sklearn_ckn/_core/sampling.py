@@ -9,6 +9,7 @@ from .machine import slices
 
 PATCHES_PER_SIGNAL = 16  # drawn from one signal while there are enough signals: neighbours tell little new
 ROWS_AT_ONCE = 4096
+LARGEST_SEED = 2**31 - 1
 
 
 def varies(P, c):  # (k, d) -> (k,)
@@ -51,18 +52,17 @@ def sample(signals, n_patches, size, widths, centering, rng, wanted=varies):
     U : ndarray of shape (at most n_patches, d)
     n_wanted : float, about how many there are in all signals
     """
-    rng = np.random.default_rng(rng.randint(2**31 - 1))  # draws without repetition in no more time than it has draws
+    rng = np.random.default_rng(rng.randint(LARGEST_SEED))  # draws without repetition in no more time than it has draws
     n_signals, at = len(signals), patches.layout_of(signals.shape, size, widths)
     order, per_signal = rng.permutation(n_signals), max(PATCHES_PER_SIGNAL, -(-n_patches // n_signals))
     per_signal = min(per_signal, at.n_patches)
     n_patches = min(n_patches, per_signal * n_signals)
     U = np.empty((n_patches + per_signal, len(at.runs) * at.run), dtype=signals.dtype)
-    found = n_visited = 0
+    finish, found, n_visited = partial(directions, at=at, centering=centering, wanted=wanted), 0, 0
     while found < n_patches and n_visited < n_signals:
         rows = order[n_visited : n_visited + -(-(n_patches - found) // per_signal)]
         starts = np.array([at.start(rng.choice(at.n_patches, per_signal, replace=False)) for _ in rows])
         drawn = U[found : found + starts.size]
-        finish = partial(directions, at=at, centering=centering, wanted=wanted)
         signals.fill(rows, finish, starts, drawn.reshape(*starts.shape, -1))
         found, n_visited = found + keep_directions(drawn), n_visited + len(rows)
     return U[: min(found, n_patches)], found * n_signals * at.n_patches / (n_visited * per_signal)
