@@ -21,6 +21,7 @@ from sklearn.linear_model import (
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
+from small import few
 
 from sklearn_ckn import (
     CKNClassifier,
@@ -258,13 +259,6 @@ def test_where_rounding_is_amplified_a_graph_is_as_accurate_as_the_estimator(rng
 def test_sparse_coefficients():
     images = IMAGES[:60].reshape(60, -1)
     check(LogisticRegression(max_iter=5, tol=1).fit(images, DIGITS[:60]).sparsify(), images)
-
-
-def few(model):
-    """The same with few patches and filters, for a test."""
-    numbers = {"n_filters": 8, "n_patches": 1000}
-    names = {name: name.rpartition("__")[2] for name in model.get_params()}
-    return model.set_params(**{name: numbers[last] for name, last in names.items() if last in numbers})
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from sklearn_ckn.persistence import TRUSTED_TYPES
 from sklearn_ckn.presets import make_classifier
 
 X, y = load_digits().images[:100].astype(np.float32), load_digits().target[:100]
+SERIES = X.reshape(100, -1)
 KERNELS = {"polynomial": {"coef0": 1.0}, "arccos1": {}, "exponential": {"sigma": "auto"}}
 
 
@@ -50,10 +51,7 @@ FITTED = {
 @pytest.fixture(scope="module", params=FITTED)
 def fitted(request):
     estimator = clone(FITTED[request.param])
-    return estimator.fit(X.reshape(100, -1) if request.param == "recipe of series" else X, y)
-
-
-SERIES = X.reshape(100, -1)
+    return estimator.fit(SERIES if request.param == "recipe of series" else X, y)
 
 
 def outcome(estimator):

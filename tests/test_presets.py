@@ -7,19 +7,13 @@ from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.linear_model import RidgeClassifierCV
 from sklearn.pipeline import FeatureUnion, make_pipeline
+from small import few
 
 from sklearn_ckn import CKNFeatureMap, CKNLayer, LinearClassifier, PatchWhitening
 from sklearn_ckn._slopes import Slopes
 from sklearn_ckn.presets import _with_gaussian_kernel, make_classifier, make_network
 
 KINDS = ["fast", "balanced", "accurate"]
-
-
-def few(model):
-    """The same with few patches and filters, for a test."""
-    numbers = {"n_filters": 8, "n_patches": 1000}
-    names = {name: name.rpartition("__")[2] for name in model.get_params()}
-    return model.set_params(**{name: numbers[last] for name, last in names.items() if last in numbers})
 
 
 @pytest.mark.parametrize(

@@ -290,14 +290,13 @@ def test_configuration_is_that_of_the_caller(X, tmp_path):
         assert layer().fit(X).transform(stored).shape == (500, 5, 4, 8)
 
 
-@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="space on the disk is not reserved here")
 def test_a_full_disk_under_a_memmap_is_an_error_and_not_the_end_of_the_process(X, tmp_path, monkeypatch):
     def full(descriptor, start, size):
         asked.append((start, size))
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     asked = []
-    monkeypatch.setattr(os, "posix_fallocate", full)
+    monkeypatch.setattr(os, "posix_fallocate", full, raising=False)  # where there is none, it is as if there were
     out = np.memmap(tmp_path / "out", mode="w+", dtype=np.float32, shape=X.shape)  # holes, until it is written to
     with pytest.raises(OSError, match=r"out needs 0.000288 GB on the disk: No space left on device: '.*out'"):
         PatchWhitening().fit(X).transform(X, out=out)
