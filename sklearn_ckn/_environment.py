@@ -4,11 +4,12 @@ import importlib.metadata
 import platform
 import sys
 import warnings
+from collections.abc import Sequence
 
 import llvmlite.binding
 import numpy as np
 from joblib import cpu_count
-from sklearn.base import clone, is_regressor
+from sklearn.base import BaseEstimator, clone, is_regressor
 from threadpoolctl import threadpool_info
 
 from ._core import machine, patches, simd
@@ -20,7 +21,7 @@ EXTRAS = ["matplotlib", "dask", "distributed", "zarr", "h5py", "onnx", "onnxrunt
 FEW = 40  # signals from which everything is compiled
 
 
-def show_versions():
+def show_versions() -> None:
     """Print what a report of an error should tell.
 
     The versions of this package, of those that it needs and of those that it can use, the processor, the threads of
@@ -56,7 +57,9 @@ def _version(name):
         return "not installed"
 
 
-def warmup(estimator=None, shape=(32, 32, 3), dtype="float32"):
+def warmup(
+    estimator: BaseEstimator | None = None, shape: Sequence[int] = (32, 32, 3), dtype: str | type | np.dtype = "float32"
+) -> None:
     """Compile what an estimator needs: its first use, and that in other processes, takes no time for it then.
 
     A clone of it is fitted to a few random signals, and predicts or transforms them. What is compiled is kept in the
@@ -70,8 +73,15 @@ def warmup(estimator=None, shape=(32, 32, 3), dtype="float32"):
         ``make_classifier("balanced", shape)``.
     shape : tuple of ints, default=(32, 32, 3)
         Shape of one signal, as the estimator takes it.
-    dtype : dtype, default="float32"
-        Of the signals.
+    dtype : str, type or dtype, default="float32"
+        Of the signals: for `"float64"` other code is compiled.
+
+    Raises
+    ------
+    TypeError
+        `estimator` is something else.
+    ValueError
+        The estimator refuses signals of this shape.
 
     Warns
     -----

@@ -2,7 +2,9 @@
 
 from math import prod
 from numbers import Integral
+from typing import Any, Literal, Self
 
+import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.pipeline import Pipeline
 from sklearn.utils._param_validation import StrOptions
@@ -13,19 +15,21 @@ from . import _validation
 from ._core import encode
 from ._flatten import feature_names
 from ._lazy import encoded, transform_blocks
-from ._network import input_tags, learn, read_signals, to_be_fitted
+from ._network import Network, input_tags, learn, read_signals, to_be_fitted
 from ._persistence import PersistentMixin
 from ._progress import CallbackSupportMixin, Count, Progress
 from ._threads import effective_n_jobs
+from ._typing import Result, Rows, Writable, typed
 
 
 class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, TransformerMixin, BaseEstimator):
     """The feature map of a convolutional kernel network: signals in, rows of features out.
 
     Without `augment` it computes what a `Pipeline` of the network's layers and `Flatten` computes, block by block: no
-    map of the whole batch ever exists, whatever the number of signals. `fit` learns the layers one after the other,
-    each from the maps of only as many signals as its patches need, and finds the same filters as the `Pipeline` whose
-    layers have the same `random_state`, an int.
+    map of the whole batch ever exists, whatever the number of signals. The inner product of two rows approximates
+    `CKNKernel`, unless `augment`, `center` or `scale` is set. `fit` learns the layers one after the other, each from
+    the maps of only as many signals as its patches need, and finds the same filters as the `Pipeline` whose layers have
+    the same `random_state`, an int.
 
     Parameters
     ----------
@@ -69,7 +73,7 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, TransformerMixin, Bas
     n_features_in_ : int
         Values in one signal, ``prod(input_shape_)``; the columns of a 2-D `X`.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape `(n_features_in_,)`
         Names of the columns, where `X` had any.
 
     Raises
@@ -77,13 +81,11 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, TransformerMixin, Bas
     TypeError
         In `fit`: `network` is no `CKNLayer` and no `Pipeline` of them.
     ValueError
-        In `fit` and `transform`: as for `CKNLayer`; layers differ in `ndim`; in `transform`, the signals are of
-        another shape than those in `fit`.
-    OSError
-        In `transform`: there is no space on the disk for `out`.
+        In `fit` and `transform`: as for `CKNLayer`.
 
     See Also
     --------
+    CKNKernel : The kernel that the features approximate.
     CKNLayer : One layer.
     Flatten : The last step, in a Pipeline of layers.
 
@@ -99,14 +101,17 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, TransformerMixin, Bas
 
     Examples
     --------
+    >>> import numpy as np
     >>> from sklearn.datasets import load_digits
     >>> from sklearn.pipeline import make_pipeline
-    >>> from sklearn_ckn import CKNFeatureMap, CKNLayer
+    >>> from sklearn_ckn import CKNFeatureMap, CKNLayer, Flatten
     >>> images = load_digits().images
     >>> network = make_pipeline(CKNLayer(32, random_state=0), CKNLayer(64, random_state=0))
     >>> features = CKNFeatureMap(network).fit_transform(images)
     >>> features.shape  # 2 x 2 positions, 64 filters
     (1797, 256)
+    >>> np.allclose(features, make_pipeline(network, Flatten()).fit_transform(images))
+    True
     """
 
     __metadata_request__transform = {"out": UNUSED}  # it is no metadata
@@ -120,7 +125,16 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, TransformerMixin, Bas
         "n_jobs": [Integral, None],
     }
 
-    def __init__(self, network, *, augment=None, center=False, scale=False, verbose=False, n_jobs=None):
+    def __init__(
+        self,
+        network: Network,
+        *,
+        augment: Literal["flip"] | None = None,
+        center: bool = False,
+        scale: bool = False,
+        verbose: bool | int = False,
+        n_jobs: int | None = None,
+    ) -> None:
         self.network = network
         self.augment = augment
         self.center = center
@@ -128,13 +142,13 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, TransformerMixin, Bas
         self.verbose = verbose
         self.n_jobs = n_jobs
 
-    @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y=None):
+    @typed(_fit_context(prefer_skip_nested_validation=False))
+    def fit(self, X: Rows, y: Any = None) -> Self:
         """Learn the filters of every layer.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, *space, n_channels), (n_samples, *space) or (n_samples, n_features)
+        X : array-like of shape `(n_samples, *space, n_channels)`, `(n_samples, *space)` or `(n_samples, n_features)`
             Signals; see `ndim` and `input_shape` of the network's first layer.
         y : None
             Ignored.
@@ -143,6 +157,12 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, TransformerMixin, Bas
         -------
         self : CKNFeatureMap
             The fitted feature map.
+
+        Raises
+        ------
+        ValueError
+            A parameter, also of a layer, is out of its range; `network` has no layer, layers of different `ndim`, or an
+            `input_shape` after the first.
         """
         steps = to_be_fitted(self.network)
         signals = read_signals(self, X, steps[0][1], stored=True)
@@ -156,21 +176,29 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, TransformerMixin, Bas
         progress.end()
         return self
 
-    def transform(self, X, out=None):
+    def transform(self, X: Rows, out: Writable | None = None) -> Result:
         """Map signals to features.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, *space, n_channels), (n_samples, *space) or (n_samples, n_features)
+        X : array-like of shape `(n_samples, *space, n_channels)`, `(n_samples, *space)` or `(n_samples, n_features)`
             Signals of the shape seen in `fit`.
-        out : array of shape (n_samples, n_features), default=None
+        out : array of shape `(n_samples, n_features)`, default=None
             Where the features are written, of their dtype: an ndarray, a :obj:`numpy.memmap`, an array of zarr or h5py,
             which does not share memory with `X`.
 
         Returns
         -------
-        features : ndarray or Dask array of shape (n_samples, n_features)
+        features : ndarray or Dask array of shape `(n_samples, n_features)`
             Numbers in float64 if `X` is (or longer), else in float32. `out`, if that is given.
+
+        Raises
+        ------
+        ValueError
+            The signals have another shape than in `fit`; `out` has another shape or dtype, cannot be written to, or
+            shares memory with `X`; it is given for a Dask array; `set_output` asks for a table, which neither becomes.
+        OSError
+            There is no space on the disk for `out`.
         """
         check_is_fitted(self)
         self._validate_params()  # center, scale and augment may have been set since fit
@@ -190,7 +218,7 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, TransformerMixin, Bas
         flip, is_kept = self.augment == "flip", out is not None
         return maps.write(signals, features, finish, flip, count=count, is_kept=is_kept)
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Name the position and the filter of every feature.
 
         Parameters

@@ -1,6 +1,7 @@
 """The step from maps to features."""
 
 from math import prod
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
@@ -9,12 +10,14 @@ from sklearn.utils.validation import check_is_fitted
 from . import _validation
 from ._core import encode
 from ._persistence import PersistentMixin
+from ._typing import Result, Rows, typed
 
 
 class Flatten(PersistentMixin, TransformerMixin, BaseEstimator):
     """Maps as rows of features: the step between the layers of a network and any other estimator.
 
-    The inner product of two rows is the network's kernel between the two signals, unless `center` or `scale` is set.
+    The inner product of two rows is the kernel of the two signals as the network approximates it, see `CKNKernel`,
+    unless `center` or `scale` is set.
 
     Parameters
     ----------
@@ -32,7 +35,7 @@ class Flatten(PersistentMixin, TransformerMixin, BaseEstimator):
     n_features_in_ : int
         Values in one map, ``prod(input_shape_)``.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape `(n_features_in_,)`
         Names of the columns, where `X` had any.
 
     Raises
@@ -44,6 +47,7 @@ class Flatten(PersistentMixin, TransformerMixin, BaseEstimator):
     See Also
     --------
     CKNFeatureMap : Layers and this step in one, without the intermediate maps in memory.
+    CKNLayer : The steps before.
 
     Examples
     --------
@@ -58,17 +62,17 @@ class Flatten(PersistentMixin, TransformerMixin, BaseEstimator):
 
     _parameter_constraints = {"center": ["boolean"], "scale": ["boolean"]}
 
-    def __init__(self, *, center=False, scale=False):
+    def __init__(self, *, center: bool = False, scale: bool = False) -> None:
         self.center = center
         self.scale = scale
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
+    @typed(_fit_context(prefer_skip_nested_validation=True))
+    def fit(self, X: Rows, y: Any = None) -> Self:
         """Record the shape of the maps.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, *space, n_channels)
+        X : array-like of shape `(n_samples, *space, n_channels)`
             Maps with at most three space axes; a 2-D `X` has none.
         y : None
             Ignored.
@@ -84,17 +88,17 @@ class Flatten(PersistentMixin, TransformerMixin, BaseEstimator):
         self.n_features_in_ = prod(signals.shape)
         return self
 
-    def transform(self, X):
+    def transform(self, X: Rows) -> Result:
         """Flatten, centre and scale.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, *space, n_channels)
+        X : array-like of shape `(n_samples, *space, n_channels)`
             Maps of the shape seen in `fit`.
 
         Returns
         -------
-        features : ndarray of shape (n_samples, n_features)
+        features : ndarray of shape `(n_samples, n_features)`
             Numbers in float64 if `X` is (or longer), else in float32. Without `center` and `scale` they share memory
             with `X` where they can.
         """
@@ -102,7 +106,7 @@ class Flatten(PersistentMixin, TransformerMixin, BaseEstimator):
         maps = _validation.as_fitted_maps(self, X)
         return encode.flatten(maps.read(slice(None)), self.center, self.scale)
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Name the position and the channel of every feature.
 
         Parameters

@@ -3,6 +3,7 @@
 from functools import partial
 from itertools import pairwise
 from numbers import Integral
+from typing import Any, Literal, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -12,22 +13,26 @@ from . import _validation
 from ._core import gram
 from ._layer import CKNLayer
 from ._lazy import kernel_blocks
-from ._network import check_architecture, check_parameters, in_step, layers_of, steps_of
+from ._network import Network, check_architecture, check_parameters, in_step, layers_of, steps_of
 from ._persistence import PersistentMixin
 from ._progress import Count
 from ._stores import is_lazy
 from ._threads import effective_n_jobs
+from ._typing import Result, Rows
 
 
 class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
-    r"""The multilayer convolutional kernel itself, without filters: what a network of `CKNLayer` approximates.
+    """The multilayer convolutional kernel itself, without filters: what a network of `CKNLayer` approximates.
 
     From the products of all pairs of pixels of two signals, each layer makes those of its maps [1]_::
 
         k_0(u, u') = <x(u), x'(u')>
-        P(u, u')   = sum_v k_{l-1}(u + v, u' + v),  v over the patch        products of patches, |z|^2 = P(u, u)
+        P(u, u')   = sum_v k_{l-1}(u + v, u' + v)
         k_l(w, w') = sum_{u, u'} h(u - w) h(u' - w') |z| |z'| kappa(P(u, u') / (|z| |z'|))
         K(x, x')   = sum_w k_n(w, w)
+
+    with v over the positions of a patch (`patch_size`), kappa = the function of `kernel`, h = the weights of `pooling`,
+    n layers, and the norms of patches from each signal with itself, ``|z|^2 = P(u, u)``.
 
     It is a kernel for :class:`~sklearn.gaussian_process.GaussianProcessClassifier` and
     :class:`~sklearn.gaussian_process.GaussianProcessRegressor`, can be added to others and multiplied, is the `kernel`
@@ -66,9 +71,8 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
     TypeError
         `network` is no `CKNLayer` and no `Pipeline` of them.
     ValueError
-        When called: signals as `CKNLayer` refuses them; signals of `X` and of `Y` of different shape; `out` of
-        another shape or dtype than the result; ``sigma="auto"`` of a layer that is not fitted; a result that is too
-        large for its dtype.
+        When called: signals as `CKNLayer` refuses them; a parameter out of its range; ``sigma="auto"`` of a layer that
+        is not fitted; a result that is too large for its dtype.
 
     See Also
     --------
@@ -103,25 +107,35 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
         "n_jobs": [Integral, None],
     }
 
-    def __init__(self, network, *, normalize=False, sigma_bounds=(0.1, 10.0), verbose=False, n_jobs=None):
+    def __init__(
+        self,
+        network: Network,
+        *,
+        normalize: bool = False,
+        sigma_bounds: tuple[float, float] | Literal["fixed"] = (0.1, 10.0),
+        verbose: bool | int = False,
+        n_jobs: int | None = None,
+    ) -> None:
         self.network = network
         self.normalize = normalize
         self.sigma_bounds = sigma_bounds
         self.verbose = verbose
         self.n_jobs = n_jobs
 
-    def __call__(self, X, Y=None, eval_gradient=False, *, out=None):
+    def __call__(
+        self, X: Rows, Y: Rows | None = None, eval_gradient: bool = False, *, out: np.ndarray | None = None
+    ) -> Result:
         """Compute the kernel of all pairs of signals.
 
         Parameters
         ----------
-        X : array-like of shape (n, *space, n_channels), (n, *space) or (n, n_features)
+        X : array-like of shape `(n, *space, n_channels)`, `(n, *space)` or `(n, n_features)`
             Signals; see `ndim` and `input_shape` of the network's first layer.
         Y : array-like of the same kind, default=None
             Other signals. None, or X itself: X with X, where pairs are computed once.
         eval_gradient : bool, default=False
             Also give the derivatives by `theta`; not with Y.
-        out : ndarray of shape (n, n_Y), default=None
+        out : ndarray of shape `(n, n_Y)`, default=None
             Where the result is written, such as a :obj:`numpy.memmap`, of the same dtype. An exception, also an
             interrupt, leaves blocks of it finished and tells which in a note: with rows 0:96 of a Gram matrix
             finished, ``kernel(X[96:], out=out[96:, 96:])`` makes the rest. Sums and products of kernels do not take
@@ -129,11 +143,17 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
 
         Returns
         -------
-        K : ndarray or Dask array of shape (n, n_Y)
+        K : ndarray or Dask array of shape `(n, n_Y)`
             In float64 if X or Y is (or longer), else in float32. `out`, if that is given. Of Dask arrays one of blocks
             that are not computed yet.
-        gradient : ndarray of shape (n, n, n_dims)
+        gradient : ndarray of shape `(n, n, n_dims)`
             Derivatives by `theta`, the logarithms of each `sigma` that is not fixed. Only with `eval_gradient`.
+
+        Raises
+        ------
+        ValueError
+            Signals of X and of Y differ in shape, or one of the two is a Dask array; `out` has another shape or dtype,
+            or is read-only; `eval_gradient` with Y, for a Dask array, or through a layer with ``kernel="arccos0"``.
         """
         if eval_gradient and Y is not None:
             raise ValueError("eval_gradient=True needs Y=None: derivatives are given for X with X only.")
@@ -161,17 +181,17 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
             raise
         return (K, gradient) if eval_gradient else K
 
-    def diag(self, X):
+    def diag(self, X: Rows) -> np.ndarray:
         """Compute the kernel of each signal with itself.
 
         Parameters
         ----------
-        X : array-like of shape (n, *space, n_channels), (n, *space) or (n, n_features)
+        X : array-like of shape `(n, *space, n_channels)`, `(n, *space)` or `(n, n_features)`
             Signals; see `ndim` and `input_shape` of the network's first layer.
 
         Returns
         -------
-        diagonal : ndarray of shape (n,)
+        diagonal : ndarray of shape `(n,)`
             The diagonal of ``K(X)``, in the time of n pairs.
         """
         X, _, settings = self._read(X)
@@ -182,7 +202,7 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
         _validation.check_diagonal(diagonal, X.dtype)
         return diagonal.astype(X.dtype)
 
-    def is_stationary(self):
+    def is_stationary(self) -> bool:
         """Tell whether the kernel depends on differences of signals only.
 
         Returns
@@ -193,7 +213,7 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
         return False
 
     @property
-    def hyperparameters(self):
+    def hyperparameters(self) -> list[Hyperparameter]:
         """The `sigma` of every layer with an exponential kernel, in the manner of scikit-learn's kernels."""
         is_layer = isinstance(self.network, CKNLayer)
         return [
@@ -202,7 +222,7 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
             if layer.kernel == "exponential"
         ]
 
-    def set_params(self, **params):
+    def set_params(self, **params: Any) -> Self:
         """Set parameters, those of the layers included.
 
         Parameters
@@ -214,10 +234,15 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
         -------
         self : CKNKernel
             The kernel.
+
+        Raises
+        ------
+        ValueError
+            There is no parameter of that name.
         """
         return super().set_params(**{k: v.item() if isinstance(v, np.generic) else v for k, v in params.items()})
 
-    def __eq__(self, other):
+    def __eq__(self, other: object) -> bool:
         """Whether all parameters are equal, those of the layers included."""
         if type(self) is not type(other):
             return False

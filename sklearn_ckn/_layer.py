@@ -1,8 +1,10 @@
 """One layer of a convolutional kernel network."""
 
 import warnings
+from collections.abc import Sequence
 from math import prod
 from numbers import Integral, Real
+from typing import Any, Literal, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, _fit_context
@@ -17,10 +19,11 @@ from ._maps import MapsMixin, channel_names
 from ._persistence import PersistentMixin
 from ._progress import CallbackSupportMixin, Progress
 from ._threads import effective_n_jobs
+from ._typing import KernelName, RandomState, Result, Rows, Sizes, Writable, typed
 
 
 class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
-    r"""One layer of a convolutional kernel network: a transformer from maps to maps.
+    """One layer of a convolutional kernel network: a transformer from maps to maps.
 
     In words: a channel of the output tells how much the neighbourhood of a position resembles one filter, smoothed over
     space. In mathematics: at every position u of a map x the patch z is mapped by a homogeneous dot-product kernel,
@@ -30,9 +33,9 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
         psi(z)   = |z| (kappa(Z Z^T) + reg I)^(-1/2) kappa(Z z / |z|)
         y(v)     = sum_u h(u - v) psi(patch of x at u)
 
-    with Z = `filters_` (unit rows), h = the weights of `pooling`. `fit` learns Z without labels: spherical k-means on
-    patches drawn uniformly from all signals, constant ones left out. A signal twice as large has an output twice as
-    large.
+    with kappa = the function of `kernel`, Z = `filters_` (unit rows) and h = the weights of `pooling`. `fit` learns Z
+    without labels: spherical k-means on patches drawn uniformly from all signals, constant ones left out. A signal
+    twice as large has an output twice as large.
 
     Parameters
     ----------
@@ -73,16 +76,16 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
         - `"linear"`: ``u``.
 
     sigma : float or "auto", default=0.6
-        Width of the exponential kernel. `"auto"`: sigma^2 is the 0.1 quantile of the squared distances between
+        Width of the exponential kernel, > 0. `"auto"`: sigma^2 is the 0.1 quantile of the squared distances between
         drawn, normalised patches [2]_.
 
     degree : int, default=2
-        Degree of the polynomial kernel.
+        Degree of the polynomial kernel, at least 1.
 
     coef0 : float, default=0.0
         Constant of the polynomial kernel, not negative. 0: the pure power; ``degree - 1``: non-expansive.
 
-    init : {"k-means", "random"} or array of shape (n_filters, \*patch_size, n_channels), default="k-means"
+    init : {"k-means", "random"} or array of shape `(n_filters, *patch_size, n_channels)`, default="k-means"
         How the filters are found: by spherical k-means from patches that are spread (greedy k-means++; drawn at random
         where they have millions of values), as randomly drawn patches, or as given (then normalised).
 
@@ -96,7 +99,7 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
         subspace that keeps 95 % of the patches' squares, if at most a quarter of the dimensions is enough for that.
 
     reg : float, default=1e-3
-        Added to the eigenvalues of ``kappa(Z Z^T)``, whose diagonal is 1, before their inverse square root.
+        Added to the eigenvalues of ``kappa(Z Z^T)``, whose diagonal is 1, before their inverse square root; > 0.
 
     ndim : {1, 2, 3}, default=2
         Number of space axes: 1 for time series, 2 for images, 3 for volumes. `X` has shape
@@ -115,10 +118,10 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
 
     Attributes
     ----------
-    filters_ : ndarray of shape (n_filters, \*patch_size, n_channels)
+    filters_ : ndarray of shape `(n_filters, *patch_size, n_channels)`
         Filters, of norm 1, not to be changed in place. Fewer than `n_filters` if fewer distinct patches were drawn.
 
-    whitening_ : ndarray of shape (n_filters, n_filters)
+    whitening_ : ndarray of shape `(n_filters, n_filters)`
         ``(kappa(Z Z^T) + reg I)^(-1/2)``.
 
     sigma_ : float
@@ -133,22 +136,20 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
     n_features_in_ : int
         Values in one signal, ``prod(input_shape_)``; the columns of a 2-D `X`.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape `(n_features_in_,)`
         Names of the columns, where `X` had any.
 
     Raises
     ------
     ValueError
-        In `fit` and `transform`: `X` has other axes or channels than expected, is empty, not finite or so large that
+        In all methods that take `X`: it has other axes or channels than expected, is empty, not finite or so large that
         its squares are not; the signals are smaller than a patch with ``padding="valid"``, or the map than an averaging
-        window; a parameter is out of its range.
-    OSError
-        In `transform`: there is no space on the disk for `out`.
+        window.
 
     Warns
     -----
     UserWarning
-        In `fit`: fewer distinct patches than `n_filters` were drawn.
+        In `fit` and `partial_fit`: fewer distinct patches than `n_filters` were drawn.
 
     See Also
     --------
@@ -165,19 +166,24 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
     References
     ----------
     .. [1] J. Mairal, "End-to-end kernel learning with supervised convolutional kernel networks", NIPS 2016,
-       section 3.
-    .. [2] J. Mairal, P. Koniusz, Z. Harchaoui and C. Schmid, "Convolutional kernel networks", NIPS 2014.
+       section 2, equations (1) to (3) for the kernel.
+    .. [2] J. Mairal, P. Koniusz, Z. Harchaoui and C. Schmid, "Convolutional kernel networks",
+       NIPS 2014.
 
     Examples
     --------
+    >>> import numpy as np
     >>> from sklearn.datasets import load_digits
     >>> from sklearn_ckn import CKNLayer
     >>> images = load_digits().images  # (1797, 8, 8): one channel
     >>> layer = CKNLayer(n_filters=32, pooling_width=2, random_state=0)
-    >>> layer.fit_transform(images).shape
+    >>> maps = layer.fit_transform(images)
+    >>> maps.shape
     (1797, 4, 4, 32)
     >>> layer.filters_.shape
     (32, 3, 3, 1)
+    >>> np.allclose(layer.transform(2 * images), 2 * maps)
+    True
     """
 
     _RECORDS = encode.LayerSettings, *kappa.KERNELS.values()
@@ -206,27 +212,27 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
 
     def __init__(
         self,
-        n_filters=64,
+        n_filters: int = 64,
         *,
-        patch_size=3,
-        pooling_width=2,
-        subsampling=None,
-        pooling="gaussian",
-        padding="same",
-        patch_centering=False,
-        kernel="exponential",
-        sigma=0.6,
-        degree=2,
-        coef0=0.0,
-        init="k-means",
-        n_patches=100_000,
-        max_iter=20,
-        reg=1e-3,
-        ndim=2,
-        input_shape=None,
-        n_jobs=None,
-        random_state=None,
-    ):
+        patch_size: Sizes = 3,
+        pooling_width: Sizes = 2,
+        subsampling: Sizes | None = None,
+        pooling: Literal["gaussian", "average"] = "gaussian",
+        padding: Literal["same", "valid"] = "same",
+        patch_centering: bool = False,
+        kernel: KernelName = "exponential",
+        sigma: float | Literal["auto"] = 0.6,
+        degree: int = 2,
+        coef0: float = 0.0,
+        init: Literal["k-means", "random"] | np.ndarray = "k-means",
+        n_patches: int = 100_000,
+        max_iter: int = 20,
+        reg: float = 1e-3,
+        ndim: Literal[1, 2, 3] = 2,
+        input_shape: Sequence[int] | None = None,
+        n_jobs: int | None = None,
+        random_state: RandomState | None = None,
+    ) -> None:
         self.n_filters = n_filters
         self.patch_size = patch_size
         self.pooling_width = pooling_width
@@ -247,13 +253,13 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
         self.n_jobs = n_jobs
         self.random_state = random_state
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
+    @typed(_fit_context(prefer_skip_nested_validation=True))
+    def fit(self, X: Rows, y: Any = None) -> Self:
         """Learn the filters from patches of the signals.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, *space, n_channels), (n_samples, *space) or (n_samples, n_features)
+        X : array-like of shape `(n_samples, *space, n_channels)`, `(n_samples, *space)` or `(n_samples, n_features)`
             Signals; see `ndim` and `input_shape`.
         y : None
             Ignored.
@@ -262,6 +268,12 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
         -------
         self : CKNLayer
             The fitted layer.
+
+        Raises
+        ------
+        ValueError
+            A parameter is out of its range, or contradicts another; ``kernel="arccos0"``; `init` has another shape, or
+            a filter of zeros.
         """
         signals = _validation.as_signals(self, X, self.ndim, self.input_shape, stored=True)
         progress = Progress(self, 0, False, X, y)
@@ -271,8 +283,8 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
         progress.end()
         return self
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y=None):
+    @typed(_fit_context(prefer_skip_nested_validation=True))
+    def partial_fit(self, X: Rows, y: Any = None) -> Self:
         """Learn the filters from patches of these signals and of those given before.
 
         A reservoir of at most `n_patches` patches is kept, drawn uniformly from all that were seen, and every call runs
@@ -280,7 +292,7 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, *space, n_channels), (n_samples, *space) or (n_samples, n_features)
+        X : array-like of shape `(n_samples, *space, n_channels)`, `(n_samples, *space)` or `(n_samples, n_features)`
             More signals, of the channels of those before.
         y : None
             Ignored.
@@ -289,6 +301,11 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
         -------
         self : CKNLayer
             The layer, fitted to all signals so far.
+
+        Raises
+        ------
+        ValueError
+            As by `fit`; `patch_size`, `padding` or `patch_centering` was changed since the first call.
         """
         before = getattr(self, "_reservoir", None)
         if before is None:
@@ -311,21 +328,29 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
         progress.end()
         return self
 
-    def transform(self, X, out=None):
+    def transform(self, X: Rows, out: Writable | None = None) -> Result:
         """Map signals to their pooled and projected patches.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, *space, n_channels), (n_samples, *space) or (n_samples, n_features)
+        X : array-like of shape `(n_samples, *space, n_channels)`, `(n_samples, *space)` or `(n_samples, n_features)`
             Signals with the channels of those in `fit`. Their space may have another size, except in a 2-D `X`.
-        out : array of shape (n_samples, *pooled_space, n_filters), default=None
+        out : array of shape `(n_samples, *pooled_space, n_filters)`, default=None
             Where the maps are written, of their dtype: an ndarray, a :obj:`numpy.memmap`, an array of zarr or h5py,
             which does not share memory with `X`.
 
         Returns
         -------
-        maps : ndarray or Dask array of shape (n_samples, *pooled_space, n_filters)
+        maps : ndarray or Dask array of shape `(n_samples, *pooled_space, n_filters)`
             Numbers in float64 if `X` is (or longer), else in float32. `out`, if that is given.
+
+        Raises
+        ------
+        ValueError
+            `out` has another shape or dtype, cannot be written to, or shares memory with `X`; it is given for a Dask
+            array.
+        OSError
+            There is no space on the disk for `out`.
         """
         check_is_fitted(self)
         signals = _validation.as_fitted_signals(self, X, self._flattened, stored=True)
@@ -337,7 +362,7 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
         result = _validation.check_out(out, (len(maps), *maps.shape), maps.dtype, X)
         return maps.write(signals, result, is_kept=out is not None)
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Name the channels of the output maps, one per filter.
 
         Parameters

@@ -1,6 +1,7 @@
 """Linear models of features: the last step of a network."""
 
 from numbers import Integral, Real
+from typing import Self
 from warnings import warn
 
 import numpy as np
@@ -16,6 +17,7 @@ from ._core.solver import LinearModel, Signs, scores
 from ._persistence import PersistentMixin
 from ._targets import Classification, Units, decide, hold_out
 from ._threads import effective_n_jobs
+from ._typing import ClassWeight, Loss, Numbers, RandomState, Rows, typed
 
 PATH_TOL = 1e-3  # to choose C: scores differ less than those of other held-out parts
 
@@ -92,11 +94,11 @@ class LinearClassifier(Classification, _Linear):
     weights of the samples. The losses of a sample of class y with scores ``t = W x + b``:
 
     ==================  =================================================================================
-    `loss`
+    `loss`              of one sample
     ==================  =================================================================================
-    "squared_hinge"     ``sum_c max(0, 1 - y_c t_c)^2``, ``y_c`` being 1 for c = y and -1 for the others
-    "logistic"          ``log(sum_c exp(t_c)) - t_y``, the multinomial loss
-    "squared_error"     ``sum_c (y_c - t_c)^2``
+    `"squared_hinge"`   ``sum_c max(0, 1 - y_c t_c)^2``, ``y_c`` being 1 for c = y and -1 for the others
+    `"logistic"`        ``log(sum_c exp(t_c)) - t_y``, the multinomial loss
+    `"squared_error"`   ``sum_c (y_c - t_c)^2``
     ==================  =================================================================================
 
     Two classes have a single score, that of the second one; for the logistic loss the first one's is 0.
@@ -118,11 +120,11 @@ class LinearClassifier(Classification, _Linear):
         Whether there is b, which is not penalised.
 
     class_weight : dict, "balanced" or None, default=None
-        Factors of the weights of the samples, by their classes. "balanced": classes have the same sum of weights.
+        Factors of the weights of the samples, by their classes. `"balanced"`: classes have the same sum of weights.
 
     tol : float, default=1e-6
-        Stop when the objective can fall by this part of itself, as far as its quadratic model tells; the true part was
-        up to twenty times larger in hard cases.
+        Stop when the objective can fall by no more than this part of itself, as far as its quadratic model tells; the
+        true part was up to twenty times larger in hard cases.
 
     max_iter : int, default=1000
         Passes over `X` at most for each C, each an evaluation of the objective.
@@ -140,19 +142,19 @@ class LinearClassifier(Classification, _Linear):
 
     Attributes
     ----------
-    classes_ : ndarray of shape (n_classes,)
+    classes_ : ndarray of shape `(n_classes,)`
         The labels.
 
-    coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
+    coef_ : ndarray of shape `(1, n_features)` or `(n_classes, n_features)`
         The weights W, one row for two classes.
 
-    intercept_ : ndarray of shape (1,) or (n_classes,)
+    intercept_ : ndarray of shape `(1,)` or `(n_classes,)`
         The intercepts b.
 
     C_ : float
         The value of C used.
 
-    validation_scores_ : ndarray of shape (len(C),) or None
+    validation_scores_ : ndarray of shape `(len(C),)` or None
         Accuracy on the held-out part for every C of a list.
 
     n_iter_ : int
@@ -162,20 +164,20 @@ class LinearClassifier(Classification, _Linear):
     n_features_in_ : int
         Columns of `X`.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape `(n_features_in_,)`
         Names of the columns, where `X` had any.
 
     Raises
     ------
     ValueError
-        `X` is not 2-D, empty, not finite or so large that its squares are not; `y` has one class or is not one of
-        labels; weights are negative or all 0; C has values that are not positive; there are too few samples for a
-        part to be held out.
+        In `fit`: `X` is not 2-D, empty, not finite or so large that its squares are not; `y` has one class or is not
+        one of labels; weights are negative or all 0; C has values that are not positive; there are too few samples for
+        a part to be held out.
 
     Warns
     -----
     ConvergenceWarning
-        `max_iter` was reached before `tol`.
+        In `fit`: `max_iter` was reached before `tol`.
 
     See Also
     --------
@@ -199,14 +201,15 @@ class LinearClassifier(Classification, _Linear):
 
     References
     ----------
-    .. [1] J. Nocedal, S. J. Wright, "Numerical Optimization", 2nd edition, Springer, 2006, section 7.2.
+    .. [1] J. Nocedal, S. J. Wright, "Numerical Optimization", 2nd edition, Springer, 2006,
+       section 7.2.
 
     Examples
     --------
     >>> from sklearn.datasets import load_digits
     >>> from sklearn_ckn import LinearClassifier
     >>> X, y = load_digits(return_X_y=True)
-    >>> classifier = LinearClassifier(C=[1e-6, 1e-5, 1e-4, 1e-3], random_state=0).fit(X[:1000], y[:1000])
+    >>> classifier = LinearClassifier(C=[1e-5, 1e-4, 1e-3, 1e-2], random_state=0).fit(X[:1000], y[:1000])
     >>> classifier.C_
     0.001
     >>> bool(classifier.score(X[1000:], y[1000:]) > 0.9)
@@ -221,17 +224,17 @@ class LinearClassifier(Classification, _Linear):
 
     def __init__(
         self,
-        loss="squared_hinge",
+        loss: Loss = "squared_hinge",
         *,
-        C=1.0,
-        fit_intercept=True,
-        class_weight=None,
-        tol=1e-6,
-        max_iter=1000,
-        validation_fraction=0.1,
-        random_state=None,
-        n_jobs=None,
-    ):
+        C: Numbers = 1.0,
+        fit_intercept: bool = True,
+        class_weight: ClassWeight | None = None,
+        tol: float = 1e-6,
+        max_iter: int = 1000,
+        validation_fraction: float = 0.1,
+        random_state: RandomState | None = None,
+        n_jobs: int | None = None,
+    ) -> None:
         self.loss = loss
         self.C = C
         self.fit_intercept = fit_intercept
@@ -242,17 +245,17 @@ class LinearClassifier(Classification, _Linear):
         self.random_state = random_state
         self.n_jobs = n_jobs
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None):
+    @typed(_fit_context(prefer_skip_nested_validation=True))
+    def fit(self, X: Rows, y: Rows, sample_weight: Rows | None = None) -> Self:
         """Find the optimum.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like of shape `(n_samples, n_features)`
             Features; a C-contiguous array of float32 or float64 is read where it lies.
-        y : array-like of shape (n_samples,)
+        y : array-like of shape `(n_samples,)`
             Labels.
-        sample_weight : array-like of shape (n_samples,), default=None
+        sample_weight : array-like of shape `(n_samples,)`, default=None
             Weights >= 0 of the samples; None: 1.
 
         Returns
@@ -292,8 +295,8 @@ class LinearRegressor(RegressorMixin, _Linear):
         Whether there is b, which is not penalised.
 
     tol : float, default=1e-6
-        Stop when the objective, with every target divided by its largest deviation from the mean, can fall by this part
-        of itself, as far as its quadratic model tells.
+        Stop when the objective, with every target divided by its largest deviation from the mean, can fall by no more
+        than this part of itself, as far as its quadratic model tells.
 
     max_iter : int, default=1000
         Passes over `X` at most for each C, each an evaluation of the objective.
@@ -310,16 +313,16 @@ class LinearRegressor(RegressorMixin, _Linear):
 
     Attributes
     ----------
-    coef_ : ndarray of shape (n_features,) or (n_targets, n_features)
+    coef_ : ndarray of shape `(n_features,)` or `(n_targets, n_features)`
         The weights W; one row for a 1-D `y`.
 
-    intercept_ : float or ndarray of shape (n_targets,)
+    intercept_ : float or ndarray of shape `(n_targets,)`
         The intercepts b, in double precision: a mean may be much larger than the deviations from it.
 
     C_ : float
         The value of C used.
 
-    validation_scores_ : ndarray of shape (len(C),) or None
+    validation_scores_ : ndarray of shape `(len(C),)` or None
         Coefficient of determination on the held-out part for every C of a list.
 
     n_iter_ : int
@@ -328,19 +331,19 @@ class LinearRegressor(RegressorMixin, _Linear):
     n_features_in_ : int
         Columns of `X`.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape `(n_features_in_,)`
         Names of the columns, where `X` had any.
 
     Raises
     ------
     ValueError
-        `X` is not 2-D, empty, not finite or so large that its squares are not; `y` is not finite; weights are negative
-        or all 0; C has values that are not positive; there are too few samples for a part to be held out.
+        In `fit`: `X` is not 2-D, empty, not finite or so large that its squares are not; `y` is not finite; weights are
+        negative or all 0; C has values that are not positive; there are too few samples for a part to be held out.
 
     Warns
     -----
     ConvergenceWarning
-        `max_iter` was reached before `tol`.
+        In `fit`: `max_iter` was reached before `tol`.
 
     See Also
     --------
@@ -355,22 +358,22 @@ class LinearRegressor(RegressorMixin, _Linear):
     >>> from sklearn.datasets import load_diabetes
     >>> from sklearn_ckn import LinearRegressor
     >>> X, y = load_diabetes(return_X_y=True)
-    >>> regressor = LinearRegressor(C=[0.1, 1, 10, 100], random_state=0).fit(X[:300], y[:300])
+    >>> regressor = LinearRegressor(C=[1, 10, 100, 1000], random_state=0).fit(X[:300], y[:300])
     >>> bool(regressor.score(X[300:], y[300:]) > 0.5)
     True
     """
 
     def __init__(
         self,
-        C=1.0,
+        C: Numbers = 1.0,
         *,
-        fit_intercept=True,
-        tol=1e-6,
-        max_iter=1000,
-        validation_fraction=0.1,
-        random_state=None,
-        n_jobs=None,
-    ):
+        fit_intercept: bool = True,
+        tol: float = 1e-6,
+        max_iter: int = 1000,
+        validation_fraction: float = 0.1,
+        random_state: RandomState | None = None,
+        n_jobs: int | None = None,
+    ) -> None:
         self.C = C
         self.fit_intercept = fit_intercept
         self.tol = tol
@@ -379,17 +382,17 @@ class LinearRegressor(RegressorMixin, _Linear):
         self.random_state = random_state
         self.n_jobs = n_jobs
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None):
+    @typed(_fit_context(prefer_skip_nested_validation=True))
+    def fit(self, X: Rows, y: Rows, sample_weight: Rows | None = None) -> Self:
         """Find the optimum.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like of shape `(n_samples, n_features)`
             Features; a C-contiguous array of float32 or float64 is read where it lies.
-        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+        y : array-like of shape `(n_samples,)` or `(n_samples, n_targets)`
             Targets.
-        sample_weight : array-like of shape (n_samples,), default=None
+        sample_weight : array-like of shape `(n_samples,)`, default=None
             Weights >= 0 of the samples; None: 1.
 
         Returns
@@ -416,18 +419,23 @@ class LinearRegressor(RegressorMixin, _Linear):
         vars(self).update(fitted)
         return self
 
-    def predict(self, X):
+    def predict(self, X: Rows) -> np.ndarray:
         """Predict the targets.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like of shape `(n_samples, n_features)`
             Features.
 
         Returns
         -------
-        targets : ndarray of shape (n_samples,) or (n_samples, n_targets)
+        targets : ndarray of shape `(n_samples,)` or `(n_samples, n_targets)`
             ``W x + b``.
+
+        Raises
+        ------
+        ValueError
+            `X` is not finite, or has other columns than in `fit`.
         """
         S = self._scores(X)
         return S[:, 0] if self.coef_.ndim == 1 else S

@@ -1,5 +1,7 @@
 """What transformers from signals to maps share."""
 
+from typing import Literal, Self
+
 import numpy as np
 from sklearn.base import TransformerMixin
 from sklearn.utils.metadata_routing import UNUSED
@@ -17,7 +19,7 @@ class MapsMixin(TransformerMixin):
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(auto_wrap_output_keys=None, **kwargs)  # of each subclass: it is not inherited
 
-    def set_output(self, *, transform=None):
+    def set_output(self, *, transform: Literal["default", "pandas", "polars"] | None = None) -> Self:
         """Do nothing: maps have several axes and stay arrays, whatever container the steps after them give.
 
         Arrays have no index: a table that a Pipeline of layers gives is numbered anew, one of `CKNFeatureMap` is not.

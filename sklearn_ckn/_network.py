@@ -1,6 +1,7 @@
 """The parameter ``network``: a layer, or a Pipeline of layers."""
 
 from contextlib import contextmanager
+from typing import TypeAlias
 
 from sklearn import get_config
 from sklearn.base import clone
@@ -10,6 +11,8 @@ from sklearn.utils import get_tags
 from . import _validation
 from ._layer import CKNLayer
 from ._lazy import encoded
+
+Network: TypeAlias = CKNLayer | Pipeline
 
 
 def steps_of(network):

@@ -1,12 +1,14 @@
 """What a file of an estimator holds: arrays, numbers and names, and the number of their format."""
 
+PAGES = "https://sklearn-ckn.readthedocs.io/en/stable/api/sklearn_ckn.{estimator_name}.html"
 FORMAT = 1  # of the state of every estimator; to be raised, and the older ones read, when its meaning changes
 
 
 class PersistentMixin:
-    """Pickles, copies and files of skops without any object of this package but the estimators."""
+    """Files and copies without any object of this package but the estimators, and links to the pages of these."""
 
     _RECORDS = ()  # types of named tuples among the private attributes
+    _doc_link_module, _doc_link_template = __package__, PAGES  # for the representation in notebooks
 
     def __getstate__(self):
         state = {name: to_plain(value, self._RECORDS) for name, value in super().__getstate__().items()}

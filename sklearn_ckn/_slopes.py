@@ -31,7 +31,7 @@ class Slopes(PersistentMixin, TransformerMixin, BaseEstimator):
     n_features_in_ : int
         Values in one series, ``prod(input_shape_)``; the columns of a 2-D `X`.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape `(n_features_in_,)`
         Names of the columns, where `X` had any.
 
     Raises
@@ -40,6 +40,8 @@ class Slopes(PersistentMixin, TransformerMixin, BaseEstimator):
         In `fit` and `transform`: `X` has other axes or channels than expected, is empty or not finite; in `transform`
         its series are of another length than in `fit`.
     """
+
+    _doc_link_module = ""  # it has no page
 
     def __init__(self, *, input_shape=None):
         self.input_shape = input_shape

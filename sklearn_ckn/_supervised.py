@@ -1,5 +1,8 @@
 """Networks whose filters are learned with labels, end to end."""
 
+from os import PathLike
+from typing import Literal, Self
+
 import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.metrics import accuracy_score, r2_score
@@ -9,7 +12,9 @@ from . import _validation
 from ._core.losses import LOSSES
 from ._core.solver import Signs
 from ._end_to_end import EndToEnd
+from ._network import Network
 from ._targets import Classification, Targets, Units, decide
+from ._typing import Augmentation, ClassWeight, Loss, RandomState, Rows, typed
 
 
 class CKNClassifier(Classification, EndToEnd):
@@ -45,7 +50,7 @@ class CKNClassifier(Classification, EndToEnd):
         Divide each row by its own norm, after centring; a row of zeros stays.
 
     class_weight : dict, "balanced" or None, default=None
-        Factors of the weights of the samples, by their classes. "balanced": classes have the same sum of weights.
+        Factors of the weights of the samples, by their classes. `"balanced"`: classes have the same sum of weights.
 
     max_iter : int, default=20
         At most so many rounds. 0: the network learned without labels, with the best linear model.
@@ -108,13 +113,13 @@ class CKNClassifier(Classification, EndToEnd):
     network_ : Pipeline
         The fitted layers; they transform and are inspected like any other.
 
-    classes_ : ndarray of shape (n_classes,)
+    classes_ : ndarray of shape `(n_classes,)`
         The labels.
 
-    coef_ : ndarray of shape (1, n_map_features) or (n_classes, n_map_features)
-        The weights W, one row for two classes.
+    coef_ : ndarray of shape `(1, n_map_features)` or `(n_classes, n_map_features)`
+        The weights W of the values of the last map, one row for two classes.
 
-    intercept_ : ndarray of shape (1,) or (n_classes,)
+    intercept_ : ndarray of shape `(1,)` or `(n_classes,)`
         The intercepts b.
 
     n_iter_ : int
@@ -132,7 +137,7 @@ class CKNClassifier(Classification, EndToEnd):
     n_features_in_ : int
         Values in one signal, ``prod(input_shape_)``; the columns of a 2-D `X`.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape `(n_features_in_,)`
         Names of the columns, where `X` had any.
 
     Raises
@@ -140,7 +145,7 @@ class CKNClassifier(Classification, EndToEnd):
     TypeError
         `network` is no `CKNLayer` and no `Pipeline` of them.
     ValueError
-        As for `CKNFeatureMap`; a kernel has no finite slope; `y` has one class, or is not one of labels; weights are
+        As by `CKNFeatureMap`; a kernel has no finite slope; `y` has one class, or is not one of labels; weights are
         negative or all 0; too few samples for a part to be held out; `augmentation` gives signals of another shape;
         `checkpoint` is of another fit.
 
@@ -195,29 +200,29 @@ class CKNClassifier(Classification, EndToEnd):
 
     def __init__(
         self,
-        network,
+        network: Network,
         *,
-        loss="squared_hinge",
-        alpha=1e-4,
-        center=True,
-        scale=True,
-        class_weight=None,
-        max_iter=20,
-        batch_size=128,
-        learning_rate=0.01,
-        schedule="cosine",
-        momentum=0.9,
-        augmentation=None,
-        tol=1e-4,
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=10,
-        warm_start=False,
-        checkpoint=None,
-        verbose=False,
-        random_state=None,
-        n_jobs=None,
-    ):
+        loss: Loss = "squared_hinge",
+        alpha: float = 1e-4,
+        center: bool = True,
+        scale: bool = True,
+        class_weight: ClassWeight | None = None,
+        max_iter: int = 20,
+        batch_size: int = 128,
+        learning_rate: float = 0.01,
+        schedule: Literal["cosine", "constant"] = "cosine",
+        momentum: float = 0.9,
+        augmentation: Augmentation | None = None,
+        tol: float = 1e-4,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        warm_start: bool = False,
+        checkpoint: str | PathLike[str] | None = None,
+        verbose: bool | int = False,
+        random_state: RandomState | None = None,
+        n_jobs: int | None = None,
+    ) -> None:
         self.network = network
         self.loss = loss
         self.alpha = alpha
@@ -240,17 +245,17 @@ class CKNClassifier(Classification, EndToEnd):
         self.random_state = random_state
         self.n_jobs = n_jobs
 
-    @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, sample_weight=None):
+    @typed(_fit_context(prefer_skip_nested_validation=False))
+    def fit(self, X: Rows, y: Rows, sample_weight: Rows | None = None) -> Self:
         """Learn the filters without labels, then with them.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, *space, n_channels), (n_samples, *space) or (n_samples, n_features)
+        X : array-like of shape `(n_samples, *space, n_channels)`, `(n_samples, *space)` or `(n_samples, n_features)`
             Signals; see `ndim` and `input_shape` of the network's first layer.
-        y : array-like of shape (n_samples,)
+        y : array-like of shape `(n_samples,)`
             Labels.
-        sample_weight : array-like of shape (n_samples,), default=None
+        sample_weight : array-like of shape `(n_samples,)`, default=None
             Weights >= 0 of the samples; None: 1.
 
         Returns
@@ -260,8 +265,8 @@ class CKNClassifier(Classification, EndToEnd):
         """
         return self._fit(X, y, sample_weight)
 
-    @_fit_context(prefer_skip_nested_validation=False)
-    def partial_fit(self, X, y, classes=None, sample_weight=None):
+    @typed(_fit_context(prefer_skip_nested_validation=False))
+    def partial_fit(self, X: Rows, y: Rows, classes: Rows | None = None, sample_weight: Rows | None = None) -> Self:
         """Learn from a batch of a stream: one epoch of gradient descent on filters and linear model.
 
         The first call finds the filters, without labels, and the optimal linear model of its batch before. The learning
@@ -269,19 +274,25 @@ class CKNClassifier(Classification, EndToEnd):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, *space, n_channels), (n_samples, *space) or (n_samples, n_features)
+        X : array-like of shape `(n_samples, *space, n_channels)`, `(n_samples, *space)` or `(n_samples, n_features)`
             Signals.
-        y : array-like of shape (n_samples,)
+        y : array-like of shape `(n_samples,)`
             Labels, all of them among the classes.
-        classes : array-like of shape (n_classes,), default=None
+        classes : array-like of shape `(n_classes,)`, default=None
             All labels there will be; needed in the first call.
-        sample_weight : array-like of shape (n_samples,), default=None
+        sample_weight : array-like of shape `(n_samples,)`, default=None
             Weights >= 0 of the samples; None: 1. They count relative to those of the same call.
 
         Returns
         -------
         self : CKNClassifier
             The classifier.
+
+        Raises
+        ------
+        ValueError
+            `classes` are missing in the first call, or are others later; `y` has a label that is not among them;
+            ``class_weight="balanced"``.
         """
         if self.class_weight == "balanced":
             raise ValueError(
@@ -313,7 +324,7 @@ class CKNRegressor(RegressorMixin, EndToEnd):
 
     The filters of every layer are first learned without targets, as in :class:`CKNFeatureMap`, and the linear
     regression on the features is solved. Then, in rounds, the filters follow the gradient of the objective for an epoch
-    of minibatches, which the regression follows, and the regression is solved again. The objective is::
+    of minibatches, which the regression follows, and the regression is solved again [1]_. The objective is::
 
         alpha / 2 |W|^2 + sum_i s_i |W x_i + b - y_i|^2 / sum_i s_i
 
@@ -397,10 +408,10 @@ class CKNRegressor(RegressorMixin, EndToEnd):
     network_ : Pipeline
         The fitted layers; they transform and are inspected like any other.
 
-    coef_ : ndarray of shape (n_map_features,) or (n_targets, n_map_features)
-        The weights W, in units of the targets; one row for a 1-D `y`.
+    coef_ : ndarray of shape `(n_map_features,)` or `(n_targets, n_map_features)`
+        The weights W of the values of the last map, in units of the targets; one row for a 1-D `y`.
 
-    intercept_ : float or ndarray of shape (n_targets,)
+    intercept_ : float or ndarray of shape `(n_targets,)`
         The intercepts b, in double precision: a mean may be much larger than the deviations from it.
 
     n_iter_ : int
@@ -419,7 +430,7 @@ class CKNRegressor(RegressorMixin, EndToEnd):
     n_features_in_ : int
         Values in one signal, ``prod(input_shape_)``; the columns of a 2-D `X`.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape `(n_features_in_,)`
         Names of the columns, where `X` had any.
 
     Raises
@@ -427,7 +438,7 @@ class CKNRegressor(RegressorMixin, EndToEnd):
     TypeError
         `network` is no `CKNLayer` and no `Pipeline` of them.
     ValueError
-        As for `CKNFeatureMap`; a kernel has no finite slope; `y` is not finite; weights are negative or all 0; too few
+        As by `CKNFeatureMap`; a kernel has no finite slope; `y` is not finite; weights are negative or all 0; too few
         samples for a part to be held out; `augmentation` gives signals of another shape; `checkpoint` is of another
         fit.
 
@@ -448,6 +459,11 @@ class CKNRegressor(RegressorMixin, EndToEnd):
     -----
     How the filters are learned: see the notes of `CKNClassifier`.
 
+    References
+    ----------
+    .. [1] J. Mairal, "End-to-end kernel learning with supervised convolutional kernel networks", NIPS 2016,
+       section 3.2.
+
     Examples
     --------
     >>> import numpy as np
@@ -462,27 +478,27 @@ class CKNRegressor(RegressorMixin, EndToEnd):
 
     def __init__(
         self,
-        network,
+        network: Network,
         *,
-        alpha=1e-4,
-        center=True,
-        scale=True,
-        max_iter=20,
-        batch_size=128,
-        learning_rate=0.01,
-        schedule="cosine",
-        momentum=0.9,
-        augmentation=None,
-        tol=1e-4,
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=10,
-        warm_start=False,
-        checkpoint=None,
-        verbose=False,
-        random_state=None,
-        n_jobs=None,
-    ):
+        alpha: float = 1e-4,
+        center: bool = True,
+        scale: bool = True,
+        max_iter: int = 20,
+        batch_size: int = 128,
+        learning_rate: float = 0.01,
+        schedule: Literal["cosine", "constant"] = "cosine",
+        momentum: float = 0.9,
+        augmentation: Augmentation | None = None,
+        tol: float = 1e-4,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        warm_start: bool = False,
+        checkpoint: str | PathLike[str] | None = None,
+        verbose: bool | int = False,
+        random_state: RandomState | None = None,
+        n_jobs: int | None = None,
+    ) -> None:
         self.network = network
         self.alpha = alpha
         self.center = center
@@ -503,17 +519,17 @@ class CKNRegressor(RegressorMixin, EndToEnd):
         self.random_state = random_state
         self.n_jobs = n_jobs
 
-    @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, sample_weight=None):
+    @typed(_fit_context(prefer_skip_nested_validation=False))
+    def fit(self, X: Rows, y: Rows, sample_weight: Rows | None = None) -> Self:
         """Learn the filters without targets, then with them.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, *space, n_channels), (n_samples, *space) or (n_samples, n_features)
+        X : array-like of shape `(n_samples, *space, n_channels)`, `(n_samples, *space)` or `(n_samples, n_features)`
             Signals; see `ndim` and `input_shape` of the network's first layer.
-        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+        y : array-like of shape `(n_samples,)` or `(n_samples, n_targets)`
             Targets.
-        sample_weight : array-like of shape (n_samples,), default=None
+        sample_weight : array-like of shape `(n_samples,)`, default=None
             Weights >= 0 of the samples; None: 1.
 
         Returns
@@ -523,8 +539,8 @@ class CKNRegressor(RegressorMixin, EndToEnd):
         """
         return self._fit(X, y, sample_weight)
 
-    @_fit_context(prefer_skip_nested_validation=False)
-    def partial_fit(self, X, y, sample_weight=None):
+    @typed(_fit_context(prefer_skip_nested_validation=False))
+    def partial_fit(self, X: Rows, y: Rows, sample_weight: Rows | None = None) -> Self:
         """Learn from a batch of a stream: one epoch of gradient descent on filters and linear model.
 
         The first call finds the filters, without targets, and the optimal linear model of its batch before; and the
@@ -533,32 +549,42 @@ class CKNRegressor(RegressorMixin, EndToEnd):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, *space, n_channels), (n_samples, *space) or (n_samples, n_features)
+        X : array-like of shape `(n_samples, *space, n_channels)`, `(n_samples, *space)` or `(n_samples, n_features)`
             Signals.
-        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+        y : array-like of shape `(n_samples,)` or `(n_samples, n_targets)`
             Targets.
-        sample_weight : array-like of shape (n_samples,), default=None
+        sample_weight : array-like of shape `(n_samples,)`, default=None
             Weights >= 0 of the samples; None: 1. They count relative to those of the same call.
 
         Returns
         -------
         self : CKNRegressor
             The regressor.
+
+        Raises
+        ------
+        ValueError
+            `y` has another number of targets than in the first call.
         """
         return self._partial_fit(X, y, sample_weight)
 
-    def predict(self, X):
+    def predict(self, X: Rows) -> np.ndarray:
         """Predict the targets.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, ...)
+        X : array-like of shape `(n_samples, ...)`
             As in `fit`.
 
         Returns
         -------
-        targets : ndarray of shape (n_samples,) or (n_samples, n_targets)
+        targets : ndarray of shape `(n_samples,)` or `(n_samples, n_targets)`
             ``W x + b`` for the features x of a signal.
+
+        Raises
+        ------
+        ValueError
+            `X` is not finite, or of another shape than in `fit`.
         """
         S = self._scores(X)
         return S[:, 0] if self.coef_.ndim == 1 else S

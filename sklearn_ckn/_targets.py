@@ -14,6 +14,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from . import _validation
 from ._core.descent import Head
 from ._core.losses import log_probabilities
+from ._typing import Rows, typed
 
 
 class Units(NamedTuple):
@@ -138,66 +139,90 @@ class Classification(ClassifierMixin):
         sums = np.bincount(labels, weights)
         return sums.sum() / (len(classes) * np.where(sums > 0, sums, 1))
 
-    def decision_function(self, X):
+    def decision_function(self, X: Rows) -> np.ndarray:
         """Compute the scores of the classes.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, ...)
+        X : array-like of shape `(n_samples, ...)`
             As in `fit`.
 
         Returns
         -------
-        scores : ndarray of shape (n_samples,) or (n_samples, n_classes)
+        scores : ndarray of shape `(n_samples,)` or `(n_samples, n_classes)`
             ``W x + b``; for two classes the score of the second one, which is positive where that is predicted.
+
+        Raises
+        ------
+        ValueError
+            `X` is not finite, or of another shape than in `fit`.
         """
         S = self._scores(X)
         return S[:, 0] if S.shape[1] == 1 else S
 
-    def predict(self, X):
+    def predict(self, X: Rows) -> np.ndarray:
         """Predict the class with the highest score.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, ...)
+        X : array-like of shape `(n_samples, ...)`
             As in `fit`.
 
         Returns
         -------
-        labels : ndarray of shape (n_samples,)
+        labels : ndarray of shape `(n_samples,)`
             Labels from `classes_`.
+
+        Raises
+        ------
+        ValueError
+            `X` is not finite, or of another shape than in `fit`.
         """
         S = self._scores(X)
         return self.classes_[decide(S)]
 
-    @available_if(_has_probabilities)
-    def predict_log_proba(self, X):
+    @typed(available_if(_has_probabilities))
+    def predict_log_proba(self, X: Rows) -> np.ndarray:
         """Compute the logarithms of `predict_proba`.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, ...)
+        X : array-like of shape `(n_samples, ...)`
             As in `fit`.
 
         Returns
         -------
-        logarithms : ndarray of shape (n_samples, n_classes)
+        logarithms : ndarray of shape `(n_samples, n_classes)`
             In the order of `classes_`.
+
+        Raises
+        ------
+        AttributeError
+            The classifier was not fitted with ``loss="logistic"``.
+        ValueError
+            `X` is not finite, or of another shape than in `fit`.
         """
         return log_probabilities(self._scores(X))
 
-    @available_if(_has_probabilities)
-    def predict_proba(self, X):
+    @typed(available_if(_has_probabilities))
+    def predict_proba(self, X: Rows) -> np.ndarray:
         """Compute the probabilities of the classes, with the logistic loss only.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, ...)
+        X : array-like of shape `(n_samples, ...)`
             As in `fit`.
 
         Returns
         -------
-        probabilities : ndarray of shape (n_samples, n_classes)
+        probabilities : ndarray of shape `(n_samples, n_classes)`
             In the order of `classes_`.
+
+        Raises
+        ------
+        AttributeError
+            The classifier was not fitted with ``loss="logistic"``.
+        ValueError
+            `X` is not finite, or of another shape than in `fit`.
         """
         return np.exp(self.predict_log_proba(X))

@@ -3,6 +3,7 @@
 from functools import partial
 from math import prod
 from numbers import Integral, Real
+from os import PathLike
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -20,6 +21,7 @@ from ._signals import Signals, computing_dtype
 from ._stores import Stored, is_lazy, is_stored, overlap, reserve
 
 AXES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
+KINDS = {1: "series", 2: "images", 3: "volumes"}
 MARGIN = 1000  # between the largest value and the square root of the largest number: squares of a million are added
 
 
@@ -80,6 +82,11 @@ def _check_columns(estimator, X):
 
 def _check_values(estimator, X, name="X", stored=False):
     """An array of finite real numbers whose squares are finite too, not empty, of two axes at least."""
+    if isinstance(X, (str, PathLike)) or (hasattr(X, "keys") and not hasattr(X, "shape")):
+        raise TypeError(
+            f"{name} must be an array; got {type(X).__name__}. Open a file first, numpy.load(path, mmap_mode='r') for "
+            f"instance, and take an array out of what holds several, as by group['images']."
+        )
     if stored and is_stored(X):
         array = Stored(X, name, partial(_check_values, type(estimator).__name__))
     else:
@@ -211,6 +218,7 @@ def _read_axes(estimator, array, ndim, input_shape, name="X"):
         return Signals(array, (*array.shape[1:], 1))
     space = ", ".join(AXES[ndim])
     flat = f"; {name} is 2-D: if its rows are flattened signals, set input_shape=({space}) or ({space}, n_channels)"
+    flat += f", and if it is one signal of one channel, give {name}[None]" if ndim == 2 else ""
     raise ValueError(
         f"{name} has shape {array.shape}, but with ndim={ndim} {type(estimator).__name__} expects "
         f"(n_samples, {space}, n_channels), or (n_samples, {space}) for one channel"
@@ -226,7 +234,8 @@ def check_input_shape(input_shape, ndim, name="input_shape", n_unknown=1):
     if not valid or sizes.count(-1) > n_unknown or len(sizes) not in (ndim, ndim + 1):
         raise ValueError(
             f"{name} must be ({space}) or ({space}, n_channels) with ndim={ndim} axes of space, ints >= 1"
-            f"{' of which one may be -1' if n_unknown else ''}; got {input_shape!r}."
+            f"{' of which one may be -1' if n_unknown else ''}; got {input_shape!r}. For other signals than "
+            f"{KINDS[ndim]}, set ndim: 1 for series, 2 for images, 3 for volumes."
         )
     return sizes if len(sizes) == ndim + 1 else (*sizes, 1)
 
@@ -271,7 +280,7 @@ def check_out(out, shape, dtype, source=None):
         return np.empty(shape, dtype=dtype)
     is_store = source is not None and is_stored(out) and hasattr(out, "__setitem__") and not is_lazy(out)
     is_array = isinstance(out, np.ndarray) or is_store
-    is_read_only = isinstance(out, np.ndarray) and not out.flags.writeable
+    is_read_only = not out.flags.writeable if isinstance(out, np.ndarray) else getattr(out, "read_only", False)
     if not is_array or out.shape != shape or out.dtype != dtype or is_read_only:
         found = f"{'a read-only one, ' * is_read_only}{out.dtype} {out.shape}" if is_array else type(out).__name__
         raise ValueError(f"out must be a writeable array, {dtype} {shape} for this input; got {found}.")

@@ -3,13 +3,14 @@
 What is in them was chosen on held-out training data.
 """
 
+from collections.abc import Sequence
 from math import ceil
 from numbers import Integral
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from sklearn.linear_model import RidgeClassifierCV
-from sklearn.pipeline import FeatureUnion, make_pipeline
+from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn.utils._param_validation import Options, StrOptions, validate_params
 
 from . import _validation
@@ -17,6 +18,7 @@ from ._feature_map import CKNFeatureMap
 from ._layer import CKNLayer
 from ._linear import LinearClassifier
 from ._slopes import Slopes
+from ._typing import Kind, RandomState, typed
 from .preprocessing import PatchWhitening
 
 __all__ = ["make_classifier", "make_network"]
@@ -115,11 +117,15 @@ _CHECKED = {
     "kind": [StrOptions({"fast", "balanced", "accurate"})],
     "shape": [tuple, list],
     "ndim": [Options(Integral, {1, 2})],
+    "random_state": ["random_state"],
 }
+_CHECKED_TOO = {"augment": [StrOptions({"flip"}), None], "n_jobs": [Integral, None]}  # of classifiers
 
 
-@validate_params(_CHECKED | {"random_state": ["random_state"]}, prefer_skip_nested_validation=True)
-def make_network(kind, shape, *, ndim=2, random_state=None):
+@typed(validate_params(_CHECKED, prefer_skip_nested_validation=True))
+def make_network(
+    kind: Kind, shape: Sequence[int], *, ndim: Literal[1, 2] = 2, random_state: RandomState | None = None
+) -> Pipeline:
     """Two layers for signals of this shape.
 
     Parameters
@@ -159,11 +165,16 @@ def make_network(kind, shape, *, ndim=2, random_state=None):
     return _layers(*_recipe(kind, shape, ndim), random_state)
 
 
-@validate_params(
-    _CHECKED | {"augment": [StrOptions({"flip"}), None], "n_jobs": [Integral, None], "random_state": ["random_state"]},
-    prefer_skip_nested_validation=True,
-)
-def make_classifier(kind, shape, *, ndim=2, augment=None, n_jobs=None, random_state=None):
+@typed(validate_params(_CHECKED | _CHECKED_TOO, prefer_skip_nested_validation=True))
+def make_classifier(
+    kind: Kind,
+    shape: Sequence[int],
+    *,
+    ndim: Literal[1, 2] = 2,
+    augment: Literal["flip"] | None = None,
+    n_jobs: int | None = None,
+    random_state: RandomState | None = None,
+) -> Pipeline:
     """A classifier of signals of this shape: whitening where it helps, the network, and a linear classifier.
 
     Parameters

@@ -3,11 +3,15 @@
 import ast
 import doctest
 import importlib
+import inspect
 import pkgutil
+import re
+import typing
 from pathlib import Path
 
 import pytest
 from numpydoc.validate import validate
+from sklearn.utils._param_validation import Options
 
 import sklearn_ckn
 from sklearn_ckn import inspection, onnx, preprocessing, presets
@@ -24,6 +28,7 @@ FLOORS = [  # every module imports from floors below its own only; this is the w
     {"_core.blocks", "_core.pairs"},
     {"_core.gram", "_core.gradients"},
     {"_core.descent"},
+    {"_typing"},
     {"_stores", "_threads", "_persistence", "_progress", "_checkpoint", "_maps"},
     {"_signals"},
     {"_lazy"},
@@ -77,7 +82,7 @@ def test_imports_run_downward():
 
 def public_names():
     methods = "fit partial_fit transform get_feature_names_out set_output decision_function predict predict_proba"
-    methods = f"{methods} predict_log_proba __call__ diag is_stationary from_estimator plot".split()
+    methods = f"{methods} predict_log_proba __call__ diag is_stationary set_params from_estimator plot".split()
     for module in (sklearn_ckn, inspection, onnx, preprocessing, presets):
         prefix = module.__name__.removeprefix("sklearn_ckn").removeprefix(".")
         prefix = prefix and prefix + "."
@@ -97,6 +102,28 @@ def test_docstrings_follow_numpydoc(name, is_method):
     assert not errors
 
 
+@pytest.mark.parametrize("name", [name for name, _ in public_names()])
+def test_signatures_tell_all_types(name):
+    found = pkgutil.resolve_name(f"sklearn_ckn.{name}")
+    function = found.__init__ if isinstance(found, type) else found
+    named = inspect.signature(function).parameters.keys() - {"self"}
+    assert typing.get_type_hints(function).keys() == named | {"return"}
+
+
+ESTIMATORS = [name for name in sklearn_ckn.__all__ if hasattr(getattr(sklearn_ckn, name), "_parameter_constraints")]
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_signatures_name_what_is_accepted(name):
+    estimator = getattr(sklearn_ckn, name)
+    hints, accepted = typing.get_type_hints(estimator.__init__), estimator._parameter_constraints
+    for parameter in accepted.keys() - {"sigma_bounds"}:  # which has a check of its own
+        parts = [hints[parameter], *typing.get_args(hints[parameter])]
+        named = [set(typing.get_args(part)) for part in parts if typing.get_origin(part) is typing.Literal]
+        options = [each.options for each in accepted[parameter] if isinstance(each, Options)]
+        assert named == options, parameter
+
+
 def test_examples_in_docstrings():
     n_examples = 0
     for module in pkgutil.walk_packages(sklearn_ckn.__path__, "sklearn_ckn."):
@@ -106,20 +133,22 @@ def test_examples_in_docstrings():
     assert n_examples > 10
 
 
-PAGES = ["README.rst", "CHANGELOG.rst", *(f"doc/{path.name}" for path in sorted((REPOSITORY / "doc").glob("*.rst")))]
-EXECUTED = {"README.rst": 10, "doc/out_of_core.rst": 10, "doc/clusters.rst": 10, "doc/deployment.rst": 10}  # at least
+PAGES = ["README.rst", *(f"doc/{path.name}" for path in sorted((REPOSITORY / "doc").glob("*.rst")))]
+EXECUTED = [page for page in PAGES if ">>> " in (REPOSITORY / page).read_text()]
 
 
 @pytest.mark.parametrize("page", EXECUTED)
 def test_what_pages_say_is_so(page):
     result = doctest.testfile(str(REPOSITORY / page), module_relative=False)
-    assert result.failed == 0 and result.attempted >= EXECUTED[page]
+    assert result.failed == 0 and result.attempted > 0
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_pages_are_valid_rst_and_their_figures_exist(page):
-    core, path = pytest.importorskip("docutils.core"), REPOSITORY / page
-    settings = {"halt_level": 2, "report_level": 2}
-    tree = core.publish_doctree(path.read_text(), source_path=str(path), settings_overrides=settings)
-    named = [node.get("uri") or node.get("refuri") for node in tree.findall() if node.tagname in ("image", "reference")]
-    assert all((path.parent / uri).exists() for uri in named if uri and ":" not in uri)
+@pytest.mark.parametrize("page", ["README.rst", "CHANGELOG.rst"])
+def test_pages_are_valid_without_sphinx(page):
+    core = pytest.importorskip("docutils.core")
+    core.publish_doctree((REPOSITORY / page).read_text(), settings_overrides={"halt_level": 2, "report_level": 2})
+
+
+def test_readme_names_what_exists():
+    named = re.findall(r"``((?:examples|benchmarks|doc)/[\w/]+\.\w+)``", (REPOSITORY / "README.rst").read_text())
+    assert named and all((REPOSITORY / path).exists() or path.startswith("doc/_build") for path in named)

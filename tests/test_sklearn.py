@@ -120,3 +120,9 @@ def test_pipeline_with_memory(digits, tmp_path):
     expected = make_pipeline(*steps).fit(X, y).predict(X)
     for _ in range(2):  # computed, then read back
         assert_array_equal(remembered.fit(X, y).predict(X), expected)
+
+
+def test_html_links_to_the_documentation():
+    model = make_pipeline(CKNFeatureMap(CKNLayer()), LinearClassifier())
+    for name in ("CKNFeatureMap", "CKNLayer", "LinearClassifier"):
+        assert f'/api/sklearn_ckn.{name}.html"' in model._repr_html_()

@@ -255,10 +255,12 @@ def test_out_that_does_not_fit_is_refused(transformer, X, tmp_path):
     shape = transformer.fit(X).transform(X[:5]).shape
     read_only = np.empty(shape, np.float32)
     read_only.setflags(write=False)
+    as_zarr(tmp_path / "store", read_only)
     for out in (
         np.empty(shape),
         np.empty((4, *shape[1:]), np.float32),
         read_only,
+        zarr.open(str(tmp_path / "store"), mode="r"),
         [0],
         Recorder(np.empty(shape)),
     ):

@@ -51,7 +51,7 @@ class Cache(NamedTuple):
 
 
 def encode(X, Z, A, layer):  # (n, *space, c), (m, d), (m, m) -> (n, *pooled, m)
-    """The transform of one layer: Mairal (2016), section 3, the Nyström projection onto the filters, then pooling."""
+    """The transform of one layer: Mairal (2016), section 2, the Nyström projection onto the filters, then pooling."""
     return encode_and_cache(X, Z, A, layer)[0]
 
 

@@ -6,11 +6,14 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch
 
 from .._core import encode
+from .._feature_map import CKNFeatureMap
 from .._kernel import CKNKernel
+from .._network import Network
+from .._typing import Rows
 from ._fitted import read_fitted
 
 
-def approximation_report(feature_map, X, *, n_jobs=None):
+def approximation_report(feature_map: CKNFeatureMap | Network, X: Rows, *, n_jobs: int | None = None) -> Bunch:
     """Compare a fitted network with the exact kernel, layer after layer.
 
     For the first k layers, K is the exact Gram matrix of the signals and K_hat that of the layers' maps::
@@ -20,9 +23,9 @@ def approximation_report(feature_map, X, *, n_jobs=None):
         spectral_error  = |K - K_hat|_2 / |K|_2
         effective_rank  = exp(-sum_i p_i log p_i),  p = eigenvalues of kappa(Z Z^T) / their sum
 
-    Errors that grow from one layer to the next ask for more filters where they begin to grow. An `effective_rank` far
-    below the number of filters says that they resemble each other: a smaller `sigma` or larger patches give them more
-    to do [1]_.
+    Errors that grow from one layer to the next ask for more filters where they begin to grow. An `effective_rank` [1]_
+    far below the number of filters says that they resemble each other: a smaller `sigma` or larger patches give them
+    more to do.
 
     Parameters
     ----------
@@ -30,7 +33,7 @@ def approximation_report(feature_map, X, *, n_jobs=None):
         The fitted network. `augment`, `center` and `scale` of a `CKNFeatureMap` are left out: the kernel itself is
         compared.
 
-    X : array-like of shape (n_samples, *space, n_channels), (n_samples, *space) or (n_samples, n_features)
+    X : array-like of shape `(n_samples, *space, n_channels)`, `(n_samples, *space)` or `(n_samples, n_features)`
         Some hundred signals: the time grows with the square of their number, see `CKNKernel`. Errors below 1e-6 are
         seen in float64 only.
 
@@ -43,11 +46,11 @@ def approximation_report(feature_map, X, *, n_jobs=None):
         With the fields
 
         - layers : list of str, the names of the layers;
-        - frobenius_error, spectral_error : ndarrays of shape (n_layers,), 0 for signals of zeros;
-        - spectra : list of ndarrays of shape (n_filters,), the eigenvalues of each layer's ``kappa(Z Z^T)``, the
+        - frobenius_error, spectral_error : ndarrays of shape `(n_layers,)`, 0 for signals of zeros;
+        - spectra : list of ndarrays of shape `(n_filters,)`, the eigenvalues of each layer's ``kappa(Z Z^T)``, the
           largest first;
-        - effective_rank : ndarray of shape (n_layers,), between 1 and the number of filters;
-        - exact, approximate : lists of ndarrays of shape (n_samples, n_samples), the Gram matrices.
+        - effective_rank : ndarray of shape `(n_layers,)`, between 1 and the number of filters;
+        - exact, approximate : lists of ndarrays of shape `(n_samples, n_samples)`, the Gram matrices.
 
     Raises
     ------
@@ -61,10 +64,12 @@ def approximation_report(feature_map, X, *, n_jobs=None):
     See Also
     --------
     ApproximationDisplay : The same as a figure, ``ApproximationDisplay(report).plot()``.
+    sklearn_ckn.CKNKernel : The exact kernel.
 
     References
     ----------
-    .. [1] O. Roy and M. Vetterli, "The effective rank: a measure of effective dimensionality", EUSIPCO 2007, section 2.
+    .. [1] O. Roy and M. Vetterli, "The effective rank: a measure of effective dimensionality", EUSIPCO 2007,
+       section 2.
 
     Examples
     --------

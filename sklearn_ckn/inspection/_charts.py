@@ -1,7 +1,14 @@
 """Figures of reports: approximation and stability."""
 
-import numpy as np
+from typing import Self
 
+import numpy as np
+from sklearn.utils import Bunch
+
+from .._feature_map import CKNFeatureMap
+from .._kernel import CKNKernel
+from .._network import Network
+from .._typing import Axes, Field, RandomState, Rows
 from ._approximation import approximation_report
 from ._display import Display, pyplot
 from ._stability import stability_report
@@ -45,18 +52,20 @@ class ApproximationDisplay(Display):
     2
     """
 
-    def __init__(self, report):
+    def __init__(self, report: Bunch) -> None:
         self.report = report
 
     @classmethod
-    def from_estimator(cls, feature_map, X, *, n_jobs=None, ax=None):
+    def from_estimator(
+        cls, feature_map: CKNFeatureMap | Network, X: Rows, *, n_jobs: int | None = None, ax: Axes | None = None
+    ) -> Self:
         """Compare a fitted network with the exact kernel, and draw it.
 
         Parameters
         ----------
         feature_map : CKNFeatureMap, CKNLayer or Pipeline of CKNLayer
             The fitted network.
-        X : array-like of shape (n_samples, *space, n_channels), (n_samples, *space) or (n_samples, n_features)
+        X : array-like of shape `(n_samples, *space, n_channels)`, `(n_samples, *space)` or `(n_samples, n_features)`
             Some hundred signals.
         n_jobs : int or None, default=None
             Threads for the exact kernels.
@@ -78,7 +87,7 @@ class ApproximationDisplay(Display):
         pyplot()
         return cls(approximation_report(feature_map, X, n_jobs=n_jobs)).plot(ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw the entries of each layer, each pair of signals once.
 
         Parameters
@@ -90,6 +99,11 @@ class ApproximationDisplay(Display):
         -------
         display : ApproximationDisplay
             The display.
+
+        Raises
+        ------
+        ImportError
+            matplotlib is not installed.
         """
         ax, self.points_, report = self._set_axes(ax), [], self.report
         pairs, style = np.triu_indices(len(report.exact[0])), {"s": 8, "alpha": 0.4, "linewidths": 0}
@@ -150,21 +164,32 @@ class StabilityDisplay(Display):
     ['width 1', 'width 3']
     """
 
-    def __init__(self, report, *, name=None):
+    def __init__(self, report: Bunch, *, name: str | None = None) -> None:
         self.report = report
         self.name = name
 
     @classmethod
-    def from_estimator(cls, estimator, X, sizes, *, kind="warp", smoothness=4.0, random_state=None, name=None, ax=None):
+    def from_estimator(
+        cls,
+        estimator: CKNFeatureMap | CKNKernel,
+        X: Rows,
+        sizes: Rows,
+        *,
+        kind: Field = "warp",
+        smoothness: float = 4.0,
+        random_state: RandomState | None = None,
+        name: str | None = None,
+        ax: Axes | None = None,
+    ) -> Self:
         """Measure how much of a representation deformations change, and draw it.
 
         Parameters
         ----------
         estimator : CKNFeatureMap or CKNKernel
             The representation, a fitted feature map or an exact kernel.
-        X : array-like of shape (n_samples, *space, n_channels), (n_samples, *space) or (n_samples, n_features)
+        X : array-like of shape `(n_samples, *space, n_channels)`, `(n_samples, *space)` or `(n_samples, n_features)`
             Signals.
-        sizes : array-like of shape (n_sizes,)
+        sizes : array-like of shape `(n_sizes,)`
             The largest displacements, in positions.
         kind : {"warp", "translation", "rotation"}, default="warp"
             The field; see `deformation`.
@@ -194,7 +219,7 @@ class StabilityDisplay(Display):
         name = type(estimator).__name__ if name is None else name
         return cls(report, name=name).plot(ax)
 
-    def plot(self, ax=None, *, name=None):
+    def plot(self, ax: Axes | None = None, *, name: str | None = None) -> Self:
         """Draw the curve and its band, in the next colour of the axes.
 
         Parameters
@@ -208,6 +233,11 @@ class StabilityDisplay(Display):
         -------
         display : StabilityDisplay
             The display.
+
+        Raises
+        ------
+        ImportError
+            matplotlib is not installed.
         """
         ax, name = self._set_axes(ax), self.name if name is None else name
         order = np.argsort(self.report.sizes)

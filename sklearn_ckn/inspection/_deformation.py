@@ -1,6 +1,7 @@
 """Deformations of signals by fields of known size."""
 
 from numbers import Integral, Real
+from typing import Literal
 
 import numpy as np
 from scipy.ndimage import gaussian_filter, map_coordinates
@@ -9,6 +10,7 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions, valid
 
 from .. import _validation
 from .._layer import CKNLayer
+from .._typing import Field, RandomState, Rows, typed
 
 
 def _warp(shape, size, smoothness, rng):
@@ -50,11 +52,23 @@ FIELD_CONSTRAINTS = {
 }
 
 
-@validate_params(
-    {"size": [Interval(Real, 0, None, closed="left")], "ndim": [Options(Integral, {1, 2, 3})], **FIELD_CONSTRAINTS},
-    prefer_skip_nested_validation=True,
-)
-def deformation(X, size, *, kind="warp", smoothness=4.0, ndim=2, random_state=None):
+CONSTRAINTS = {
+    "size": [Interval(Real, 0, None, closed="left")],
+    "ndim": [Options(Integral, {1, 2, 3})],
+    **FIELD_CONSTRAINTS,
+}
+
+
+@typed(validate_params(CONSTRAINTS, prefer_skip_nested_validation=True))
+def deformation(
+    X: Rows,
+    size: float,
+    *,
+    kind: Field = "warp",
+    smoothness: float = 4.0,
+    ndim: Literal[1, 2, 3] = 2,
+    random_state: RandomState | None = None,
+) -> Bunch:
     """Deform every signal by a field of displacements of its own.
 
     The deformed signal is that of [1]_, read between the positions by cubic splines and 0 outside::
@@ -63,7 +77,7 @@ def deformation(X, size, *, kind="warp", smoothness=4.0, ndim=2, random_state=No
 
     Parameters
     ----------
-    X : array-like of shape (n_samples, *space, n_channels) or (n_samples, *space)
+    X : array-like of shape `(n_samples, *space, n_channels)` or `(n_samples, *space)`
         Signals. They are not changed.
 
     size : float
@@ -92,9 +106,9 @@ def deformation(X, size, *, kind="warp", smoothness=4.0, ndim=2, random_state=No
         With the fields
 
         - signals : ndarray of the shape of `X`, in float64 if `X` is (or longer), else in float32;
-        - displacement : ndarray of shape (n_samples, *space, ndim), tau in positions;
-        - displacement_norm : ndarray of shape (n_samples,), the largest ``|tau(u)|``, which is `size`;
-        - gradient_norm : ndarray of shape (n_samples,), the largest spectral norm of the Jacobian of tau, by
+        - displacement : ndarray of shape `(n_samples, *space, ndim)`, tau in positions;
+        - displacement_norm : ndarray of shape `(n_samples,)`, the largest ``|tau(u)|``, which is `size`;
+        - gradient_norm : ndarray of shape `(n_samples,)`, the largest spectral norm of the Jacobian of tau, by
           differences of neighbours: 0 for a translation, ``2 sin(angle / 2)`` for a rotation.
 
     Raises

@@ -2,6 +2,7 @@
 
 from math import ceil, sqrt
 from numbers import Integral
+from typing import Self
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
@@ -9,7 +10,8 @@ from sklearn.utils.validation import check_is_fitted
 from .. import _validation
 from .._feature_map import CKNFeatureMap
 from .._layer import CKNLayer
-from .._network import kind_of
+from .._network import Network, kind_of
+from .._typing import Axes, Rows
 from ._display import Display
 from ._fitted import fitted_layers
 
@@ -26,7 +28,7 @@ class FilterDisplay(Display):
 
     Parameters
     ----------
-    filters : ndarray of shape (n_filters, *patch_size, n_channels)
+    filters : ndarray of shape `(n_filters, *patch_size, n_channels)`
         The filters.
 
     Attributes
@@ -51,11 +53,11 @@ class FilterDisplay(Display):
     (32, 5, 5, 1)
     """
 
-    def __init__(self, *, filters):
+    def __init__(self, *, filters: np.ndarray) -> None:
         self.filters = filters
 
     @classmethod
-    def from_estimator(cls, layer, *, ax=None):
+    def from_estimator(cls, layer: CKNLayer, *, ax: Axes | None = None) -> Self:
         """Draw the filters of a fitted layer.
 
         Parameters
@@ -87,7 +89,7 @@ class FilterDisplay(Display):
         check_is_fitted(layer)
         return cls(filters=layer.filters_).plot(ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw the filters.
 
         Parameters
@@ -99,6 +101,11 @@ class FilterDisplay(Display):
         -------
         display : FilterDisplay
             The display.
+
+        Raises
+        ------
+        ImportError
+            matplotlib is not installed.
         """
         filters = np.asarray(self.filters)
         signed = filters.shape[-1] in (1, 3)
@@ -116,10 +123,10 @@ class FeatureMapDisplay(Display):
 
     Parameters
     ----------
-    maps : ndarray of shape (*space, n_maps)
+    maps : ndarray of shape `(*space, n_maps)`
         Channels of the map.
 
-    channels : ndarray of shape (n_maps,)
+    channels : ndarray of shape `(n_maps,)`
         Which ones they are: the indices of their filters.
 
     Attributes
@@ -148,19 +155,21 @@ class FeatureMapDisplay(Display):
     (8, 8, 9)
     """
 
-    def __init__(self, *, maps, channels):
+    def __init__(self, *, maps: np.ndarray, channels: np.ndarray) -> None:
         self.maps = maps
         self.channels = channels
 
     @classmethod
-    def from_estimator(cls, feature_map, x, *, n_maps=16, ax=None):
+    def from_estimator(
+        cls, feature_map: CKNFeatureMap | Network, x: Rows, *, n_maps: int = 16, ax: Axes | None = None
+    ) -> Self:
         """Find the strongest channels, those of the largest norm, and draw them.
 
         Parameters
         ----------
         feature_map : CKNFeatureMap, CKNLayer or Pipeline of CKNLayer
             The fitted network.
-        x : array-like of shape (*space, n_channels), (*space) or (n_features,)
+        x : array-like of shape `(*space, n_channels)`, `(*space,)` or `(n_features,)`
             One signal; for a `CKNFeatureMap`, or if it is flattened, of the shape seen in `fit`.
         n_maps : int, default=16
             At most so many channels, at least 1.
@@ -193,7 +202,7 @@ class FeatureMapDisplay(Display):
         channels = np.argsort(-strength, kind="stable")[:n_maps]
         return cls(maps=maps[0][..., channels], channels=channels).plot(ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw the channels, all on one scale from dark to bright.
 
         Parameters
@@ -205,6 +214,11 @@ class FeatureMapDisplay(Display):
         -------
         display : FeatureMapDisplay
             The display.
+
+        Raises
+        ------
+        ImportError
+            matplotlib is not installed.
         """
         ax, signals = self._set_axes(ax), np.moveaxis(np.asarray(self.maps), -1, 0)[..., None]
         low, high = min(signals.min(), 0), max(signals.max(), 0)

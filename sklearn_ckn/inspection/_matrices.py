@@ -1,8 +1,12 @@
 """Figures of Gram matrices."""
 
+from collections.abc import Callable
+from typing import Any, Self
+
 import numpy as np
 
 from .._network import kind_of
+from .._typing import Axes, Rows
 from ._display import Display, pyplot
 
 MANY_CLASSES = 30  # lines between more of them would hide the matrix
@@ -15,10 +19,10 @@ class KernelMatrixDisplay(Display):
 
     Parameters
     ----------
-    matrix : ndarray of shape (n_samples, n_samples)
+    matrix : ndarray of shape `(n_samples, n_samples)`
         The Gram matrix.
 
-    labels : ndarray of shape (n_samples,) or None, default=None
+    labels : ndarray of shape `(n_samples,)` or None, default=None
         Labels of the signals, in any order; they are sorted where it is drawn. None: the matrix as it is.
 
     Attributes
@@ -50,21 +54,23 @@ class KernelMatrixDisplay(Display):
     ['0', '1', '2', '3']
     """
 
-    def __init__(self, *, matrix, labels=None):
+    def __init__(self, *, matrix: np.ndarray, labels: np.ndarray | None = None) -> None:
         self.matrix = matrix
         self.labels = labels
 
     @classmethod
-    def from_estimator(cls, kernel, X, y=None, *, ax=None):
+    def from_estimator(
+        cls, kernel: Callable[[Any], np.ndarray], X: Rows, y: Rows | None = None, *, ax: Axes | None = None
+    ) -> Self:
         """Compute the kernel of all pairs of signals, and draw it.
 
         Parameters
         ----------
         kernel : CKNKernel
             Or any other function that gives the matrix, ``kernel(X)``.
-        X : array-like of shape (n_samples, *space, n_channels), (n_samples, *space) or (n_samples, n_features)
+        X : array-like of shape `(n_samples, *space, n_channels)`, `(n_samples, *space)` or `(n_samples, n_features)`
             Signals.
-        y : array-like of shape (n_samples,), default=None
+        y : array-like of shape `(n_samples,)`, default=None
             Labels; None: signals stay in their order.
         ax : matplotlib Axes, default=None
             Where to draw. None: a new figure.
@@ -89,7 +95,7 @@ class KernelMatrixDisplay(Display):
         labels = _read_labels("y", y, len(X), "signals of X")
         return cls(matrix=kernel(X), labels=labels).plot(ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw the matrix, with lines between the labels.
 
         Parameters
@@ -104,6 +110,8 @@ class KernelMatrixDisplay(Display):
 
         Raises
         ------
+        ImportError
+            matplotlib is not installed.
         ValueError
             `matrix` is not square, or `labels` has another length.
         """

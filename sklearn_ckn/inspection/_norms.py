@@ -10,9 +10,10 @@ from .._feature_map import CKNFeatureMap
 from .._flatten import Flatten
 from .._layer import CKNLayer
 from .._network import kind_of, steps_of
+from .._typing import Rows
 
 
-def rkhs_norm(estimator):
+def rkhs_norm(estimator: Pipeline) -> np.ndarray:
     """Compute the norms of the functions that a linear model has learned on features of a network.
 
     A function of the signals, one for each output of the model, is linear in their features Phi, whose inner product
@@ -22,8 +23,8 @@ def rkhs_norm(estimator):
         |f(x) - f(x')| <= |f| |Phi(x) - Phi(x')|
 
     Where a `StandardScaler` stands between features and model, ``w = coef_ / scale_``. (Several w give one function
-    where the features do not span their space; |w| is then an upper bound of its norm.) With `center` or `scale`, Phi
-    are the centred or scaled features, and the norm is that of a function of these.
+    where the features do not span their space; ``|w|`` is then an upper bound of its norm.) With `center` or `scale`,
+    Phi are the centred or scaled features, and the norm is that of a function of these.
 
     Parameters
     ----------
@@ -35,7 +36,7 @@ def rkhs_norm(estimator):
 
     Returns
     -------
-    norms : ndarray of shape (n_outputs,)
+    norms : ndarray of shape `(n_outputs,)`
         One per row of `coef_`: a single one for a regression or two classes.
 
     Raises
@@ -70,7 +71,7 @@ def rkhs_norm(estimator):
     return np.linalg.norm(coefficients, axis=1)
 
 
-def lipschitz_bound(estimator, X, Y):
+def lipschitz_bound(estimator: Pipeline, X: Rows, Y: Rows) -> np.ndarray:
     """Bound the difference of a linear model's functions at pairs of signals.
 
     By the inequality of Cauchy and Schwarz, for the function f of every output [1]_::
@@ -86,7 +87,7 @@ def lipschitz_bound(estimator, X, Y):
         Fitted: a `CKNFeatureMap`, or one `CKNLayer` or more and `Flatten`; a `StandardScaler` or not; a linear model,
         anything with `coef_`. The functions are those of `rkhs_norm`.
 
-    X : array-like of shape (n_samples, *space, n_channels), (n_samples, *space) or (n_samples, n_features)
+    X : array-like of shape `(n_samples, *space, n_channels)`, `(n_samples, *space)` or `(n_samples, n_features)`
         Signals.
 
     Y : array-like of the same kind
@@ -94,7 +95,7 @@ def lipschitz_bound(estimator, X, Y):
 
     Returns
     -------
-    bound : ndarray of shape (n_samples, n_outputs)
+    bound : ndarray of shape `(n_samples, n_outputs)`
         The right-hand side. It is computed in double precision from features in that of the signals.
 
     Raises

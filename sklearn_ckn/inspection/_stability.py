@@ -9,12 +9,21 @@ from sklearn.utils._param_validation import validate_params
 from .._feature_map import CKNFeatureMap
 from .._kernel import CKNKernel
 from .._network import kind_of
+from .._typing import Field, RandomState, Rows, typed
 from ._deformation import FIELD_CONSTRAINTS, deformation
 from ._fitted import read_fitted
 
 
-@validate_params(FIELD_CONSTRAINTS, prefer_skip_nested_validation=True)
-def stability_report(estimator, X, sizes, *, kind="warp", smoothness=4.0, random_state=None):
+@typed(validate_params(FIELD_CONSTRAINTS, prefer_skip_nested_validation=True))
+def stability_report(
+    estimator: CKNFeatureMap | CKNKernel,
+    X: Rows,
+    sizes: Rows,
+    *,
+    kind: Field = "warp",
+    smoothness: float = 4.0,
+    random_state: RandomState | None = None,
+) -> Bunch:
     """Measure how much of a representation deformations of growing size change.
 
     Phi is the representation of a signal x by n layers, x' the signal deformed by a field tau as in `deformation`. The
@@ -37,10 +46,10 @@ def stability_report(estimator, X, sizes, *, kind="warp", smoothness=4.0, random
         ``|Phi(x') - Phi(x)|^2 = K(x, x) + K(x', x') - 2 K(x, x')`` in double precision (where a `change` below 1e-7
         is lost in rounding).
 
-    X : array-like of shape (n_samples, *space, n_channels), (n_samples, *space) or (n_samples, n_features)
+    X : array-like of shape `(n_samples, *space, n_channels)`, `(n_samples, *space)` or `(n_samples, n_features)`
         Signals, as the estimator takes them. They and all deformed ones are in memory together.
 
-    sizes : array-like of shape (n_sizes,)
+    sizes : array-like of shape `(n_sizes,)`
         The largest displacements, in positions, >= 0. All are of the same random fields, of another size.
 
     kind : {"warp", "translation", "rotation"}, default="warp"
@@ -57,9 +66,9 @@ def stability_report(estimator, X, sizes, *, kind="warp", smoothness=4.0, random
     report : Bunch
         With the fields
 
-        - sizes : ndarray of shape (n_sizes,);
-        - change : ndarray of shape (n_sizes, n_samples), 0 for a signal whose representation is 0;
-        - gradient_term, translation_term : ndarrays of shape (n_sizes,), means over the signals;
+        - sizes : ndarray of shape `(n_sizes,)`;
+        - change : ndarray of shape `(n_sizes, n_samples)`, 0 for a signal whose representation is 0;
+        - gradient_term, translation_term : ndarrays of shape `(n_sizes,)`, means over the signals;
         - lipschitz : float, infinite with ``kernel="arccos0"``;
         - scale : float, the pooling width of the last layer in positions of the signals, that of the axis where it is
           smallest;

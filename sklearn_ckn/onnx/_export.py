@@ -1,13 +1,14 @@
 """A fitted estimator as a whole graph."""
 
 import onnx
+from sklearn.base import BaseEstimator
 
 from .. import __version__
 from . import _steps
 from ._graph import Graph
 
 
-def to_onnx(estimator):
+def to_onnx(estimator: BaseEstimator) -> onnx.ModelProto:
     """Write a fitted estimator as an ONNX graph.
 
     Any runtime of ONNX then computes what the estimator computes, without Python, scikit-learn and this package. There
@@ -73,7 +74,8 @@ def to_onnx(estimator):
 
     References
     ----------
-    .. [1] N. J. Higham, "Functions of Matrices: Theory and Computation", SIAM, 2008, section 6.3.
+    .. [1] N. J. Higham, "Functions of Matrices: Theory and Computation", SIAM, 2008,
+       section 6.3.
 
     Examples
     --------
