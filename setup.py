@@ -15,6 +15,17 @@ DASK = ["dask[array,distributed]>=2024.8"]
 ONNX = ["onnx>=1.17", "onnxruntime>=1.19"]  # older ones do not work with NumPy 2
 PERSIST = ["skops>=0.11"]
 EXTRAS = [*PLOT, *STORES, *DASK, *ONNX, *PERSIST]
+DOC = [
+    *EXTRAS,  # the gallery uses them
+    "pillow>=10",
+    "sphinx>=8.1",
+    "pydata-sphinx-theme>=0.16",
+    "numpydoc>=1.8",
+    "sphinx-gallery>=0.19",
+    "sphinx-design>=0.6",
+    "sphinxcontrib-bibtex>=2.6",
+    "sphinx-mathjax-offline>=0.0.2",  # formulas without a network
+]
 TEST = [*EXTRAS, "pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.100", "pandas>=2", "numpydoc>=1.7"]
 
 setup(
@@ -27,6 +38,7 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.11",
     packages=find_packages(include=["sklearn_ckn", "sklearn_ckn.*"]),
+    package_data={"sklearn_ckn": ["py.typed"]},
     install_requires=RUN,
     extras_require={
         "plot": PLOT,
@@ -35,7 +47,7 @@ setup(
         "onnx": ONNX,
         "persist": PERSIST,
         "test": TEST,
-        "doc": [*PLOT, "sphinx>=7", "numpydoc>=1.7"],
+        "doc": DOC,
         "bench": [*PLOT, "pillow>=10", "torch>=2", "scikit-image>=0.22", "kymatio>=0.3", "cyanure>=1.1", "aeon>=1.0"],
     },
     classifiers=[
@@ -44,5 +56,6 @@ setup(
         "Programming Language :: Python :: 3",
         "Topic :: Scientific/Engineering :: Artificial Intelligence",
         "Topic :: Scientific/Engineering :: Image Recognition",
+        "Typing :: Typed",
     ],
 )

@@ -1,6 +1,6 @@
 """
-Features and kernels of a Dask array, block by block
-====================================================
+Dask arrays, block by block
+===========================
 
 Images in a Dask array may be more than a machine can hold. Filters are learned from patches that are drawn where the
 blocks are, features and kernels are Dask arrays again, computed when they are wanted. Here the workers are two threads

@@ -1,6 +1,6 @@
 """
-The exact kernel and its approximation by filters
-=================================================
+Filters against the exact kernel
+================================
 
 A network with filters approximates the multilayer convolutional kernel; `CKNKernel` computes that kernel itself. Here
 the two are compared on handwritten digits: how the error of the Gram matrix falls with the number of filters, of one

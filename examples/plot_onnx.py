@@ -1,6 +1,6 @@
 """
-A classifier as an ONNX graph: the same labels without Python
-=============================================================
+ONNX: the same labels without Python
+====================================
 
 A fitted classifier becomes a graph of standard operators, which the runtimes of ONNX compute on servers, phones and in
 browsers. Here one of handwritten digits is written and read again, and its labels, its scores and its speed are

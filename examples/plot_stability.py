@@ -26,8 +26,8 @@ def kernel(patch_size=3, pooling_width=4):
 
 
 # %%
-# The displacement field of every image is known: its largest value is the size, and its steepest slope is what the
-# theorem's first term multiplies.
+# Above, an image: the displacement field of every one is known, its largest value is the size, and its steepest slope
+# is what the theorem's first term multiplies. Below, the change: all curves grow almost in proportion to the size.
 
 figure, axes = plt.subplot_mosaic(
     "aabbccddee;fffffggggg", figsize=(10, 6.4), height_ratios=[1, 2.2], layout="constrained"
@@ -37,9 +37,6 @@ for ax, size in zip("abcde", (0, 1, 2, 3, 4)):
     axes[ax].imshow(warped.signals[0], cmap="gray_r", vmin=0, vmax=16)
     axes[ax].set(title=f"size {size}", xticks=[], yticks=[])
     axes[ax].set_xlabel(rf"$|\nabla\tau| = {warped.gradient_norm[0]:.2f}$")
-
-# %%
-# Both curves grow almost in proportion to the size.
 
 for ax, name, values in (("f", "pooling_width", (1, 2, 4, 8)), ("g", "patch_size", (2, 3, 5))):
     for value in values:

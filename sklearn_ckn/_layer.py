@@ -25,9 +25,10 @@ from ._typing import KernelName, RandomState, Result, Rows, Sizes, Writable, typ
 class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
     """One layer of a convolutional kernel network: a transformer from maps to maps.
 
-    In words: a channel of the output tells how much the neighbourhood of a position resembles one filter, smoothed over
-    space. In mathematics: at every position u of a map x the patch z is mapped by a homogeneous dot-product kernel,
-    projected on the filters (Nyström) [1]_, and the result is pooled::
+    In words: a channel of the output tells how much the neighbourhood of a position resembles one filter, compared with
+    the others (so that it may be negative), smoothed over space. In mathematics: at every position u of a map x the
+    patch z is mapped by a homogeneous dot-product kernel, projected on the filters (Nyström) [1]_, and the result is
+    pooled::
 
         K(z, z') = |z| |z'| kappa(<z, z'> / (|z| |z'|))
         psi(z)   = |z| (kappa(Z Z^T) + reg I)^(-1/2) kappa(Z z / |z|)
@@ -58,7 +59,8 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
 
     padding : {"same", "valid"}, default="same"
         `"same"`: zeros around the map, as many patches as positions; a patch of even size reaches one position further
-        after its centre than before. `"valid"`: only patches that lie inside.
+        after its centre than before. `"valid"`: only patches that lie inside. With zeros, patches at the border of a
+        bright image have an edge, which some filters become.
 
     patch_centering : bool, default=False
         Subtract from each patch its mean over positions, channel by channel.
@@ -76,8 +78,8 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
         - `"linear"`: ``u``.
 
     sigma : float or "auto", default=0.6
-        Width of the exponential kernel, > 0. `"auto"`: sigma^2 is the 0.1 quantile of the squared distances between
-        drawn, normalised patches [2]_.
+        Width of the exponential kernel, > 0; from 0.5 to 1 is worth a search. `"auto"`: sigma^2 is the 0.1 quantile of
+        the squared distances between drawn, normalised patches [2]_.
 
     degree : int, default=2
         Degree of the polynomial kernel, at least 1.
