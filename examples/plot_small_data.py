@@ -28,7 +28,8 @@ def rows(images):
     return images.reshape(len(images), -1)
 
 
-# %% Support vector machines take the kernel as a function or, as here, as a matrix, which is computed once for all
+# %%
+# Support vector machines take the kernel as a function or, as here, as a matrix, which is computed once for all
 # searches. C, and gamma of the RBF kernel, are chosen by cross-validation on the training images.
 
 numbers, scores = [100, 300, 1000], {"exact kernel": [], "RBF kernel of the pixels": []}
