@@ -55,7 +55,8 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
     pooling : {"gaussian", "average"}, default="gaussian"
         `"gaussian"`: weights ``exp(-(d / pooling_width)^2)`` for ``|d| <= pooling_width`` (of width 1: for ``d = 0``
         only), divided by their sum, around the positions 0, `subsampling`, ...; zeros outside the map. `"average"`: the
-        mean of `pooling_width` positions, full windows only.
+        mean of `pooling_width` positions, full windows only: with the size of the whole map, the mean of all, which
+        `"gaussian"` does not give, whose only position would be the first.
 
     padding : {"same", "valid"}, default="same"
         `"same"`: zeros around the map, as many patches as positions; a patch of even size reaches one position further

@@ -234,8 +234,8 @@ def check_input_shape(input_shape, ndim, name="input_shape", n_unknown=1):
     if not valid or sizes.count(-1) > n_unknown or len(sizes) not in (ndim, ndim + 1):
         raise ValueError(
             f"{name} must be ({space}) or ({space}, n_channels) with ndim={ndim} axes of space, ints >= 1"
-            f"{' of which one may be -1' if n_unknown else ''}; got {input_shape!r}. For other signals than "
-            f"{KINDS[ndim]}, set ndim: 1 for series, 2 for images, 3 for volumes."
+            f"{' of which one may be -1' if n_unknown else ''}; got {input_shape!r}. For signals that are no "
+            f"{KINDS[ndim]}, set ndim to the number of their space axes."
         )
     return sizes if len(sizes) == ndim + 1 else (*sizes, 1)
 

@@ -35,7 +35,8 @@ class PatchWhitening(PersistentMixin, MapsMixin, BaseEstimator):
         z' = (C + reg trace(C) / d I)^(-exponent) z
 
     C is that of each image by itself (`method="local"`), so that its dominant colours and edges count no more than
-    others, or that of all training images (`"global"`), the usual ZCA whitening of patches.
+    others, or that of all training images (`"global"`), the usual ZCA whitening of patches. The colour of the light
+    goes with the rest; where colours themselves tell classes apart, features are better without whitening.
 
     Parameters
     ----------
