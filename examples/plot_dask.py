@@ -4,7 +4,8 @@ Dask arrays, block by block
 
 Images in a Dask array may be more than a machine can hold. Filters are learned from patches that are drawn where the
 blocks are, features and kernels are Dask arrays again, computed when they are wanted. Here the workers are two threads
-of this process; `Client("tcp://...")` would take those of a cluster, and nothing else would change.
+of this process; `Client("tcp://...")` would take those of a cluster, and nothing else would change
+(`pip install ".[plot,dask]"`).
 """
 
 import dask.array as da

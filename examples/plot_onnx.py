@@ -4,7 +4,7 @@ ONNX: the same labels without Python
 
 A fitted classifier becomes a graph of standard operators, which the runtimes of ONNX compute on servers, phones and in
 browsers. Here one of handwritten digits is written and read again, and its labels, its scores and its speed are
-compared with those of the estimator.
+compared with those of the estimator (`pip install ".[plot,onnx]"`).
 """
 
 import tempfile
