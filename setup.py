@@ -6,7 +6,8 @@ from setuptools import find_packages, setup
 here = Path(__file__).parent
 version = re.search(r'__version__ = "(.*)"', (here / "sklearn_ckn/__init__.py").read_text()).group(1)
 
-# The floors are what .ci/run installs in its last step; threadpoolctl comes with scikit-learn, llvmlite with numba.
+# The floors of what the package uses are what .ci/run installs in its last step; threadpoolctl comes with
+# scikit-learn, llvmlite with numba.
 # numba 0.57 takes the code compiled for one kernel for another's, now and then; 0.61 does not.
 RUN = ["numpy>=1.24", "scipy>=1.10", "numba>=0.61", "joblib>=1.3", "scikit-learn>=1.6"]
 PLOT = ["matplotlib>=3.7"]
@@ -34,6 +35,7 @@ setup(
     description="Convolutional kernel networks for scikit-learn",
     long_description=(here / "README.rst").read_text(),
     long_description_content_type="text/x-rst",
+    project_urls={"Documentation": "https://sklearn-ckn.readthedocs.io"},
     license="BSD-3-Clause",
     license_files=["LICENSE"],
     python_requires=">=3.11",

@@ -1,8 +1,12 @@
-"""Configuration of Sphinx: ``make html`` in this folder, without a network."""
+"""Configuration of Sphinx: ``make html`` in this folder, offline."""
 
+import sys
 import warnings
+from pathlib import Path
 
 import sklearn_ckn
+
+sys.path.insert(0, str(Path(__file__).parent))  # for the functions below that are named conf.*
 
 project = "sklearn_ckn"
 author = "the sklearn_ckn developers"

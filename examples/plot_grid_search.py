@@ -42,7 +42,7 @@ values_of_C = [3, 30, 300, 3000]
 layers_and_C = [grid | {"linearclassifier__C": values_of_C} for grid in layers]
 
 # %%
-# Three ways to the same. The last one needs no grid for C: `LinearClassifier` chooses it from a list, on a tenth of the
+# Three ways. The last one needs no grid for C: `LinearClassifier` chooses it from a list, on a tenth of the
 # samples that it holds out in `fit`, which are few here. What has to be compiled is compiled before.
 
 for name, value in settings.values():

@@ -14,7 +14,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.colors import hsv_to_rgb
 from PIL import Image, ImageDraw
-from sklearn.model_selection import train_test_split
+from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.svm import SVC
 
 from sklearn_ckn.presets import make_classifier
@@ -77,7 +77,7 @@ print(f"accuracy on {len(X_test)} test images {np.mean(predicted == y_test):.3f}
 # come first, in frames.
 
 temporary.cleanup()
-machine = SVC(C=10).fit(X_train.reshape(len(X_train), -1), y_train)
+machine = GridSearchCV(SVC(), {"C": [1, 10, 100]}).fit(X_train.reshape(len(X_train), -1), y_train)
 print(f"support vector machine of the pixels {machine.score(X_test.reshape(len(X_test), -1), y_test):.3f}")
 
 order = np.argsort(predicted == y_test, kind="stable")

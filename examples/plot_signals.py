@@ -97,9 +97,8 @@ for kind, (name, column) in enumerate(zip(shapes, axes.T)):
         ax.spines[:].set_visible(False)
 
 # %%
-# Where pulses do not move, narrow pooling makes the fewest errors, and a mean over everything loses what their place
-# tells. Where they move far it is the other way round, and values at fixed positions tell little. The recipe pools over
-# thirds.
+# Where pulses do not move, only a mean over everything makes errors, as it loses what their place tells. Where they
+# move far it is the other way round, and values at fixed positions tell little. The recipe pools over thirds.
 
 figure, ax = plt.subplots(figsize=(8, 4.6), layout="constrained")
 colors = dict(zip(labels, ("0.6", *plt.cm.viridis([0.8, 0.5, 0.15]), "tab:orange")))

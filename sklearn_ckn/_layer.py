@@ -231,7 +231,7 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
         n_patches: int = 100_000,
         max_iter: int = 20,
         reg: float = 1e-3,
-        ndim: Literal[1, 2, 3] = 2,
+        ndim: int = 2,
         input_shape: Sequence[int] | None = None,
         n_jobs: int | None = None,
         random_state: RandomState | None = None,

@@ -147,7 +147,7 @@ class PatchWhitening(PersistentMixin, MapsMixin, BaseEstimator):
         reg: float = 0.1,
         normalize_contrast: bool = True,
         subsample: int = 10_000,
-        ndim: Literal[1, 2, 3] = 2,
+        ndim: int = 2,
         input_shape: Sequence[int] | None = None,
         n_jobs: int | None = None,
         random_state: RandomState | None = None,

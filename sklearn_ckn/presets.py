@@ -124,7 +124,7 @@ _CHECKED_TOO = {"augment": [StrOptions({"flip"}), None], "n_jobs": [Integral, No
 
 @typed(validate_params(_CHECKED, prefer_skip_nested_validation=True))
 def make_network(
-    kind: Kind, shape: Sequence[int], *, ndim: Literal[1, 2] = 2, random_state: RandomState | None = None
+    kind: Kind, shape: Sequence[int], *, ndim: int = 2, random_state: RandomState | None = None
 ) -> Pipeline:
     """Two layers for signals of this shape.
 
@@ -170,7 +170,7 @@ def make_classifier(
     kind: Kind,
     shape: Sequence[int],
     *,
-    ndim: Literal[1, 2] = 2,
+    ndim: int = 2,
     augment: Literal["flip"] | None = None,
     n_jobs: int | None = None,
     random_state: RandomState | None = None,

@@ -9,6 +9,7 @@ Two classes have one column, the score of the second class. A loss returns value
 one value per column (g = k) where every column is a problem of its own, one in all (g = 1) where they are coupled.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -59,8 +60,8 @@ def squared_error(S, Y):
 class Loss(NamedTuple):
     """A loss and what is known of its derivatives with respect to a score."""
 
-    function: callable  # values and gradients
-    second: callable  # second derivatives (n, k); None where they are the same everywhere
+    function: Callable  # values and gradients
+    second: Callable | None  # second derivatives (n, k); None where they are the same everywhere
     usual: float  # a second derivative as it is on average at the optimum
     separable: bool  # a problem for every column
 

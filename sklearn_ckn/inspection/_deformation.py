@@ -1,7 +1,6 @@
 """Deformations of signals by fields of known size."""
 
 from numbers import Integral, Real
-from typing import Literal
 
 import numpy as np
 from scipy.ndimage import gaussian_filter, map_coordinates
@@ -66,7 +65,7 @@ def deformation(
     *,
     kind: Field = "warp",
     smoothness: float = 4.0,
-    ndim: Literal[1, 2, 3] = 2,
+    ndim: int = 2,
     random_state: RandomState | None = None,
 ) -> Bunch:
     """Deform every signal by a field of displacements of its own.
