@@ -23,7 +23,7 @@ DOC = [
     "pydata-sphinx-theme>=0.16",
     "numpydoc>=1.8",
     "sphinx-gallery>=0.19",
-    "sphinx-design>=0.6",
+    "sphinx-design>=0.6.1",
     "sphinxcontrib-bibtex>=2.6",
     "sphinx-mathjax-offline>=0.0.2",  # formulas without a network
 ]

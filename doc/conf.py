@@ -88,6 +88,7 @@ html_theme = "pydata_sphinx_theme"
 html_title = "sklearn_ckn"
 html_static_path = ["_static"]
 html_css_files = ["style.css"]
+html_sidebars = {"getting_started": [], "api": []}
 html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {

@@ -50,7 +50,7 @@ def histograms(X):
 recipe = make_classifier("fast", (size, size, 3), n_jobs=2, random_state=0)
 models = {
     "whitened": recipe,
-    "not whitened": clone(recipe[1:]),
+    "not whitened": clone(recipe).set_params(patchwhitening="passthrough"),
     "histograms": make_pipeline(FunctionTransformer(histograms), RandomForestClassifier(300, random_state=0)),
 }
 shares, rng = [0, 0.2, 0.4, 0.6, 0.8], np.random.default_rng(0)

@@ -39,6 +39,7 @@ search = GridSearchCV(model, grid, cv=StratifiedKFold(3, shuffle=True, random_st
 # %%
 # The search sees the training images only; the test images are looked at once, at the end.
 
+print("compiling, which is done once, and searching ...", flush=True)
 start = time.perf_counter()
 search.fit(X_train, y_train)
 seconds = time.perf_counter() - start

@@ -35,7 +35,7 @@ def model(C=1.0, memory=None):
 # The threads are left to the layers: two processes of the search could fit the same layer at the same time, before it
 # is on the disk.
 
-settings = {f"sigma={sigma}": ("sigma", sigma) for sigma in (0.25, 0.4, 0.6, 0.9)}
+settings = {f"sigma={sigma}": ("sigma", sigma) for sigma in (0.25, 0.5, 0.8, 1.2)}
 settings |= {kernel: ("kernel", kernel) for kernel in ("arccos1", "linear")}
 layers = [{f"cknlayer-{k}__{name}": [value] for k in (1, 2)} for name, value in settings.values()]
 values_of_C = [3, 30, 300, 3000]

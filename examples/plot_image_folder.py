@@ -61,7 +61,9 @@ for name, parts in drawings.items():
 # The lines to copy, with a folder of your own and the imports of `Path`, NumPy, `Image`, `train_test_split` and
 # `make_classifier` from above. `convert` gives every image three channels and `resize` gives all one
 # size, as arrays must have. The recipe `"balanced"` whitens the images, learns a network from the training images
-# without labels, and chooses the penalty of its linear classifier on a part of them.
+# without labels, and chooses the penalty of its linear classifier on a part of them. Where colours tell the classes, as
+# they do not here, `model.set_params(patchwhitening="passthrough")` leaves whitening out, see
+# :doc:`plot_colours </gallery/plot_colours>`.
 
 paths = sorted(folder.glob("*/*.png"))
 labels = np.array([path.parent.name for path in paths])

@@ -44,13 +44,14 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
         Number of filters, the channels of the output map.
 
     patch_size : int or tuple of ndim ints, default=3
-        Positions of a patch (receptive field) along each space axis.
+        Positions (pixels, voxels, steps of time) of a patch along each space axis.
 
     pooling_width : int or tuple of ndim ints, default=2
         Scale of the pooling's weights in positions, and of the invariance. 1: no smoothing.
 
     subsampling : int, tuple of ndim ints or None, default=None
-        Positions from one pooled position to the next. None: `pooling_width`.
+        Positions from one pooled position to the next. None: `pooling_width`. Of a Gaussian-pooled axis of n positions
+        ``ceil(n / subsampling)`` are left.
 
     pooling : {"gaussian", "average"}, default="gaussian"
         `"gaussian"`: weights ``exp(-(d / pooling_width)^2)`` for ``|d| <= pooling_width`` (of width 1: for ``d = 0``
@@ -102,7 +103,8 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
         subspace that keeps 95 % of the patches' squares, if at most a quarter of the dimensions is enough for that.
 
     reg : float, default=1e-3
-        Added to the eigenvalues of ``kappa(Z Z^T)``, whose diagonal is 1, before their inverse square root; > 0.
+        Added to the eigenvalues of ``kappa(Z Z^T)``, whose diagonal is 1, before their inverse square root; > 0. It
+        keeps that from dividing by zero, and from 1e-5 to 0.1 changes little: it is no penalty to be tuned.
 
     ndim : {1, 2, 3}, default=2
         Number of space axes: 1 for time series, 2 for images, 3 for volumes. `X` has shape

@@ -101,7 +101,8 @@ class LinearClassifier(Classification, _Linear):
     `"squared_error"`   ``sum_c (y_c - t_c)^2``
     ==================  =================================================================================
 
-    Two classes have a single score, that of the second one; for the logistic loss the first one's is 0.
+    Two classes have a single score, that of the second one; for the logistic loss the first one's is 0. With the other
+    losses each class is separated from all others by itself, one against the rest.
 
     Parameters
     ----------
@@ -112,7 +113,8 @@ class LinearClassifier(Classification, _Linear):
 
     C : float or list of float, default=1.0
         Weight of the losses against the penalty, > 0. Of a list, the value is chosen whose classifier has the highest
-        accuracy on a held-out part of the samples, and of equals the smallest loss there; then all samples are used.
+        accuracy on a held-out part of the samples (one part, no cross-validation), and of equals the smallest loss
+        there; then all samples are used.
         Where the first or the last value is chosen, a longer list may be better. While it chooses, `tol` is 1e-3 at
         least.
 

@@ -30,7 +30,10 @@ def as_signals(estimator, X, ndim, input_shape=None, name="X", stored=False):
     signals = _read_axes(estimator, _check_values(estimator, X, name, stored), ndim, input_shape, name)
     declared = signals.shape if input_shape is None else check_input_shape(input_shape, ndim)
     if any(size not in (-1, found) for size, found in zip(declared, signals.shape)):
-        raise ValueError(f"input_shape={input_shape!r} does not fit {name}, whose signals have shape {signals.shape}.")
+        raise ValueError(
+            f"input_shape={input_shape!r} does not fit {name}, whose signals have shape {signals.shape}: it must be "
+            f"{name}.shape[1:]."
+        )
     return signals
 
 
@@ -42,9 +45,11 @@ def as_fitted_signals(estimator, X, flattened, same_space=False, stored=False):
         _check_columns(estimator, X)
     signals = _read_axes(estimator, array, ndim, fitted if flattened else None)
     if signals.shape[-1] != n_channels or (same_space and signals.shape != fitted):
+        which = "they" if same_space else "the channels, the last axis,"
+        alone = " If X is one signal, give X[None]." if array.shape == fitted else ""
         raise ValueError(
             f"X of shape {array.shape} has signals of shape {signals.shape}, but {type(estimator).__name__} was fitted "
-            f"on ones of shape {fitted}: {'they' if same_space else 'the channels, the last axis,'} must be the same."
+            f"on ones of shape {fitted}: {which} must be the same.{alone}"
         )
     return signals
 
@@ -217,8 +222,11 @@ def _read_axes(estimator, array, ndim, input_shape, name="X"):
     if array.ndim == ndim + 1:
         return Signals(array, (*array.shape[1:], 1))
     space = ", ".join(AXES[ndim])
-    flat = f"; {name} is 2-D: if its rows are flattened signals, set input_shape=({space}) or ({space}, n_channels)"
-    flat += f", and if it is one signal of one channel, give {name}[None]" if ndim == 2 else ""
+    flat = (
+        f"; {name} is 2-D: if its rows are flattened signals, set input_shape=({space}) or ({space}, n_channels) of "
+        f"the first layer; if they are series, set ndim=1 of every layer"
+    )
+    flat += f"; if it is one signal of one channel, give {name}[None]" if ndim == 2 else ""
     raise ValueError(
         f"{name} has shape {array.shape}, but with ndim={ndim} {type(estimator).__name__} expects "
         f"(n_samples, {space}, n_channels), or (n_samples, {space}) for one channel"

@@ -180,9 +180,9 @@ def make_classifier(
     Parameters
     ----------
     kind : {"fast", "balanced", "accurate"}
-        Few, some or many filters; in `"accurate"` for images, a Gaussian kernel beside their features, too. That is
-        projected on 3000 of the images, or on all if there are fewer: a warning of its layer tells so, unless
-        ``set_params(featureunion__gaussian__network__n_filters=...)`` asks for as many.
+        Few, some or many filters; in `"accurate"` for images, a Gaussian kernel beside their features, too, which pays
+        with thousands of images. That is projected on 3000 of the images, or on all if there are fewer: a warning of
+        its layer tells so, unless ``set_params(featureunion__gaussian__network__n_filters=...)`` asks for as many.
     shape : tuple of ints
         Shape ``(*space,)`` or ``(*space, n_channels)`` of a signal, ``X.shape[1:]``, as in `make_network`. Signals of
         another shape are refused in `fit`, and rows are taken for flattened images of this one.
@@ -200,12 +200,19 @@ def make_classifier(
     Returns
     -------
     classifier : Pipeline
-        Not fitted. For images: `PatchWhitening`, if they have three channels; `CKNFeatureMap`; for `"accurate"`, beside
-        its features, a `CKNLayer` of which they are one patch; and a `LinearClassifier` that chooses its C, of the
-        squared hinge loss or, for `"accurate"`, the squared error. For signals: three networks, which see their shapes,
-        their differences and their levels, and a ridge classifier. Probabilities, for images:
-        ``set_params(linearclassifier__loss="logistic", linearclassifier__C=[1, 10, 100, 1000])``; for signals:
-        :class:`~sklearn.calibration.CalibratedClassifierCV`.
+        Not fitted. For images its steps are
+
+        - `patchwhitening`: `PatchWhitening`, if they have three channels; ``set_params(patchwhitening="passthrough")``
+          leaves it out, for images that differ by their colours;
+        - `cknfeaturemap`: the network of `make_network`, its features centred and scaled;
+        - `featureunion`, for `"accurate"`: these features, and beside them those of a Gaussian kernel;
+        - `linearclassifier`: `LinearClassifier`, which chooses its C; of the squared hinge loss or, for `"accurate"`,
+          the squared error. ``set_params(linearclassifier__loss="logistic", linearclassifier__C=[1, 10, 100, 1000])``
+          gives probabilities.
+
+        For time series, `featureunion` has three networks, which see their shapes, their differences and their levels,
+        and `ridgeclassifiercv` follows; for probabilities there is
+        :class:`~sklearn.calibration.CalibratedClassifierCV`. There is no recipe for volumes.
 
     Raises
     ------

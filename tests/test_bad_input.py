@@ -23,7 +23,7 @@ def with_value(value, dtype=float):
 
 
 BAD_X = [
-    pytest.param(np.ones((6, 64)), r"shape \(6, 64\).*set input_shape=\(height, width\)", id="flat"),
+    pytest.param(np.ones((6, 64)), r"shape \(6, 64\).*set input_shape=\(height, width\).*series", id="flat"),
     pytest.param(np.ones(6), "Expected 2D array, got 1D array", id="one axis"),
     pytest.param(np.ones((6, 8, 8, 2, 2)), r"shape \(6, 8, 8, 2, 2\), but with ndim=2", id="too many axes"),
     pytest.param(with_value(np.nan), "X contains NaN", id="nan"),
@@ -196,3 +196,9 @@ def test_unfitted():
             estimator.transform(IMAGES)
         with pytest.raises(NotFittedError):
             estimator.get_feature_names_out()
+
+
+def test_a_signal_alone_is_no_batch():
+    fitted = CKNFeatureMap(layer()).fit(IMAGES)
+    with pytest.raises(ValueError, match=r"must be the same\. If X is one signal, give X\[None\]"):
+        fitted.transform(IMAGES[0])
