@@ -92,10 +92,12 @@ def test_large_scores_overflow_nothing():
 @every_dtype
 @pytest.mark.parametrize("intercept", [False, True])
 @pytest.mark.parametrize("k_of_H", [1, 3])
-def test_coordinates(rng, monkeypatch, dtype, intercept, k_of_H):
+@pytest.mark.parametrize("n_rows", [50, 2])
+def test_coordinates(rng, monkeypatch, dtype, intercept, k_of_H, n_rows):
     """Z^T Z is the Hessian; the three maps belong together; the groups of columns do too."""
     monkeypatch.setattr(covariance, "TILE", 3)  # so that there are several
     X, H, ridge = rng.randn(50, 8).astype(dtype) + 2, rng.rand(50, k_of_H).astype(dtype) / 50, 0.1
+    H[n_rows:] = 0  # those of the others, which are few or many
     coordinates = covariance.Coordinates(X, H, intercept, n_threads=2)
     for _ in range(2):  # the covariance is not lost with the first ridge
         coordinates.choose(10 * ridge)
@@ -111,6 +113,14 @@ def test_coordinates(rng, monkeypatch, dtype, intercept, k_of_H):
         h = H[:, c % k_of_H].astype(float)
         energy = h @ (X.astype(float) @ W[c] + b[c]) ** 2 + ridge * W[c] @ W[c]
         assert_allclose(z[c] @ z[c], energy, rtol=20 * tolerance)
+
+
+def test_coordinates_of_no_rows_are_those_of_the_ridge(rng):
+    none, W = covariance.FewRows(np.zeros((0, 8))), rng.randn(3, 8)
+    none.choose(4.0)
+    assert none.trace == 0
+    for found, factor in ((none.coordinates(W), 2), (none.vectors(W), 0.5), (none.gradients(W), 0.5)):
+        assert_allclose(found, factor * W)
 
 
 def test_groups_of_features(rng, monkeypatch):

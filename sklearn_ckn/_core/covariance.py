@@ -1,7 +1,7 @@
 """The covariance of many rows, and coordinates in which it is close to the identity.
 
 A square array holds a symmetric matrix above its diagonal and, from the diagonal down, the triangle L of a matrix
-``L L^T`` that is made of it.
+``L L^T`` that is made of it. A covariance of few rows needs no square array, only the space that they span.
 """
 
 import numpy as np
@@ -15,6 +15,7 @@ NUMBERS = 2**23  # of X, read at a time
 TILE = 512  # columns on the side of what one thread computes at a time
 ROWS_PER_COLUMN, FEWEST_ROWS = 16, 2**13  # of more rows than both, as many are drawn for the covariance
 MOST_COLUMNS = 2**14  # with a covariance in common
+COLUMNS_PER_ROW = 4  # of few rows: twice as many products with them take as long as those with a triangle
 SMALLEST_SUM = 1e-6  # of second derivatives
 JITTER = 10  # added to a diagonal of ones, in units of the rounding error; ten times as much if that is too little
 
@@ -77,6 +78,7 @@ class Factor:
 
     def __init__(self, square):  # (d, d), from now on ours
         self.square, self.diagonal = square, square.diagonal().astype(float)
+        self.trace = self.diagonal.sum()
 
     def choose(self, ridge):
         """Compute S and L, if rounding has left no positive definite matrix of one with a larger diagonal."""
@@ -112,6 +114,46 @@ class Factor:
             return get_blas_funcs(function, dtype=self.square.dtype)(1, self.square.T, columns, **options).T
 
 
+class FewRows:
+    """Coordinates ``v = w M^(1/2)`` for ``M = B^T B + ridge I``, the matrix B having far fewer rows than columns.
+
+    With the eigenvalues e of ``B B^T``, and rows Q that are orthonormal and span those of B, its powers are
+    ``M^p = ridge^p (I + Q^T ((1 + e / ridge)^p - 1) Q)``.
+    """
+
+    def __init__(self, B):  # (m, d), in double precision
+        with single_threaded_blas():
+            values, vectors = np.linalg.eigh(B @ B.T)
+            kept = values > len(B) * np.finfo(float).eps * values.sum()
+            self.values = values[kept]
+            self.Q = (vectors[:, kept].T @ B) / np.sqrt(self.values)[:, None]
+        self.trace = self.values.sum()
+
+    def choose(self, ridge):
+        self.ridge = ridge
+
+    def vectors(self, V):  # (k, d) -> (k, d)
+        return self._power(V, -0.5)
+
+    def coordinates(self, W):
+        return self._power(W, 0.5)
+
+    def gradients(self, D):
+        return self._power(D, -0.5)
+
+    def _power(self, A, p):
+        with single_threaded_blas():
+            return self.ridge**p * (A + (A @ self.Q.T) * ((1 + self.values / self.ridge) ** p - 1) @ self.Q)
+
+
+def factor(X, mean, weights, n_threads):  # (n, d), (d,), (n,) -> Factor or FewRows
+    """Coordinates for ``sum_i weights_i (x_i - mean) (x_i - mean)^T``."""
+    rows = np.flatnonzero(weights)
+    if COLUMNS_PER_ROW * len(rows) > X.shape[1]:
+        return Factor(covariance(X, mean, weights, n_threads))
+    return FewRows((read(X, rows, float) - mean) * np.sqrt(weights[rows], dtype=float)[:, None])
+
+
 class Coordinates:
     """Coordinates z of weights and intercepts (W, b), in which the Hessian of a linear model is close to the identity.
 
@@ -133,7 +175,7 @@ class Coordinates:
         if fit_intercept:
             self.means = sums_of_rows(X, H, n_threads) / sums
         self.factors = [
-            [Factor(covariance(X[:, group], mean[group], h, n_threads)) for group in self.groups]
+            [factor(X[:, group], mean[group], h, n_threads) for group in self.groups]
             for mean, h in zip(self.means, H.T)
         ]
 
@@ -145,31 +187,31 @@ class Coordinates:
 
     def trace(self):
         """Of the weights' part of the Hessian, without the ridge."""
-        return max(sum(factor.diagonal.sum() for factor in factors) for factors in self.factors)
+        return max(sum(factor.trace for factor in factors) for factors in self.factors)
 
     def model(self, z):  # (k, d + 1) or (k, d) -> (k, d), (k,)
         """Weights and intercepts."""
-        W = self._each(Factor.vectors, z[:, : self.means.shape[1]])
+        W = self._each("vectors", z[:, : self.means.shape[1]])
         if not self.fit_intercept:
             return W, np.zeros(len(W))
         return W, z[:, -1] / self.roots[:, 0] - (W * self.means).sum(axis=1)
 
     def coordinates(self, W, b):
         """The inverse of `model`."""
-        return self._join(Factor.coordinates, W, (b + (W * self.means).sum(axis=1))[:, None] * self.roots)
+        return self._join("coordinates", W, (b + (W * self.means).sum(axis=1))[:, None] * self.roots)
 
     def gradients(self, D, e):
         """The gradient with respect to z, from those with respect to W and b."""
-        return self._join(Factor.gradients, D - e[:, None] * self.means, e[:, None] / self.roots)
+        return self._join("gradients", D - e[:, None] * self.means, e[:, None] / self.roots)
 
     def _join(self, method, A, last):
         return np.hstack([self._each(method, A), last][: 1 + self.fit_intercept])
 
-    def _each(self, method, A):  # (k, d) -> (k, d)
+    def _each(self, method, A):  # name of a method, (k, d) -> (k, d)
         """Every row by its own factors, or all by the same."""
         rows = [slice(None)] if len(self.factors) == 1 else slices(len(A), 1)
         parts = [
-            np.hstack([method(factor, A[row, group]) for factor, group in zip(factors, self.groups)])
+            np.hstack([getattr(factor, method)(A[row, group]) for factor, group in zip(factors, self.groups)])
             for row, factors in zip(rows, self.factors)
         ]
         return np.vstack(parts).astype(float)
