@@ -114,9 +114,8 @@ class LinearClassifier(Classification, _Linear):
     C : float or list of float, default=1.0
         Weight of the losses against the penalty, > 0. Of a list, the value is chosen whose classifier has the highest
         accuracy on a held-out part of the samples (one part, no cross-validation), and of equals the smallest loss
-        there; then all samples are used.
-        Where the first or the last value is chosen, a longer list may be better. While it chooses, `tol` is 1e-3 at
-        least.
+        there; then all samples are used. Where the first or the last value is chosen, a longer list may be better.
+        While it chooses, `tol` is 1e-3 at least.
 
     fit_intercept : bool, default=True
         Whether there is b, which is not penalised.

@@ -15,7 +15,7 @@ NUMBERS = 2**23  # of X, read at a time
 TILE = 512  # columns on the side of what one thread computes at a time
 ROWS_PER_COLUMN, FEWEST_ROWS = 16, 2**13  # of more rows than both, as many are drawn for the covariance
 MOST_COLUMNS = 2**14  # with a covariance in common
-COLUMNS_PER_ROW = 4  # of few rows: twice as many products with them take as long as those with a triangle
+COLUMNS_PER_ROW = 4  # from which on products with rows, there and back, take no longer than one with a triangle
 SMALLEST_SUM = 1e-6  # of second derivatives
 JITTER = 10  # added to a diagonal of ones, in units of the rounding error; ten times as much if that is too little
 
@@ -146,7 +146,7 @@ class FewRows:
             return self.ridge**p * (A + (A @ self.Q.T) * ((1 + self.values / self.ridge) ** p - 1) @ self.Q)
 
 
-def factor(X, mean, weights, n_threads):  # (n, d), (d,), (n,) -> Factor or FewRows
+def factorise(X, mean, weights, n_threads):  # (n, d), (d,), (n,) -> Factor or FewRows
     """Coordinates for ``sum_i weights_i (x_i - mean) (x_i - mean)^T``."""
     rows = np.flatnonzero(weights)
     if COLUMNS_PER_ROW * len(rows) > X.shape[1]:
@@ -175,7 +175,7 @@ class Coordinates:
         if fit_intercept:
             self.means = sums_of_rows(X, H, n_threads) / sums
         self.factors = [
-            [factor(X[:, group], mean[group], h, n_threads) for group in self.groups]
+            [factorise(X[:, group], mean[group], h, n_threads) for group in self.groups]
             for mean, h in zip(self.means, H.T)
         ]
 
