@@ -135,16 +135,17 @@ def test_examples_in_docstrings():
 
 PAGES = ["README.rst", *(f"doc/{path.name}" for path in sorted((REPOSITORY / "doc").glob("*.rst")))]
 EXECUTED = [page for page in PAGES if ">>> " in (REPOSITORY / page).read_text()]
+LONG = ["README.rst", "doc/out_of_core.rst", "doc/clusters.rst", "doc/deployment.rst"]  # of ten lines at least
 
 
 def test_pages_have_examples():
-    assert len(EXECUTED) > 10
+    assert len(EXECUTED) > 10 and set(LONG) <= set(EXECUTED)
 
 
 @pytest.mark.parametrize("page", EXECUTED)
 def test_what_pages_say_is_so(page):
     result = doctest.testfile(str(REPOSITORY / page), module_relative=False)
-    assert result.failed == 0 and result.attempted > 2
+    assert result.failed == 0 and result.attempted >= (10 if page in LONG else 3)
 
 
 @pytest.mark.parametrize("page", ["README.rst", "CHANGELOG.rst"])
