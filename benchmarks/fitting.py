@@ -17,17 +17,18 @@ from scipy import linalg
 from sklearn.pipeline import make_pipeline
 
 from sklearn_ckn import CKNFeatureMap, CKNLayer
-from sklearn_ckn._core import kappa, kmeans, nystroem, patches, sampling
-from sklearn_ckn._signals import EncodedSignals, Signals
+from sklearn_ckn._arrays.signals import EncodedSignals, Signals
+from sklearn_ckn._core.filters import kmeans, sampling
+from sklearn_ckn._core.layer import kappa, nystroem, patches
 
-WIDTHS = ((1, 1), (1, 1))
+PATCH = patches.PatchGeometry.of((3, 3), "same")
 
 
 def sample(X, n_patches):
     """Directions of 3x3 patches, and of a fifth as many more, to be held out."""
     rng = np.random.RandomState(0)
     maps = EncodedSignals(Signals(X, X.shape[1:]), [], 1)
-    U, _ = sampling.sample(maps, n_patches + n_patches // 5, (3, 3), WIDTHS, False, rng)
+    U, _ = sampling.sample(maps, n_patches + n_patches // 5, PATCH, rng)
     return U[:n_patches], U[n_patches:]
 
 

@@ -27,8 +27,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.svm import LinearSVC
 
 from sklearn_ckn import CKNFeatureMap, CKNLayer, LinearClassifier
-from sklearn_ckn._core.losses import LOSSES
-from sklearn_ckn._core.solver import Signs
+from sklearn_ckn._core.linear.losses import LOSSES
+from sklearn_ckn._core.linear.solver import Signs
 
 N_JOBS = 2
 PATH = [0.01, 0.1, 1, 10, 100, 1000]

@@ -58,14 +58,14 @@ CHANGES = {
 CHANGES["fashion_mnist"] = CHANGES["mnist"]
 PARTS = "featureunion__{}".format
 CHANGES[SIGNALS] = {
-    "none: shapes, slopes and levels": {},
+    "none: shapes, differences and levels": {},
     "without levels": {PARTS("levels"): "drop"},
-    "without slopes": {PARTS("slopes"): "drop"},
+    "without differences": {PARTS("differences"): "drop"},
     "first pooling of 2 positions": {"first_pooling": 2},
     "first pooling of 8 positions": {"first_pooling": 8},
     "100 000 patches to learn from": {
         PARTS(f"{part}__network__cknlayer-{layer}__n_patches"): 100_000
-        for part in ("shapes", "slopes__cknfeaturemap", "levels")
+        for part in ("shapes", "differences__cknfeaturemap", "levels")
         for layer in (1, 2)
     },
 }

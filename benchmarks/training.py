@@ -17,12 +17,13 @@ import numpy as np
 from machine import added_memory, alternate, describe, in_a_process, median_ratio
 
 from sklearn_ckn import CKNLayer
-from sklearn_ckn._core import descent, kappa
-from sklearn_ckn._core.patches import normalize
+from sklearn_ckn._core import riemannian_sgd
+from sklearn_ckn._core.layer import kappa
+from sklearn_ckn._core.layer.patches import normalize
 
 PATCHES, POOLING, N_FILTERS, N_CLASSES = (3, 1, 3, 1, 3), (2, 1, 2, 1, 3), 128, 10
 SHAPE, SIGMA, REG, RATE, MOMENTUM = (32, 32, 3), 0.5, 1e-3, 0.01, 0.9
-TOP = descent.Top("squared_hinge", center=True, scale=True)
+TOP = riemannian_sgd.Top("squared_hinge", center=True, scale=True)
 MEMORY = 2**30  # what scikit-learn sets for blocks
 
 
@@ -35,7 +36,7 @@ def problem(batch, seed=0):
     X = rng.rand(batch, *SHAPE).astype(np.float32)
     Y = np.where(rng.randint(N_CLASSES, size=batch)[:, None] == np.arange(N_CLASSES), 1, -1).astype(np.int8)
     W = rng.randn(N_CLASSES, 9 * N_FILTERS).astype(np.float32)
-    return X, Y, filters, descent.Head(W, np.zeros(N_CLASSES, np.float32))
+    return X, Y, filters, riemannian_sgd.Head(W, np.zeros(N_CLASSES, np.float32))
 
 
 def settings():
@@ -52,10 +53,12 @@ def ours(X, Y, filters, head, n_threads):  # -> step, gradients
     state = {"filters": filters, "velocities": [np.zeros_like(Z) for Z in filters]}
 
     def gradients(filters):
-        return descent.Network(filters, layers, SHAPE, n_threads, MEMORY).gradients(X, Y, share, head, TOP)
+        network = riemannian_sgd.DifferentiableNetwork(filters, layers, SHAPE, n_threads, MEMORY)
+        return network.gradients(X, Y, share, head, TOP)
 
     def step():
-        moved = descent.step_filters(state["filters"], state["velocities"], gradients(state["filters"]), MOMENTUM, RATE)
+        found = gradients(state["filters"])
+        moved = riemannian_sgd.step_filters(state["filters"], state["velocities"], found, MOMENTUM, RATE)
         state["filters"], state["velocities"] = moved
 
     return step, lambda: gradients(filters).filters
@@ -107,7 +110,7 @@ def pytorch(X, Y, filters, head, n_threads, channels_last):  # -> step, gradient
         optimiser.zero_grad()
         loss().backward()
         found = [z.grad.permute(0, 2, 3, 1).flatten(1).numpy() for z in weights]
-        return [descent.tangent(G, Z) for G, Z in zip(found, filters)]
+        return [riemannian_sgd.tangent(G, Z) for G, Z in zip(found, filters)]
 
     def step():
         torch.set_num_threads(n_threads)

@@ -1,10 +1,9 @@
-"""What CKNClassifier and CKNRegressor share: a network and a linear model of its features, learned together."""
+"""The base class of CKNClassifier and CKNRegressor: a network and a linear model of its features, trained jointly."""
 
 import copy
 from math import prod
 from numbers import Integral, Real
 from os import PathLike
-from warnings import warn
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -14,22 +13,25 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from . import _training, _validation
-from ._checkpoint import Checkpoint
-from ._core.descent import Head, Top
-from ._core.sampling import LARGEST_SEED
+from . import _training
+from ._arrays import validation
+from ._arrays.signals import Signals, working_memory
+from ._core.filters.sampling import LARGEST_SEED
+from ._core.riemannian_sgd import Head, Top
 from ._network import input_tags, learn, read_signals, to_be_fitted
-from ._persistence import PersistentMixin
-from ._progress import CallbackSupportMixin, Progress
-from ._signals import Signals, working_memory
 from ._targets import Units, hold_out
-from ._threads import effective_n_jobs
+from ._utils.caller import warn
+from ._utils.checkpoint import Checkpoint
+from ._utils.progress import CallbackSupportMixin, Progress
+from ._utils.serialization import PersistentMixin
+from ._utils.threads import effective_n_jobs
 
-NOT_OF_THE_RESULT = ("checkpoint", "warm_start", "n_jobs", "verbose", "memory", "transform_input")  # parameters
+# Parameters that do not change the result of a fit.
+NOT_OF_THE_RESULT = ("checkpoint", "warm_start", "n_jobs", "verbose", "memory", "transform_input")
 
 
 class EndToEnd(PersistentMixin, CallbackSupportMixin, BaseEstimator):
-    """The estimator, but for ``_read_targets`` and ``_loss``."""
+    """Estimator whose subclasses define ``_read_targets`` and ``_loss``."""
 
     _RECORDS = Top, Units
 
@@ -56,7 +58,7 @@ class EndToEnd(PersistentMixin, CallbackSupportMixin, BaseEstimator):
     }
 
     def _fit(self, X, y, sample_weight):
-        """Learn in rounds; the attributes are set when all is done."""
+        """Learn in rounds, and set the fitted attributes only at the end."""
         is_warm = self.warm_start and hasattr(self, "network_")
         steps, signals = self._begin(X, is_warm)
         layers = [layer for _, layer in steps]
@@ -79,9 +81,8 @@ class EndToEnd(PersistentMixin, CallbackSupportMixin, BaseEstimator):
             seed = self._draw_seeds(layers)
             held_out = None
             if self.early_stopping:
-                held_out = hold_out(
-                    self, targets.weights, targets.strata, "early_stopping=True", "set early_stopping=False"
-                )
+                reason, instead = "early_stopping=True", "set early_stopping=False"
+                held_out = hold_out(self, targets.weights, targets.strata, reason, instead)
             problem = self._problem(signals, targets, seed, held_out)
             state = self._start(steps, targets, problem, progress, is_warm)
         learned = [self._learned(layer) for layer in layers]
@@ -94,13 +95,13 @@ class EndToEnd(PersistentMixin, CallbackSupportMixin, BaseEstimator):
                     state = _training.advance(state, layers, problem)
                     figures.update(state.figures())
         except KeyboardInterrupt:
-            warn(f"Interrupted: the result of {state.n_rounds} of max_iter={self.max_iter} rounds is kept.")
+            warn(f"Interrupted: the result after {state.n_rounds} of max_iter={self.max_iter} rounds is kept.")
         self._warn_of_failure(state)
         self._set(attributes, X, is_warm, progress)
         return self
 
     def _partial_fit(self, X, y, sample_weight, **known):
-        """Learn from one epoch, from where the last call has ended on."""
+        """Learn for one epoch, starting from the result of the previous call if there is one."""
         is_warm = hasattr(self, "network_")
         steps, signals = self._begin(X, is_warm)
         layers = [layer for _, layer in steps]
@@ -126,7 +127,7 @@ class EndToEnd(PersistentMixin, CallbackSupportMixin, BaseEstimator):
         return self
 
     def _start(self, steps, targets, problem, progress, is_warm=False):  # -> State
-        """Layers learned without labels, unless they are, and the linear model that is best for them."""
+        """Learn the layers without labels, unless they are fitted, and compute the optimal linear model for them."""
         if not is_warm:
             learn(steps, problem.signals[problem.rows], problem.n_threads, progress)
 
@@ -140,19 +141,19 @@ class EndToEnd(PersistentMixin, CallbackSupportMixin, BaseEstimator):
 
     @staticmethod
     def _learned(layer):
-        """What `fit` has set of a layer."""
+        """Return the attributes of a layer that `fit` has set, its `random_state` included."""
         names = vars(layer).keys() - layer.get_params().keys() | {"random_state"}
         return {name: vars(layer)[name] for name in names}
 
     def _set(self, attributes, X, is_warm, progress):
-        """The fit is done."""
+        """Set the fitted attributes, and report the end of the fit."""
         if not is_warm:
-            _validation.record_feature_names(self, X)
+            validation.record_feature_names(self, X)
         vars(self).update(attributes())
         progress.end(attributes)
 
     def _begin(self, X, is_warm):  # -> named layers, Signals
-        """Layers to be fitted, or copies of the fitted ones, and what they read."""
+        """Return the layers to be fitted, or copies of the fitted ones, and the signals that they read."""
         if not is_warm:
             steps = to_be_fitted(self.network)
             return steps, read_signals(self, X, steps[0][1])
@@ -163,10 +164,10 @@ class EndToEnd(PersistentMixin, CallbackSupportMixin, BaseEstimator):
         return steps, signals
 
     def _read_fitted(self, X, stored=False):
-        return _validation.as_fitted_signals(self, X, self.network_[0]._flattened, same_space=True, stored=stored)
+        return validation.as_fitted_signals(self, X, self.network_[0]._flattened, same_space=True, stored=stored)
 
     def _draw_seeds(self, layers):  # -> int
-        """All that is random is drawn from these: one of the descent, one for every layer without a `random_state`."""
+        """Draw the seed of every layer without a `random_state`, and return the seed of the gradient descent."""
         rng = check_random_state(self.random_state)
         for layer in layers:
             if layer.random_state is None:
@@ -210,15 +211,15 @@ class EndToEnd(PersistentMixin, CallbackSupportMixin, BaseEstimator):
             smallest = self.learning_rate / 2 ** (state.n_halvings - 1)
             warn(
                 f"None of {state.n_rounds} rounds has lowered the objective, with learning rates from "
-                f"{self.learning_rate} down to {smallest:.2g} at most: the filters are those that it began with. "
+                f"{self.learning_rate} down to {smallest:.2g} or less: the filters are those that training began with. "
                 f"Lower learning_rate, raise max_iter or batch_size, or change alpha.",
                 ConvergenceWarning,
             )
 
     def _fitted(self, state, steps, signals, targets):
-        """The attributes of a fit that ends here."""
+        """Return the fitted attributes of a fit that ends in this state."""
         filters, head = state.best if state.best is not None else (state.filters, state.head)
-        steps = [(name, copy.copy(layer)) for name, layer in steps]  # the descent goes on with its own
+        steps = [(name, copy.copy(layer)) for name, layer in steps]  # training continues with the originals
         _training.place(filters, [layer for _, layer in steps])
         coef, intercept = targets.coefficients(head)
         return {
@@ -236,7 +237,7 @@ class EndToEnd(PersistentMixin, CallbackSupportMixin, BaseEstimator):
         }
 
     def _scores(self, X):  # -> (n, k)
-        """``W x + b`` for the features x of every signal."""
+        """Compute ``W x + b`` for the features x of every signal."""
         check_is_fitted(self)
         score = self._top.scorer(Head(np.atleast_2d(self.coef_), np.atleast_1d(self.intercept_)))
         signals = self._read_fitted(X, stored=True)

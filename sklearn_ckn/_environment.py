@@ -1,4 +1,4 @@
-"""What the package runs on, and how to be ready for it."""
+"""A report of the software and the machine that the package runs on, and compilation before the first use."""
 
 import importlib.metadata
 import platform
@@ -12,24 +12,26 @@ from joblib import cpu_count
 from sklearn.base import BaseEstimator, clone, is_regressor
 from threadpoolctl import threadpool_info
 
-from ._core import machine, patches, simd
+from ._core.layer import patches
+from ._core.runtime import compilation, simd
 from ._layer import CKNLayer
+from ._utils.caller import warn
 from .presets import make_classifier
 
 NEEDED = ["numpy", "scipy", "numba", "llvmlite", "joblib", "scikit-learn", "threadpoolctl"]
 EXTRAS = ["matplotlib", "dask", "distributed", "zarr", "h5py", "onnx", "onnxruntime", "skops"]
-FEW = 40  # signals from which everything is compiled
+FEW = 40  # number of signals that is enough for all code to be compiled
 
 
 def show_versions() -> None:
-    """Print what a report of an error should tell.
+    """Print the information that a bug report should contain.
 
-    The versions of this package, of those that it needs and of those that it can use, the processor, the threads of
-    BLAS and OpenMP, and the folder of compiled code.
+    The output lists the versions of this package, of its required and optional dependencies and of Python, the
+    operating system, the processor, the threads of BLAS and OpenMP, and the folder of compiled code.
 
     See Also
     --------
-    warmup : Fills that folder.
+    warmup : Compile code into that folder before its first use.
 
     Examples
     --------
@@ -46,7 +48,7 @@ def show_versions() -> None:
     for pool in threadpool_info():
         threads = f"{pool['num_threads']} threads, {pool['filepath']}"
         rows[f"{pool['internal_api']} {pool['version'] or ''}".strip()] = threads
-    rows["compiled code"] = machine.cache_folder(patches.read) or "kept in memory only"
+    rows["compiled code"] = compilation.cache_folder(patches.read) or "kept in memory only"
     print("\n".join(f"{name}: {value}" for name, value in rows.items()))
 
 
@@ -60,37 +62,37 @@ def _version(name):
 def warmup(
     estimator: BaseEstimator | None = None, shape: Sequence[int] = (32, 32, 3), dtype: str | type | np.dtype = "float32"
 ) -> None:
-    """Compile what an estimator needs: its first use, and that in other processes, takes no time for it then.
+    """Compile in advance the code that an estimator needs, so that its first use in any process is fast.
 
-    A clone of it is fitted to a few random signals, and predicts or transforms them. What is compiled is kept in the
-    folder that `show_versions` names: in an image of a container, or before the workers of a cluster start, call this
-    once.
+    A clone of the estimator is fitted to a few random signals, and then predicts or transforms them. The compiled code
+    is kept in the folder that `show_versions` prints. Call this function once when a container image is built, or
+    before the workers of a cluster start.
 
     Parameters
     ----------
     estimator : estimator or None, default=None
-        An estimator of signals, such as a `CKNFeatureMap`, a `CKNClassifier`, a Pipeline. None: the recipe
-        ``make_classifier("balanced", shape)``.
+        An estimator of signals, such as a `CKNFeatureMap`, a `CKNClassifier` or a Pipeline. If None, the recipe
+        ``make_classifier("balanced", shape)`` is used.
     shape : tuple of ints, default=(32, 32, 3)
-        Shape of one signal, as the estimator takes it.
+        Shape of one signal, as the estimator expects it.
     dtype : str, type or dtype, default="float32"
-        Of the signals: for `"float64"` other code is compiled.
+        The dtype of the signals. The code for `"float64"` is compiled separately.
 
     Raises
     ------
     TypeError
-        `estimator` is something else.
+        If `estimator` is not an estimator.
     ValueError
-        The estimator refuses signals of this shape.
+        If the estimator does not accept signals of this shape.
 
     Warns
     -----
     UserWarning
-        There is no folder that can be written to: what is compiled ends with this process.
+        If no folder for compiled code is writable. The compiled code is then lost when this process ends.
 
     See Also
     --------
-    show_versions : Tells the folder of compiled code.
+    show_versions : Print the folder of compiled code, among other information.
 
     Examples
     --------
@@ -99,16 +101,16 @@ def warmup(
     """
     estimator = make_classifier("balanced", shape) if estimator is None else clone(estimator)
     for part in estimator.get_params().values():
-        if isinstance(part, CKNLayer):  # fewer patches and iterations take the same code
+        if isinstance(part, CKNLayer):  # Fewer patches and iterations run the same code.
             part.set_params(n_patches=min(part.n_patches, 4 * part.n_filters), max_iter=min(part.max_iter, 3))
     rng = np.random.RandomState(0)
     X, y = rng.uniform(1, 2, size=(FEW, *shape)).astype(dtype), np.arange(FEW) % 2
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of random signals nothing is learned
+        warnings.simplefilter("ignore")  # Nothing useful is learned from random signals.
         estimator.fit(X, y.astype(float) if is_regressor(estimator) else y)
         getattr(estimator, "predict" if hasattr(estimator, "predict") else "transform")(X)
-    if machine.cache_folder(patches.read) is None:
-        warnings.warn(
-            "No folder for compiled code can be written to, so that it is kept in memory only: set the environment "
-            "variable NUMBA_CACHE_DIR to one that can."
+    if compilation.cache_folder(patches.read) is None:
+        warn(
+            "No folder for compiled code is writable, so the code is kept in memory only: set the environment variable "
+            "NUMBA_CACHE_DIR to a folder that is."
         )

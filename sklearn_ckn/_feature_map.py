@@ -1,4 +1,4 @@
-"""A whole network as one transformer, streamed: signals -> features."""
+"""A whole network as one transformer from signals to features, which processes the signals block by block."""
 
 from math import prod
 from numbers import Integral
@@ -11,53 +11,55 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
-from . import _validation
-from ._core import encode
+from ._arrays import validation
+from ._arrays.dask import encoded
+from ._arrays.results import check_container, transformed
+from ._core.layer.flatten import flatten
 from ._flatten import feature_names
-from ._lazy import encoded, transform_blocks
 from ._network import Network, input_tags, learn, read_signals, to_be_fitted
-from ._persistence import PersistentMixin
-from ._progress import CallbackSupportMixin, Count, Progress
-from ._threads import effective_n_jobs
-from ._typing import Result, Rows, Writable, typed
+from ._utils.progress import CallbackSupportMixin, Count, Progress
+from ._utils.serialization import PersistentMixin
+from ._utils.threads import effective_n_jobs
+from ._utils.typing import Result, Rows, Writable, typed
 
 
 class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, TransformerMixin, BaseEstimator):
-    """The feature map of a convolutional kernel network: signals in, rows of features out.
+    """The feature map of a convolutional kernel network: a transformer from signals to rows of features.
 
-    Without `augment` it computes what a `Pipeline` of the network's layers and `Flatten` computes, block by block: no
-    map of the whole batch ever exists, whatever the number of signals. The inner product of two rows approximates
-    `CKNKernel`, unless `augment`, `center` or `scale` is set. `fit` learns the layers one after the other, each from
-    the maps of only as many signals as its patches need, and finds the same filters as the `Pipeline` whose layers have
-    the same `random_state`, an int.
+    Unless `augment`, `center` or `scale` is set, the features are the same as those of a `Pipeline` of the network's
+    layers and `Flatten`, and the inner product of two rows approximates `CKNKernel`. Signals are processed block by
+    block, so the maps of all signals are never in memory at the same time, however many signals there are. `fit` learns
+    the layers in sequence, each from the maps of only those signals from which its patches are drawn. If the
+    `random_state` of the layers is an int, the filters are the same as those of the `Pipeline`.
 
     Parameters
     ----------
     network : CKNLayer or Pipeline of CKNLayer
-        The architecture. It is cloned, never changed; only its first layer may have an `input_shape`. The `n_jobs` of
-        its layers and a Pipeline's `memory` and `verbose` are not used; steps that are None or `"passthrough"` are left
-        out.
+        The architecture. It is cloned, never changed. Only its first layer may have an `input_shape`. The `n_jobs` of
+        its layers and the `memory` and `verbose` of a Pipeline are not used. Steps that are None or `"passthrough"` are
+        left out.
 
     augment : {"flip"} or None, default=None
-        `"flip"`: the last map of a signal x is the mean of its own and of its mirror image's, x', along the last space
-        axis (of images the horizontal one), ``(Phi(x) + Phi(x')) / 2``: the kernel averaged over the group of the two
-        [1]_. Left and right are then the same to the features, at twice the time (unless steps before tell them apart,
-        as ``PatchWhitening(method="global")`` does): for photographs, not for letters.
+        If `"flip"`, features are averaged over horizontal flips: the last map of a signal x is
+        ``(Phi(x) + Phi(x')) / 2``, where Phi is the network and x' is x reversed along the last spatial axis (the
+        horizontal axis of images). This averages the kernel over the group of identity and flip [1]_, and takes twice
+        the time. The features then do not distinguish left from right, unless an earlier step does, such as
+        ``PatchWhitening(method="global")``. It is meant for photographs, not for letters.
 
     center : bool, default=False
-        Subtract from each row of features its own mean.
+        Whether to subtract its own mean from each row of features.
 
     scale : bool, default=False
-        Divide each row by its own norm, after centring; a row of zeros stays.
+        Whether to divide each row by its own norm, after centring. A row of zeros stays zero.
 
     verbose : bool, default=False
-        Whether `fit` prints a line for every layer, and `transform` how far it is, now and then. The callbacks of
-        scikit-learn 1.9 and later, such as :class:`~sklearn.callback.ProgressBar`, see the layers of `fit` as tasks,
-        whatever its value.
+        Whether to print progress. `fit` prints a line for every layer, and `transform` prints from time to time how
+        many signals are done. The callbacks of scikit-learn 1.9 and later, such as
+        :class:`~sklearn.callback.ProgressBar`, see the layers of `fit` as tasks, whether or not `verbose` is set.
 
     n_jobs : int or None, default=None
-        Threads over blocks of signals. None: 1, unless in a :obj:`joblib.parallel_config` context. -1: all processors.
-        Every value gives the same result to the last bit.
+        Number of threads. None means 1 unless in a :obj:`joblib.parallel_config` context. -1 means using all
+        processors. The result is the same, bit for bit, for any value.
 
     Attributes
     ----------
@@ -68,31 +70,31 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, TransformerMixin, Bas
         Shape ``(*space, n_channels)`` of the signals seen in `fit`.
 
     output_shape_ : tuple
-        Shape ``(*space, n_filters)`` of the last map of such a signal.
+        Shape ``(*space, n_filters)`` of the last map of a signal of shape `input_shape_`.
 
     n_features_in_ : int
-        Values in one signal, ``prod(input_shape_)``; the columns of a 2-D `X`.
+        Number of values in one signal, ``prod(input_shape_)``, which is the number of columns of a 2-D `X`.
 
     feature_names_in_ : ndarray of shape `(n_features_in_,)`
-        Names of the columns, where `X` had any.
+        Names of the columns of `X`. Defined only if `X` has column names.
 
     Raises
     ------
     TypeError
-        In `fit`: `network` is no `CKNLayer` and no `Pipeline` of them.
+        If, in `fit`, `network` is neither a `CKNLayer` nor a `Pipeline` of them.
     ValueError
-        In `fit` and `transform`: as for `CKNLayer`.
+        If `X`, in `fit` or `transform`, is invalid, as in `CKNLayer`.
 
     See Also
     --------
     CKNKernel : The kernel that the features approximate.
-    CKNLayer : One layer.
-    Flatten : The last step, in a Pipeline of layers.
+    CKNLayer : One layer of the network.
+    Flatten : The last step of a Pipeline of layers.
 
     Notes
     -----
-    `X` and `out` may be larger than memory, and `X` a Dask array, as for `CKNLayer`. What is read from a store, or
-    written to one, at once is a sixteenth of scikit-learn's `working_memory`, or a chunk of the store, if that is more.
+    `X` and `out` may be larger than memory, and `X` may be a Dask array, as in `CKNLayer`. Stores are read and written
+    in pieces of a sixteenth of scikit-learn's `working_memory`, or of one chunk of the store if a chunk is larger.
 
     References
     ----------
@@ -114,7 +116,7 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, TransformerMixin, Bas
     True
     """
 
-    __metadata_request__transform = {"out": UNUSED}  # it is no metadata
+    __metadata_request__transform = {"out": UNUSED}  # It is not metadata.
 
     _parameter_constraints = {
         "network": "no_validation",
@@ -161,14 +163,14 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, TransformerMixin, Bas
         Raises
         ------
         ValueError
-            A parameter, also of a layer, is out of its range; `network` has no layer, layers of different `ndim`, or an
-            `input_shape` after the first.
+            If a parameter of the feature map or of a layer is out of its range, or if `network` has no layer, has
+            layers of different `ndim`, or has an `input_shape` in a layer other than the first.
         """
         steps = to_be_fitted(self.network)
         signals = read_signals(self, X, steps[0][1], stored=True)
         progress = Progress(self, len(steps), self.verbose, X, y)
         maps = learn(steps, signals, effective_n_jobs(self.n_jobs), progress)
-        _validation.record_feature_names(self, X)
+        validation.record_feature_names(self, X)
         self.network_ = Pipeline(steps)
         self.input_shape_ = signals.shape
         self.output_shape_ = maps.shape
@@ -177,49 +179,48 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, TransformerMixin, Bas
         return self
 
     def transform(self, X: Rows, out: Writable | None = None) -> Result:
-        """Map signals to features.
+        """Transform signals to features.
 
         Parameters
         ----------
         X : array-like of shape `(n_samples, *space, n_channels)`, `(n_samples, *space)` or `(n_samples, n_features)`
             Signals of the shape seen in `fit`.
         out : array of shape `(n_samples, n_features)`, default=None
-            Where the features are written, of their dtype: an ndarray, a :obj:`numpy.memmap`, an array of zarr or h5py,
-            which does not share memory with `X`.
+            Array to write the result to, of the same dtype: an ndarray, a :obj:`numpy.memmap`, or an array of zarr or
+            h5py. It must not share memory with `X`.
 
         Returns
         -------
         features : ndarray or Dask array of shape `(n_samples, n_features)`
-            Numbers in float64 if `X` is (or longer), else in float32. `out`, if that is given.
+            The dtype is float64 for float64 input, float32 otherwise. `out` if it is given.
 
         Raises
         ------
         ValueError
-            The signals have another shape than in `fit`; `out` has another shape or dtype, cannot be written to, or
-            shares memory with `X`; it is given for a Dask array; `set_output` asks for a table, which neither becomes.
+            If the signals have a different shape than in `fit`, or if `out` has the wrong shape or dtype, cannot be
+            written to, shares memory with `X`, or is given although `X` is a Dask array. If `set_output` requests a
+            table but `out` is given or `X` is a Dask array, because neither can become a table.
         OSError
-            There is no space on the disk for `out`.
+            If there is not enough disk space for `out`.
         """
         check_is_fitted(self)
         self._validate_params()  # center, scale and augment may have been set since fit
         layers = [layer for _, layer in self.network_.steps]
-        signals = _validation.as_fitted_signals(self, X, layers[0]._flattened, same_space=True, stored=True)
+        signals = validation.as_fitted_signals(self, X, layers[0]._flattened, same_space=True, stored=True)
         maps = encoded(signals, layers, effective_n_jobs(self.n_jobs))
-        _validation.check_container(self, out, signals.is_lazy)
-        if signals.is_lazy:
-            _validation.check_no_out(out)
-            return transform_blocks(self, signals, (prod(maps.shape),))
-        features = _validation.check_out(out, (len(signals), prod(maps.shape)), signals.dtype, X)
+        check_container(self, out, signals.is_lazy)
 
         def finish(block):
-            return encode.flatten(block, self.center, self.scale)
+            return flatten(block, self.center, self.scale)
 
-        count = Count(self, len(signals), "signals", self.verbose)
-        flip, is_kept = self.augment == "flip", out is not None
-        return maps.write(signals, features, finish, flip, count=count, is_kept=is_kept)
+        def write(target):
+            count = Count(self, len(signals), "signals", self.verbose)
+            return maps.write(signals, target, finish, self.augment == "flip", count=count)
+
+        return transformed(self, signals, (prod(maps.shape),), write, out, X)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Name the position and the filter of every feature.
+        """Return feature names, which state the position and the filter of each feature.
 
         Parameters
         ----------
@@ -229,7 +230,7 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, TransformerMixin, Bas
         Returns
         -------
         names : ndarray of str
-            Such as ``"y0_x2_f17"``: row 0, column 2 of the last map, filter 17 (and ``z`` first in a volume).
+            Names such as ``"y0_x2_f17"``: row 0 and column 2 of the last map, filter 17. In volumes, ``z`` comes first.
         """
         check_is_fitted(self)
         return feature_names(self.output_shape_)

@@ -1,4 +1,4 @@
-"""The step from maps to features."""
+"""The transformer from maps to rows of features."""
 
 from math import prod
 from typing import Any, Self
@@ -7,25 +7,25 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils.validation import check_is_fitted
 
-from . import _validation
-from ._core import encode
-from ._persistence import PersistentMixin
-from ._typing import Result, Rows, typed
+from ._arrays import validation
+from ._core.layer.flatten import flatten
+from ._utils.serialization import PersistentMixin
+from ._utils.typing import Result, Rows, typed
 
 
 class Flatten(PersistentMixin, TransformerMixin, BaseEstimator):
-    """Maps as rows of features: the step between the layers of a network and any other estimator.
+    """The last step of a network: a transformer from maps to rows of features for any other estimator.
 
-    The inner product of two rows is the kernel of the two signals as the network approximates it, see `CKNKernel`,
-    unless `center` or `scale` is set.
+    Unless `center` or `scale` is set, the inner product of two rows is the network's approximation of the kernel of the
+    two signals; see `CKNKernel`.
 
     Parameters
     ----------
     center : bool, default=False
-        Subtract from each row its own mean.
+        Whether to subtract its own mean from each row of features.
 
     scale : bool, default=False
-        Divide each row by its own norm, after centring; a row of zeros stays.
+        Whether to divide each row by its own norm, after centring. A row of zeros stays zero.
 
     Attributes
     ----------
@@ -33,21 +33,21 @@ class Flatten(PersistentMixin, TransformerMixin, BaseEstimator):
         Shape ``(*space, n_channels)`` of the maps seen in `fit`.
 
     n_features_in_ : int
-        Values in one map, ``prod(input_shape_)``.
+        Number of values in one map, ``prod(input_shape_)``.
 
     feature_names_in_ : ndarray of shape `(n_features_in_,)`
-        Names of the columns, where `X` had any.
+        Names of the columns of `X`. Defined only if `X` has column names.
 
     Raises
     ------
     ValueError
-        `X` is empty, not finite or so large that its squares are not; in `transform`, its maps are of another shape
-        than in `fit`.
+        If `X` is empty, is not finite, or has values so large that their squares overflow, or if the maps in
+        `transform` have a different shape than in `fit`.
 
     See Also
     --------
-    CKNFeatureMap : Layers and this step in one, without the intermediate maps in memory.
-    CKNLayer : The steps before.
+    CKNFeatureMap : The layers and this step in one, which does not keep the intermediate maps in memory.
+    CKNLayer : The layers, which produce the maps.
 
     Examples
     --------
@@ -73,7 +73,7 @@ class Flatten(PersistentMixin, TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape `(n_samples, *space, n_channels)`
-            Maps with at most three space axes; a 2-D `X` has none.
+            Maps with up to three spatial axes. A 2-D `X` has none.
         y : None
             Ignored.
 
@@ -82,14 +82,14 @@ class Flatten(PersistentMixin, TransformerMixin, BaseEstimator):
         self : Flatten
             The fitted transformer.
         """
-        signals = _validation.as_maps(self, X)
-        _validation.record_feature_names(self, X)
+        signals = validation.as_maps(self, X)
+        validation.record_feature_names(self, X)
         self.input_shape_ = signals.shape
         self.n_features_in_ = prod(signals.shape)
         return self
 
     def transform(self, X: Rows) -> Result:
-        """Flatten, centre and scale.
+        """Flatten the maps, then centre and scale the rows as specified.
 
         Parameters
         ----------
@@ -99,15 +99,15 @@ class Flatten(PersistentMixin, TransformerMixin, BaseEstimator):
         Returns
         -------
         features : ndarray of shape `(n_samples, n_features)`
-            Numbers in float64 if `X` is (or longer), else in float32. Without `center` and `scale` they share memory
-            with `X` where they can.
+            The dtype is float64 for float64 input, float32 otherwise. Without `center` and `scale`, the features share
+            memory with `X` if possible.
         """
         check_is_fitted(self)
-        maps = _validation.as_fitted_maps(self, X)
-        return encode.flatten(maps.read(slice(None)), self.center, self.scale)
+        maps = validation.as_fitted_maps(self, X)
+        return flatten(maps.read(slice(None)), self.center, self.scale)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Name the position and the channel of every feature.
+        """Return feature names, which state the position and the channel of each feature.
 
         Parameters
         ----------
@@ -117,7 +117,7 @@ class Flatten(PersistentMixin, TransformerMixin, BaseEstimator):
         Returns
         -------
         names : ndarray of str
-            Such as ``"y0_x2_f17"``: row 0, column 2, filter 17 (and ``z`` first in a volume).
+            Names such as ``"y0_x2_f17"``: row 0, column 2, filter 17. In volumes, ``z`` comes first.
         """
         check_is_fitted(self)
         return feature_names(self.input_shape_)
@@ -130,7 +130,7 @@ class Flatten(PersistentMixin, TransformerMixin, BaseEstimator):
 
 
 def feature_names(shape):
-    """Names of the values of a flattened map of ``shape`` ``(*space, n_channels)``."""
+    """Return the names of the values of a flattened map of ``shape`` ``(*space, n_channels)``."""
     letters = [*"zyx"[4 - len(shape) :], "f"]
     return np.array(
         ["_".join(letter + str(i) for letter, i in zip(letters, index)) for index in np.ndindex(*shape)], dtype=object

@@ -2,28 +2,27 @@
 
 from numbers import Integral, Real
 from typing import Self
-from warnings import warn
 
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from . import _validation
-from ._core.losses import LOSSES
-from ._core.solver import LinearModel, Signs, scores
-from ._persistence import PersistentMixin
-from ._targets import Classification, Units, decide, hold_out
-from ._threads import effective_n_jobs
-from ._typing import ClassWeight, Loss, Numbers, RandomState, Rows, typed
+from ._arrays import validation
+from ._core.linear.losses import LOSSES
+from ._core.linear.solver import LinearModel, scores
+from ._targets import Classification, hold_out, of_classes, of_numbers
+from ._utils.caller import warn
+from ._utils.serialization import PersistentMixin
+from ._utils.threads import effective_n_jobs
+from ._utils.typing import ClassWeight, Loss, Numbers, RandomState, Rows, typed
 
-PATH_TOL = 1e-3  # to choose C: scores differ less than those of other held-out parts
+PATH_TOL = 1e-3  # smallest tol while C is chosen; the choice of the validation set changes the scores more
 
 
 class _Linear(PersistentMixin, BaseEstimator):
-    """What the classifier and the regressor share."""
+    """Base class of the linear classifier and the linear regressor."""
 
     _parameter_constraints = {
         "C": [Interval(Real, 0, None, closed="neither"), "array-like"],
@@ -35,22 +34,12 @@ class _Linear(PersistentMixin, BaseEstimator):
         "n_jobs": [Integral, None],
     }
 
-    def _solve(self, X, Y, weights, loss, score, labels=None):
-        """Solve for one C, or for a path of them and for the best.
-
-        Parameters
-        ----------
-        X, Y, weights, loss : as for `LinearModel`
-        score : callable, indices of rows and their scores ``(n_rows, k)`` -> float
-        labels : ndarray of shape (n,), classes whose shares are kept when rows are held out
-
-        Returns
-        -------
-        coef, intercept : ndarrays of shape (k, d) and (k,)
-        fitted : dict, the attributes that tell of the search
-        """
-        path = _validation.check_path(self.C, weights)
-        held_out = hold_out(self, weights, labels, "C is a list", "give one C") if np.ndim(self.C) else None
+    def _solve(self, X, targets, loss):  # (n, d), Targets, name in LOSSES -> dict
+        """Solve for a single C, or choose the best C of a list and solve for it; return the fitted attributes."""
+        Y, weights = targets.Y, targets.weights
+        path, held_out = validation.check_path(self.C, weights), None
+        if np.ndim(self.C):
+            held_out = hold_out(self, weights, targets.strata, "C is a list", "pass a single C")
         model = LinearModel(X, Y, weights, loss, self.fit_intercept, effective_n_jobs(self.n_jobs))
         solutions, C, best, validation_scores, failed = {}, path[0], None, None, []
         if held_out is not None:
@@ -60,9 +49,9 @@ class _Linear(PersistentMixin, BaseEstimator):
             for C in np.sort(path):
                 best = solutions[C] = model.solve(C, part, best, tol, self.max_iter)
             found = {C: model.scores(solution, held_out) for C, solution in solutions.items()}
-            scores_of = {C: score(held_out, S) for C, S in found.items()}
+            scores_of = {C: targets.score(held_out, S) for C, S in found.items()}
             losses = {C: weights[held_out] @ LOSSES[loss].function(S, Y[held_out])[0] for C, S in found.items()}
-            C = max(solutions, key=lambda C: (scores_of[C], -losses[C].sum()))  # few samples have equal scores
+            C = max(solutions, key=lambda C: (scores_of[C], -losses[C].sum()))  # few samples often give ties
             best, validation_scores = solutions[C], np.array([scores_of[C] for C in path])
             failed = [f"tol={tol:g} with C={C:.3g}" for C in solutions if not solutions[C].converged]
         solution = model.solve(C, weights, best, self.tol, self.max_iter)
@@ -71,83 +60,92 @@ class _Linear(PersistentMixin, BaseEstimator):
         if failed:
             warn(
                 f"{type(self).__name__} has not reached {', '.join(failed)} after max_iter={self.max_iter} passes over "
-                f"X: raise max_iter, choose a smaller C, or bring the features to means near 0 and similar scales.",
+                f"X. Raise max_iter, choose a smaller C, or centre the features and bring them to similar scales.",
                 ConvergenceWarning,
-                stacklevel=4,
             )
-        fitted = {"C_": float(C), "validation_scores_": validation_scores, "n_iter_": solution.n_passes}
-        return *model.coefficients(solution), fitted
+        coef, intercept = targets.coefficients(model.coefficients(solution))
+        return {
+            "coef_": coef,
+            "intercept_": intercept,
+            "C_": float(C),
+            "validation_scores_": validation_scores,
+            "n_iter_": solution.n_passes,
+            **targets.attributes,
+        }
 
     def _scores(self, X):
-        """``W x + b`` for every row, in the longer of the dtypes of X and of the coefficients."""
+        """Compute ``W x + b`` for every row x of X, in the higher of the precisions of X and the coefficients."""
         check_is_fitted(self)
-        X = _validation.as_fitted_features(self, X)
-        dtype = np.result_type(_validation.features_dtype(X.dtype), self.coef_)
+        X = validation.as_fitted_features(self, X)
+        dtype = np.result_type(validation.features_dtype(X.dtype), self.coef_)
         W, b = np.atleast_2d(self.coef_).astype(dtype), np.atleast_1d(self.intercept_)
         return scores(X, W, 0, effective_n_jobs(self.n_jobs)) + b.astype(np.result_type(b, dtype))
 
 
 class LinearClassifier(Classification, _Linear):
-    """A linear classifier for many dense features: the optimum, in seconds.
+    """Linear classifier for many dense features, solved to its optimum in seconds.
 
-    It minimises ``1/2 |W|^2 + C sum_i s_i loss(W x_i + b, y_i)`` over the weights W and the intercepts b, s being the
-    weights of the samples. The losses of a sample of class y with scores ``t = W x + b``:
+    It minimises ``1/2 |W|^2 + C sum_i s_i loss(W x_i + b, y_i)`` over the weights W and the intercepts b, where s are
+    the sample weights. The loss of a sample of class y with scores ``t = W x + b`` is one of the following:
 
     ==================  =================================================================================
-    `loss`              of one sample
+    `loss`              loss of one sample
     ==================  =================================================================================
-    `"squared_hinge"`   ``sum_c max(0, 1 - y_c t_c)^2``, ``y_c`` being 1 for c = y and -1 for the others
+    `"squared_hinge"`   ``sum_c max(0, 1 - y_c t_c)^2``, where ``y_c`` is 1 for c = y and -1 otherwise
     `"logistic"`        ``log(sum_c exp(t_c)) - t_y``, the multinomial loss
     `"squared_error"`   ``sum_c (y_c - t_c)^2``
     ==================  =================================================================================
 
-    Two classes have a single score, that of the second one; for the logistic loss the first one's is 0. With the other
-    losses each class is separated from all others by itself, one against the rest.
+    With two classes there is a single score, which belongs to the second class. The logistic loss then sets the score
+    of the first class to 0. The other two losses separate each class independently from all others, one against the
+    rest.
 
     Parameters
     ----------
     loss : {"squared_hinge", "logistic", "squared_error"}, default="squared_hinge"
-        As above. The squared hinge loss is that of :class:`~sklearn.svm.LinearSVC`, the logistic that of
-        :class:`~sklearn.linear_model.LogisticRegression`, with the same C; the squared error that of
-        :class:`~sklearn.linear_model.RidgeClassifier` with ``alpha = 1 / (2 C)``.
+        Loss function, as defined above. `"squared_hinge"` is the loss of :class:`~sklearn.svm.LinearSVC` and
+        `"logistic"` the loss of :class:`~sklearn.linear_model.LogisticRegression`, both with the same C.
+        `"squared_error"` is the loss of :class:`~sklearn.linear_model.RidgeClassifier` with ``alpha = 1 / (2 C)``.
 
     C : float or list of float, default=1.0
-        Weight of the losses against the penalty, > 0. Of a list, the value is chosen whose classifier has the highest
-        accuracy on a held-out part of the samples (one part, no cross-validation), and of equals the smallest loss
-        there; then all samples are used. Where the first or the last value is chosen, a longer list may be better.
-        While it chooses, `tol` is 1e-3 at least.
+        Weight of the losses relative to the penalty, > 0: the inverse of the regularisation strength. If a list is
+        given, `fit` chooses the value whose classifier has the highest accuracy on one held-out validation set, without
+        cross-validation, and then solves with all samples. Ties are broken in favour of the smallest loss on the
+        validation set. If the smallest or the largest value is chosen, a wider range may be better. While C is chosen,
+        `tol` is at least 1e-3.
 
     fit_intercept : bool, default=True
-        Whether there is b, which is not penalised.
+        Whether to fit the intercepts b, which are not penalised.
 
     class_weight : dict, "balanced" or None, default=None
-        Factors of the weights of the samples, by their classes. `"balanced"`: classes have the same sum of weights.
+        Multipliers of the sample weights, by class. `"balanced"` gives all classes the same total weight.
 
     tol : float, default=1e-6
-        Stop when the objective can fall by no more than this part of itself, as far as its quadratic model tells; the
-        true part was up to twenty times larger in hard cases.
+        Relative tolerance. The solver stops when its quadratic model predicts that the objective can decrease by no
+        more than this fraction of its value. In hard cases, the true fraction was up to twenty times larger.
 
     max_iter : int, default=1000
-        Passes over `X` at most for each C, each an evaluation of the objective.
+        Maximum number of passes over `X` for each value of C. Every pass evaluates the objective once.
 
     validation_fraction : float, default=0.1
-        Part of the samples held out to choose C, used if C is a list: of every class the same and one sample at least,
-        unless it has no other.
+        Fraction of the training data held out for validation. Used only if C is a list. The fraction is the same for
+        every class, with at least one sample of each class that has more than one.
 
     random_state : int, RandomState instance or None, default=None
-        Draws the held-out part. None: another one in every `fit`.
+        Determines which samples are held out. None draws another validation set in every `fit`. Pass an int for
+        reproducible results.
 
     n_jobs : int or None, default=None
-        Threads over blocks of rows. None: 1, unless in a :obj:`joblib.parallel_config` context. -1: all processors.
-        Every value gives the same result to the last bit.
+        Number of threads. None means 1 unless in a :obj:`joblib.parallel_config` context. -1 means using all
+        processors. The result is the same, bit for bit, for any value.
 
     Attributes
     ----------
     classes_ : ndarray of shape `(n_classes,)`
-        The labels.
+        The class labels.
 
     coef_ : ndarray of shape `(1, n_features)` or `(n_classes, n_features)`
-        The weights W, one row for two classes.
+        The weights W. There is one row for two classes, and one row per class otherwise.
 
     intercept_ : ndarray of shape `(1,)` or `(n_classes,)`
         The intercepts b.
@@ -156,49 +154,51 @@ class LinearClassifier(Classification, _Linear):
         The value of C used.
 
     validation_scores_ : ndarray of shape `(len(C),)` or None
-        Accuracy on the held-out part for every C of a list.
+        Accuracy on the validation set for every value of C. None if C is a single number.
 
     n_iter_ : int
-        Passes over `X` in the last minimisation, of which `max_iter` is the limit; where classes are solved for one
-        after the other, those of the class that took most.
+        Number of passes over `X` in the last minimisation, at most `max_iter`. If the classes are solved in sequence,
+        it is the largest number of passes for any class.
 
     n_features_in_ : int
-        Columns of `X`.
+        Number of columns of `X`.
 
     feature_names_in_ : ndarray of shape `(n_features_in_,)`
-        Names of the columns, where `X` had any.
+        Names of the columns of `X`. Defined only if `X` has column names.
 
     Raises
     ------
     ValueError
-        In `fit`: `X` is not 2-D, empty, not finite or so large that its squares are not; `y` has one class or is not
-        one of labels; weights are negative or all 0; C has values that are not positive; there are too few samples for
-        a part to be held out.
+        If, in `fit`, `X` is not 2-D, is empty, or has values that are not finite or whose squares would overflow; `y`
+        has only one class or does not contain class labels; the sample weights are negative or all 0; C has values that
+        are not positive; or there are too few samples to hold out a validation set.
 
     Warns
     -----
     ConvergenceWarning
-        In `fit`: `max_iter` was reached before `tol`.
+        If `fit` reaches `max_iter` before `tol`.
 
     See Also
     --------
-    LinearRegressor : The same for real targets.
-    CKNFeatureMap : The features.
+    LinearRegressor : Linear model for real-valued targets.
+    CKNFeatureMap : Transformer that computes the features.
 
     Notes
     -----
-    The objective is minimised by L-BFGS [1]_ in coordinates in which the features are nearly uncorrelated and of the
-    same variance: those of the Cholesky factor of their regularised covariance. One pass over `X` gives all scores and
-    the gradient. For rows of norm 1 and C up to 10, 10 to 50 passes are usual. Where a larger C separates the classes,
-    it takes more: the optimum is then approached from smaller values, by Newton's method. For some hundred samples
-    other solvers are as quick.
+    The objective is minimised by L-BFGS [1]_ in coordinates in which the features are nearly uncorrelated and have
+    nearly the same variance. The coordinates come from the Cholesky factor of the regularised covariance of the
+    features. One pass over `X` gives all scores and the gradient. For rows of norm 1 and C up to 10, the solver usually
+    needs 10 to 50 passes. It needs more if C is so large that the classes are separated: it then approaches the optimum
+    through smaller values of C, with Newton's method. For a few hundred samples, other solvers are equally fast.
 
-    `X` is read by blocks and never copied, so that a :obj:`numpy.memmap` may be larger than memory. Beyond it,
-    ``n_features ** 2`` numbers are needed, and some for every sample and class; with many features (more than 2048, and
-    twice as many as samples or more) it is ``n_samples ** 2`` numbers in double precision instead.
+    `X` is read in blocks and never copied, so it may be a :obj:`numpy.memmap` that is larger than memory. In addition,
+    ``n_features ** 2`` numbers and a few numbers per sample and class are held in memory. With many features (more than
+    2048, and at least twice as many as samples), ``n_samples ** 2`` numbers in double precision replace the
+    ``n_features ** 2``.
 
-    Numbers that float32 holds (float32, float16, bytes, 16-bit integers) are computed in float32, all others in
-    float64. In float32 the features' means should not be much larger than their deviations.
+    The computation is in float32 if float32 can represent all values of the dtype of `X` (float32, float16, 8-bit and
+    16-bit integers), and in float64 otherwise. In float32, the means of the features should not be much larger than
+    their standard deviations.
 
     References
     ----------
@@ -248,16 +248,16 @@ class LinearClassifier(Classification, _Linear):
 
     @typed(_fit_context(prefer_skip_nested_validation=True))
     def fit(self, X: Rows, y: Rows, sample_weight: Rows | None = None) -> Self:
-        """Find the optimum.
+        """Fit the classifier.
 
         Parameters
         ----------
         X : array-like of shape `(n_samples, n_features)`
-            Features; a C-contiguous array of float32 or float64 is read where it lies.
+            Features. A C-contiguous array of float32 or float64 is not copied.
         y : array-like of shape `(n_samples,)`
-            Labels.
+            Class labels.
         sample_weight : array-like of shape `(n_samples,)`, default=None
-            Weights >= 0 of the samples; None: 1.
+            Non-negative weights of the samples. None means equal weights.
 
         Returns
         -------
@@ -265,94 +265,92 @@ class LinearClassifier(Classification, _Linear):
             The fitted classifier.
         """
         table = X
-        X, y = _validation.as_features(self, table, y)
-        classes, labels, weights = self._read_classes(X, y, sample_weight, _validation.features_dtype(X.dtype))
-
-        def accuracy(rows, S):
-            return accuracy_score(labels[rows], decide(S), sample_weight=weights[rows])
-
-        Y = Signs.of_all(labels, len(classes))
-        coef, intercept, fitted = self._solve(X, Y, weights, self.loss, accuracy, labels)
-        _validation.record_columns(self, table)
-        self.classes_, self.coef_, self.intercept_ = classes, coef, intercept
+        X, y = validation.as_features(self, table, y)
+        targets = of_classes(*self._read_classes(X, y, sample_weight, validation.features_dtype(X.dtype)))
+        fitted = self._solve(X, targets, self.loss)
+        validation.record_columns(self, table)
         vars(self).update(fitted)
         return self
 
 
 class LinearRegressor(RegressorMixin, _Linear):
-    """Linear least squares with a penalty, for many dense features and one or several targets.
+    """Linear least squares with a squared penalty, for many dense features and one or several targets.
 
-    It minimises ``1/2 |W|^2 + C sum_i s_i |W x_i + b - y_i|^2`` over the weights W and the intercepts b, s being the
-    weights of the samples: ridge regression with ``alpha = 1 / (2 C)``.
+    It minimises ``1/2 |W|^2 + C sum_i s_i |W x_i + b - y_i|^2`` over the weights W and the intercepts b, where s are
+    the sample weights. This is ridge regression with ``alpha = 1 / (2 C)``.
 
     Parameters
     ----------
     C : float or list of float, default=1.0
-        Weight of the losses against the penalty, > 0. Of a list, the value is chosen whose regressor has the highest
-        coefficient of determination (:math:`R^2`) on a held-out part of the samples; then all samples are used. Where
-        the first or the last value is chosen, a longer list may be better. While it chooses, `tol` is 1e-3 at least.
+        Weight of the losses relative to the penalty, > 0: the inverse of the regularisation strength. If a list is
+        given, `fit` chooses the value whose regressor has the highest coefficient of determination (:math:`R^2`) on one
+        held-out validation set, and then solves with all samples. If the smallest or the largest value is chosen, a
+        wider range may be better. While C is chosen, `tol` is at least 1e-3.
 
     fit_intercept : bool, default=True
-        Whether there is b, which is not penalised.
+        Whether to fit the intercepts b, which are not penalised.
 
     tol : float, default=1e-6
-        Stop when the objective, with every target divided by its largest deviation from the mean, can fall by no more
-        than this part of itself, as far as its quadratic model tells.
+        Relative tolerance. The solver stops when its quadratic model predicts that the objective can decrease by no
+        more than this fraction of its value. In this objective, every target is divided by its largest deviation from
+        the mean.
 
     max_iter : int, default=1000
-        Passes over `X` at most for each C, each an evaluation of the objective.
+        Maximum number of passes over `X` for each value of C. Every pass evaluates the objective once.
 
     validation_fraction : float, default=0.1
-        Part of the samples held out to choose C; used if C is a list.
+        Fraction of the training data held out for validation. Used only if C is a list.
 
     random_state : int, RandomState instance or None, default=None
-        Draws the held-out part. None: another one in every `fit`.
+        Determines which samples are held out. None draws another validation set in every `fit`. Pass an int for
+        reproducible results.
 
     n_jobs : int or None, default=None
-        Threads over blocks of rows. None: 1, unless in a :obj:`joblib.parallel_config` context. -1: all processors.
-        Every value gives the same result to the last bit.
+        Number of threads. None means 1 unless in a :obj:`joblib.parallel_config` context. -1 means using all
+        processors. The result is the same, bit for bit, for any value.
 
     Attributes
     ----------
     coef_ : ndarray of shape `(n_features,)` or `(n_targets, n_features)`
-        The weights W; one row for a 1-D `y`.
+        The weights W, as a 1-D array for a 1-D `y`.
 
     intercept_ : float or ndarray of shape `(n_targets,)`
-        The intercepts b, in double precision: a mean may be much larger than the deviations from it.
+        The intercepts b, in double precision because a mean may be much larger than the deviations from it.
 
     C_ : float
         The value of C used.
 
     validation_scores_ : ndarray of shape `(len(C),)` or None
-        Coefficient of determination on the held-out part for every C of a list.
+        Coefficient of determination on the validation set for every value of C. None if C is a single number.
 
     n_iter_ : int
-        Passes over `X` in the last minimisation.
+        Number of passes over `X` in the last minimisation, at most `max_iter`.
 
     n_features_in_ : int
-        Columns of `X`.
+        Number of columns of `X`.
 
     feature_names_in_ : ndarray of shape `(n_features_in_,)`
-        Names of the columns, where `X` had any.
+        Names of the columns of `X`. Defined only if `X` has column names.
 
     Raises
     ------
     ValueError
-        In `fit`: `X` is not 2-D, empty, not finite or so large that its squares are not; `y` is not finite; weights are
-        negative or all 0; C has values that are not positive; there are too few samples for a part to be held out.
+        If, in `fit`, `X` is not 2-D, is empty, or has values that are not finite or whose squares would overflow; `y`
+        has values that are not finite; the sample weights are negative or all 0; C has values that are not positive; or
+        there are too few samples to hold out a validation set.
 
     Warns
     -----
     ConvergenceWarning
-        In `fit`: `max_iter` was reached before `tol`.
+        If `fit` reaches `max_iter` before `tol`.
 
     See Also
     --------
-    LinearClassifier : The same for classes.
+    LinearClassifier : Linear model for class labels.
 
     Notes
     -----
-    How it is done, in which precision, and what memory it takes: see the notes of `LinearClassifier`.
+    The notes of `LinearClassifier` describe the solver, its precision and its memory.
 
     Examples
     --------
@@ -385,16 +383,16 @@ class LinearRegressor(RegressorMixin, _Linear):
 
     @typed(_fit_context(prefer_skip_nested_validation=True))
     def fit(self, X: Rows, y: Rows, sample_weight: Rows | None = None) -> Self:
-        """Find the optimum.
+        """Fit the regressor.
 
         Parameters
         ----------
         X : array-like of shape `(n_samples, n_features)`
-            Features; a C-contiguous array of float32 or float64 is read where it lies.
+            Features. A C-contiguous array of float32 or float64 is not copied.
         y : array-like of shape `(n_samples,)` or `(n_samples, n_targets)`
             Targets.
         sample_weight : array-like of shape `(n_samples,)`, default=None
-            Weights >= 0 of the samples; None: 1.
+            Non-negative weights of the samples. None means equal weights.
 
         Returns
         -------
@@ -402,21 +400,10 @@ class LinearRegressor(RegressorMixin, _Linear):
             The fitted regressor.
         """
         table = X
-        X, y = _validation.as_features(self, table, y, multi_output=True, y_numeric=True)
-        weights = _validation.check_weights(sample_weight, X, _validation.features_dtype(X.dtype))
-        targets = _validation.as_targets(y, weights.dtype)
-        units = Units.of(targets, weights, self.fit_intercept)
-        Y = np.where(weights[:, None] > 0, units.standardise(targets), 0).astype(weights.dtype)
-
-        def determination(rows, S):
-            return r2_score(targets[rows], units.restore(S), sample_weight=weights[rows])
-
-        *standardised, fitted = self._solve(X, Y, weights, "squared_error", determination)
-        coef, intercept = units.coefficients(*standardised)
-        if y.ndim == 1:
-            coef, intercept = coef[0], intercept[0]
-        _validation.record_columns(self, table)
-        self.coef_, self.intercept_ = coef, intercept
+        X, y = validation.as_features(self, table, y, multi_output=True, y_numeric=True)
+        weights = validation.check_weights(sample_weight, X, validation.features_dtype(X.dtype))
+        fitted = self._solve(X, of_numbers(y, weights, centred=self.fit_intercept), "squared_error")
+        validation.record_columns(self, table)
         vars(self).update(fitted)
         return self
 
@@ -436,7 +423,7 @@ class LinearRegressor(RegressorMixin, _Linear):
         Raises
         ------
         ValueError
-            `X` is not finite, or has other columns than in `fit`.
+            If `X` has values that are not finite, or columns other than those in `fit`.
         """
         S = self._scores(X)
         return S[:, 0] if self.coef_.ndim == 1 else S

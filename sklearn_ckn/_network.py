@@ -8,15 +8,15 @@ from sklearn.base import clone
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils import get_tags
 
-from . import _validation
+from ._arrays import validation
+from ._arrays.dask import encoded
 from ._layer import CKNLayer
-from ._lazy import encoded
 
 Network: TypeAlias = CKNLayer | Pipeline
 
 
 def steps_of(network):
-    """The named steps of a network that are not passed through."""
+    """Return the named steps of a network, without those that are passed through."""
     if not isinstance(network, Pipeline):
         return make_pipeline(network).steps
     passed = [step is None or (isinstance(step, str) and step == "passthrough") for _, step in network.steps]
@@ -24,59 +24,59 @@ def steps_of(network):
 
 
 def layers_of(network):
-    """The same, all of them layers."""
+    """Return the named layers of a network, and raise a TypeError if a step is not a layer."""
     steps = steps_of(network)
     for name, step in steps:
         if not isinstance(step, CKNLayer):
-            hint = ": give that one's network, or network_ once fitted" if hasattr(step, "network") else ""
+            hint = ". Pass its network, or its network_ once it is fitted" if hasattr(step, "network") else ""
             raise TypeError(
-                f"network must be a CKNLayer or a Pipeline of CKNLayers, as make_pipeline makes it of several; "
+                f"network must be a CKNLayer or a Pipeline of CKNLayers (use make_pipeline to combine several); "
                 f"{found_in(network, name, step)}{hint}."
             )
     return steps
 
 
 def found_in(network, name, step):
-    """In words, for an error, what is no layer."""
+    """Describe, for an error message, which object is not a layer."""
     return f"its step {name!r} is {kind_of(step)}" if isinstance(network, Pipeline) else f"got {kind_of(network)}"
 
 
 def kind_of(value):
-    """In words, for an error: estimators themselves are long."""
+    """Describe an object by its type for an error message, because the text of an estimator is long."""
     is_class = isinstance(value, type)
-    return f"the class {value.__name__}, without ()" if is_class else f"an object of type {type(value).__name__}"
+    return f"the class {value.__name__}, not an instance" if is_class else f"an object of type {type(value).__name__}"
 
 
 @contextmanager
 def in_step(name):
-    """An error tells in which step of the network it arose."""
+    """Add the name of a step of the network, as a note, to a ValueError that occurs in it."""
     try:
         yield
     except ValueError as error:
-        error.add_note(f"This is step {name!r} of network.")
+        error.add_note(f"The error occurred in step {name!r} of network.")
         raise
 
 
 def check_architecture(steps):
-    """A network has layers, of one kind of space, and only the first reads the signals themselves."""
+    """Check that a network has layers, that they share ``ndim`` and that only the first has an ``input_shape``."""
     layers = [layer for _, layer in steps]
     if not layers:
         raise ValueError("network must have at least one CKNLayer; all of its steps are None or 'passthrough'.")
     if len({layer.ndim for layer in layers}) > 1:
         raise ValueError(f"The layers of network must share ndim; got {[layer.ndim for layer in layers]}.")
     if any(layer.input_shape is not None for layer in layers[1:]):
-        raise ValueError("Only the first layer of network reads X: the others must have input_shape=None.")
+        raise ValueError("Only the first layer of network reads X, so the others must have input_shape=None.")
 
 
 def check_parameters(steps):
-    """Those of every layer."""
+    """Check the parameters of every layer."""
     for name, layer in steps:
         with in_step(name):
             layer._validate_params()
 
 
 def to_be_fitted(network):
-    """The named layers of a network, cloned and checked."""
+    """Return the named layers of a network, cloned and checked."""
     steps = [(name, clone(layer)) for name, layer in layers_of(network)]
     check_architecture(steps)
     if not get_config()["skip_parameter_validation"]:
@@ -86,12 +86,12 @@ def to_be_fitted(network):
 
 def read_signals(estimator, X, layer, stored=False):
     """Check ``X`` for the first layer of an estimator's network."""
-    _validation.check_feature_names(X)
-    return _validation.as_signals(estimator, X, layer.ndim, layer.input_shape, stored=stored)
+    validation.check_feature_names(X)
+    return validation.as_signals(estimator, X, layer.ndim, layer.input_shape, stored=stored)
 
 
 def learn(steps, signals, n_threads, progress):  # -> EncodedSignals or EncodedBlocks: the last maps
-    """Fit layers without labels, one after the other."""
+    """Fit layers in sequence, without labels."""
     maps = encoded(signals, [], n_threads)
     for k, (name, layer) in enumerate(steps, 1):
         with in_step(name), progress.task(name):
@@ -101,6 +101,6 @@ def learn(steps, signals, n_threads, progress):  # -> EncodedSignals or EncodedB
 
 
 def input_tags(network, otherwise):
-    """What the first layer reads; ``otherwise`` if there is none."""
+    """Return the input tags of the first layer, or ``otherwise`` if there is none."""
     steps = steps_of(network)
     return get_tags(steps[0][1]).input_tags if steps and isinstance(steps[0][1], CKNLayer) else otherwise

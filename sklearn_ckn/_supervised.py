@@ -5,157 +5,169 @@ from typing import Literal, Self
 
 import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
-from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils._param_validation import StrOptions
 
-from . import _validation
-from ._core.losses import LOSSES
-from ._core.solver import Signs
+from ._arrays import validation
+from ._core.linear.losses import LOSSES
 from ._end_to_end import EndToEnd
 from ._network import Network
-from ._targets import Classification, Targets, Units, decide
-from ._typing import Augmentation, ClassWeight, Loss, RandomState, Rows, typed
+from ._targets import Classification, of_classes, of_numbers
+from ._utils.typing import Augmentation, ClassWeight, Loss, RandomState, Rows, typed
 
 
 class CKNClassifier(Classification, EndToEnd):
-    """A convolutional kernel network and a linear classifier, learned together.
+    """A convolutional kernel network and a linear classifier, trained jointly.
 
-    The filters of every layer are first learned without labels, as in :class:`CKNFeatureMap`, and the linear classifier
-    of the features is solved. Then, in rounds, the filters follow the gradient of the objective for an epoch of
-    minibatches, which the classifier follows, and the classifier is solved again [1]_. The objective is::
+    The filters of every layer are first learned without labels, as in :class:`CKNFeatureMap`, and the optimal linear
+    classifier of the features is computed. Training then proceeds in rounds. In each round, the filters and the
+    classifier follow the gradient of the objective for one epoch of mini-batches, and the optimal classifier is
+    computed again [1]_. The objective is::
 
         alpha / 2 |W|^2 + sum_i s_i loss(W x_i + b, y_i) / sum_i s_i
 
-    with x the features of a signal (the last map as a row, optionally centred and scaled), W and b the classifier's
-    weights and intercepts, and s the weights of the samples. What is learned in each layer is a subspace of its
-    kernel's space, the one that the filters span.
+    where x are the features of a signal (the last map as a row, optionally centred and scaled), W and b are the weights
+    and intercepts of the classifier, and s are the weights of the samples. Each layer thereby learns a subspace of the
+    feature space of its kernel, the subspace that its filters span.
 
     Parameters
     ----------
     network : CKNLayer or Pipeline of CKNLayer
-        The architecture, cloned, never changed; see :class:`CKNFeatureMap`. Its kernels need a finite slope, which all
-        but `"arccos0"` have.
+        The architecture. It is cloned and never changed; see :class:`CKNFeatureMap`. The kernels of its layers must
+        have a finite slope, which excludes only `"arccos0"`.
 
     loss : {"squared_hinge", "logistic", "squared_error"}, default="squared_hinge"
-        As for `LinearClassifier`. `predict_proba` needs `"logistic"`; for the others,
-        :class:`~sklearn.calibration.CalibratedClassifierCV` finds probabilities.
+        The loss, as in `LinearClassifier`. `predict_proba` requires `"logistic"`. For the other losses,
+        :class:`~sklearn.calibration.CalibratedClassifierCV` estimates probabilities.
 
     alpha : float, default=1e-4
-        Weight of the penalty ``|W|^2 / 2`` against the mean loss, > 0: ``1 / (C n)`` for the C of `LinearClassifier`.
+        Regularisation strength, > 0: the weight of the penalty ``|W|^2 / 2`` relative to the mean loss. It corresponds
+        to ``1 / (C n)`` for n samples and the C of `LinearClassifier`.
 
     center : bool, default=True
-        Subtract from each row of features its own mean.
+        Whether to subtract its own mean from each row of features.
 
     scale : bool, default=True
-        Divide each row by its own norm, after centring; a row of zeros stays.
+        Whether to divide each row by its own norm, after centring. A row of zeros stays zero.
 
     class_weight : dict, "balanced" or None, default=None
-        Factors of the weights of the samples, by their classes. `"balanced"`: classes have the same sum of weights.
+        Multipliers of the sample weights, by class. `"balanced"` gives all classes the same total weight.
 
     max_iter : int, default=20
-        At most so many rounds. 0: the network learned without labels, with the best linear model.
+        Maximum number of rounds. If 0, the filters stay as they are learned without labels, and only the optimal linear
+        model is computed.
 
     batch_size : int, default=128
-        Signals in a minibatch.
+        Number of signals in a mini-batch.
 
     learning_rate : float, default=0.01
-        Angle in radians by which the filters of a layer turn in one step, root mean square over them. A round that
-        makes the objective larger is taken back, and the next ones turn by half the angles.
+        Angle, in radians, by which the filters of a layer turn in one step, as the root mean square over the filters. A
+        round that increases the objective is undone, and the following rounds turn the filters by half the angle.
 
     schedule : {"cosine", "constant"}, default="cosine"
-        What becomes of `learning_rate`: `"cosine"`, it falls to 0 over `max_iter` rounds, by half a cosine wave.
+        Learning-rate schedule. `"cosine"` decreases `learning_rate` to 0 over `max_iter` rounds, along half a cosine
+        wave. `"constant"` does not change it.
 
     momentum : float, default=0.9
-        Factor of the gradients' sum before the next gradient is added, in [0, 1).
+        Momentum coefficient, in [0, 1). The running sum of gradients is multiplied by it before the next gradient is
+        added.
 
     augmentation : {"flip", "flip-crop"}, callable or None, default=None
-        What varies the signals of a minibatch. `"flip"`: one in two is reversed along its last space axis;
-        `"flip-crop"`: and moved by up to an eighth of its size along every axis, zeros coming in; a function
-        ``(X, rng) -> X`` of signals ``(n, *space, n_channels)`` and a :class:`numpy.random.Generator`. The linear model
-        is solved for one variation of each signal, always the same.
+        Random augmentation of the mini-batches. With `"flip"`, the signals are randomly flipped along their last
+        spatial axis, each with probability 1/2. With `"flip-crop"`, they are randomly flipped and shifted by up to an
+        eighth of their size along every axis; zeros are shifted in. A function ``(X, rng) -> X`` takes signals
+        ``(n, *space, n_channels)`` and a :class:`numpy.random.Generator`, and returns signals of the same shape. The
+        linear model is computed from one augmented version of each signal, the same in every round.
 
     tol : float, default=1e-4
-        Part of the objective by which a round must lower it, or raise the validation score, to count as progress.
+        Minimum relative decrease of the objective for a round to count as progress. With `early_stopping`, it is the
+        minimum increase of the validation score instead.
 
     early_stopping : bool, default=False
-        Whether a part of the samples is held out, the score on which decides when to stop and which filters are kept.
-        Otherwise it is the objective.
+        Whether to hold out a validation set and use its score to decide when to stop and which filters to keep.
+        Otherwise the objective decides.
 
     validation_fraction : float, default=0.1
-        That part, of every class the same and one sample at least, unless it has no other.
+        Fraction of the training data held out for validation. The fraction is the same for every class, with at least
+        one sample of each class that has two or more.
 
     n_iter_no_change : int, default=10
-        Stop after so many rounds without progress.
+        Number of consecutive rounds without progress after which training stops.
 
     warm_start : bool, default=False
-        Whether `fit` goes on from the filters of the `fit` before. `network` is then not read again.
+        Whether `fit` starts from the filters of the previous `fit`. In that case `network` is not read again.
 
     checkpoint : str, PathLike or None, default=None
-        A file that is written after every round, and from which the same fit goes on if it exists: after it was killed,
-        interrupted or stopped by a callback, to the same result; the file of a fit that was done gives that. A file of
-        another fit is refused, so it serves no cross-validation. It is a pickle: load none that others may have
-        written. `partial_fit` does not use it.
+        Path of a file that is written after every round. If the file exists, the same fit resumes from it, whether it
+        was killed, interrupted or stopped by a callback, and the result is that of an uninterrupted fit. If the fit had
+        already finished, its result is restored. A file of another fit is refused, so a checkpoint cannot be used in
+        cross-validation. The file is a pickle: never load a checkpoint from an untrusted source. `partial_fit` does not
+        use it.
 
     verbose : bool, default=False
-        Whether `fit` prints a line for every layer and round. The callbacks of scikit-learn 1.9 and later, such as
-        :class:`~sklearn.callback.ProgressBar`, see them as tasks, whatever its value.
+        Whether to print progress. `fit` prints one line for each layer and each round. The callbacks of scikit-learn
+        1.9 and later, such as :class:`~sklearn.callback.ProgressBar`, receive the layers and rounds as tasks, whatever
+        the value of `verbose`.
 
     random_state : int, RandomState instance or None, default=None
-        Draws the order of the signals, the held-out part, variations, and seeds for the layers that have no
-        `random_state` of their own.
+        Determines the order of the signals, the held-out validation set, the augmentations, and the random seeds of the
+        layers that have no `random_state` of their own. Pass an int for reproducible results.
 
     n_jobs : int or None, default=None
-        Threads. None: 1, unless in a :obj:`joblib.parallel_config` context. -1: all processors. Every value gives the
-        same result to the last bit.
+        Number of threads. None means 1 unless in a :obj:`joblib.parallel_config` context. -1 means using all
+        processors. The result is the same, bit for bit, for any value.
 
     Attributes
     ----------
     network_ : Pipeline
-        The fitted layers; they transform and are inspected like any other.
+        The fitted layers. They transform signals and are inspected like any other fitted layers.
 
     classes_ : ndarray of shape `(n_classes,)`
-        The labels.
+        The class labels.
 
     coef_ : ndarray of shape `(1, n_map_features)` or `(n_classes, n_map_features)`
-        The weights W of the values of the last map, one row for two classes.
+        The weights W of the values of the last map. There is one row for two classes.
 
     intercept_ : ndarray of shape `(1,)` or `(n_classes,)`
         The intercepts b.
 
     n_iter_ : int
-        Rounds made, those taken back too.
+        Number of rounds that were run, including those that were undone.
 
     loss_curve_ : list of float
-        The objective before the first round and after every one; after `partial_fit`, mean losses of its epochs.
+        The objective before the first round and after every round. Each epoch of `partial_fit` appends its mean loss
+        instead.
 
     validation_scores_ : list of float or None
-        Accuracy on the held-out part, the same way; None without `early_stopping`, and after `partial_fit`.
+        Accuracy on the held-out validation set before the first round and after every round. None without
+        `early_stopping` and after `partial_fit`.
 
     input_shape_ : tuple
         Shape ``(*space, n_channels)`` of the signals seen in `fit`.
 
     n_features_in_ : int
-        Values in one signal, ``prod(input_shape_)``; the columns of a 2-D `X`.
+        Number of values in one signal, ``prod(input_shape_)``, which is the number of columns of a 2-D `X`.
 
     feature_names_in_ : ndarray of shape `(n_features_in_,)`
-        Names of the columns, where `X` had any.
+        Names of the columns of `X`. Defined only if `X` has column names.
 
     Raises
     ------
     TypeError
-        `network` is no `CKNLayer` and no `Pipeline` of them.
+        If `network` is neither a `CKNLayer` nor a `Pipeline` of them.
     ValueError
-        As by `CKNFeatureMap`; a kernel has no finite slope; `y` has one class, or is not one of labels; weights are
-        negative or all 0; too few samples for a part to be held out; `augmentation` gives signals of another shape;
-        `checkpoint` is of another fit.
+        If `network` or `X` is invalid, as described in `CKNFeatureMap`; if a kernel has no finite slope; if `y` has a
+        single class, or does not contain class labels; if the sample weights are negative or all 0; if there are too
+        few samples to hold out a validation set; if `augmentation` returns signals of another shape; or if `checkpoint`
+        belongs to another fit.
 
     Warns
     -----
     ConvergenceWarning
-        No round has lowered the objective; a linear model has not reached its optimum; an epoch of `partial_fit` has
-        diverged and is taken back.
+        If no round has lowered the objective, if a linear model has not reached its optimum, or if an epoch of
+        `partial_fit` has diverged and was undone.
     UserWarning
-        `fit` was interrupted (KeyboardInterrupt) after its first linear model: what was reached is kept.
+        If `fit` is interrupted (KeyboardInterrupt) after its first linear model was computed. The result reached so far
+        is kept.
 
     See Also
     --------
@@ -164,15 +176,17 @@ class CKNClassifier(Classification, EndToEnd):
 
     Notes
     -----
-    In a step every filter of a layer turns on its sphere against V, the tangent part of the gradients' running sum, by
-    an angle in proportion to its own ``|V_j|`` and of root mean square `learning_rate`, less for a minibatch of little
-    weight; ``(kappa(Z Z^T) + reg I)^(-1/2)`` is differentiated with the rest. The classifier goes down its gradient by
-    steps of a length that the features' norms bound. A step takes memory for a few signals per thread, within
-    scikit-learn's `working_memory` for each, a round for the features of all.
+    Every filter is a point on the unit sphere. Let V be the part of the running sum of gradients that is tangent to the
+    spheres, with one row per filter. In each step, filter j turns along its sphere in the direction of ``-V_j``, by an
+    angle proportional to ``|V_j|``. The root mean square of these angles is `learning_rate`, or less for a mini-batch
+    of small total weight. The gradient includes the derivative of ``(kappa(Z Z^T) + reg I)^(-1/2)``, where the rows of
+    Z are the filters. The classifier follows by gradient descent, with step sizes that the norms of the features limit.
+    A step needs memory for a few signals per thread, up to scikit-learn's `working_memory` for each thread. A round
+    needs memory for the features of all signals.
 
-    Which gain to expect: deep networks gain more than those of two layers, narrow ones more than wide ones. A larger
-    `alpha` than for fixed filters is often better. Rounds that are taken back (twice the same objective in
-    `loss_curve_`) tell that a smaller `learning_rate` gets further.
+    Deep networks gain more from training with labels than networks of two layers, and narrow networks gain more than
+    wide ones. A larger `alpha` than for fixed filters is often better. If `loss_curve_` contains the same value twice
+    in a row, a round was undone: a smaller `learning_rate` then makes more progress.
 
     References
     ----------
@@ -252,11 +266,11 @@ class CKNClassifier(Classification, EndToEnd):
         Parameters
         ----------
         X : array-like of shape `(n_samples, *space, n_channels)`, `(n_samples, *space)` or `(n_samples, n_features)`
-            Signals; see `ndim` and `input_shape` of the network's first layer.
+            Signals. See `ndim` and `input_shape` of the network's first layer.
         y : array-like of shape `(n_samples,)`
-            Labels.
+            Class labels.
         sample_weight : array-like of shape `(n_samples,)`, default=None
-            Weights >= 0 of the samples; None: 1.
+            Non-negative weights of the samples. None means equal weights.
 
         Returns
         -------
@@ -267,36 +281,38 @@ class CKNClassifier(Classification, EndToEnd):
 
     @typed(_fit_context(prefer_skip_nested_validation=False))
     def partial_fit(self, X: Rows, y: Rows, classes: Rows | None = None, sample_weight: Rows | None = None) -> Self:
-        """Learn from a batch of a stream: one epoch of gradient descent on filters and linear model.
+        """Update the filters and the linear model by one epoch of gradient descent on a batch of a data stream.
 
-        The first call finds the filters, without labels, and the optimal linear model of its batch before. The learning
-        rate stays the same, and nothing is held out.
+        Before its epoch, the first call learns the filters without labels and computes the optimal linear model of its
+        batch. The learning rate is constant, and no validation set is held out.
 
         Parameters
         ----------
         X : array-like of shape `(n_samples, *space, n_channels)`, `(n_samples, *space)` or `(n_samples, n_features)`
             Signals.
         y : array-like of shape `(n_samples,)`
-            Labels, all of them among the classes.
+            Class labels. All of them must be among the classes.
         classes : array-like of shape `(n_classes,)`, default=None
-            All labels there will be; needed in the first call.
+            All labels that can occur in any call. They are required in the first call.
         sample_weight : array-like of shape `(n_samples,)`, default=None
-            Weights >= 0 of the samples; None: 1. They count relative to those of the same call.
+            Non-negative weights of the samples. None means equal weights. Only their ratios within the same call
+            matter.
 
         Returns
         -------
         self : CKNClassifier
-            The classifier.
+            The updated classifier.
 
         Raises
         ------
         ValueError
-            `classes` are missing in the first call, or are others later; `y` has a label that is not among them;
-            ``class_weight="balanced"``.
+            If `classes` is missing in the first call or differs in a later call; if `y` has a label that is not among
+            the classes; or if ``class_weight="balanced"``.
         """
         if self.class_weight == "balanced":
             raise ValueError(
-                "class_weight='balanced' needs all samples, which partial_fit does not see: give a dict, or weights."
+                "class_weight='balanced' needs all samples, but partial_fit sees one batch at a time: set class_weight "
+                "to a dict, or pass sample_weight."
             )
         if classes is None and not hasattr(self, "classes_"):
             raise ValueError("classes must be passed on the first call to partial_fit.")
@@ -307,148 +323,158 @@ class CKNClassifier(Classification, EndToEnd):
         return self.loss
 
     def _read_targets(self, signals, y, sample_weight, is_warm, classes=None):
-        y = _validation.as_labels_or_targets(self, signals.array, y)
+        y = validation.as_labels_or_targets(self, signals.array, y)
         if is_warm and classes is not None and not np.array_equal(classes, self.classes_):
-            raise ValueError(f"classes={classes.tolist()} are not those of before, {self.classes_.tolist()}.")
+            raise ValueError(
+                f"classes={classes.tolist()} are not the classes of the previous fit, {self.classes_.tolist()}: leave "
+                f"classes out, or use a new estimator."
+            )
         classes = self.classes_ if is_warm else classes
-        classes, labels, weights = self._read_classes(signals.array, y, sample_weight, signals.dtype, classes)
-
-        def accuracy(rows, S):
-            return accuracy_score(labels[rows], decide(S), sample_weight=weights[rows])
-
-        return Targets(Signs.of_all(labels, len(classes)), weights, accuracy, labels, {"classes_": classes})
+        return of_classes(*self._read_classes(signals.array, y, sample_weight, signals.dtype, classes))
 
 
 class CKNRegressor(RegressorMixin, EndToEnd):
-    """A convolutional kernel network and a linear regression, learned together.
+    """A convolutional kernel network and a linear regression, trained jointly.
 
-    The filters of every layer are first learned without targets, as in :class:`CKNFeatureMap`, and the linear
-    regression on the features is solved. Then, in rounds, the filters follow the gradient of the objective for an epoch
-    of minibatches, which the regression follows, and the regression is solved again [1]_. The objective is::
+    The filters of every layer are first learned without targets, as in :class:`CKNFeatureMap`, and the optimal linear
+    regression on the features is computed. Training then proceeds in rounds. In each round, the filters and the
+    regression follow the gradient of the objective for one epoch of mini-batches, and the optimal regression is
+    computed again [1]_. The objective is::
 
         alpha / 2 |W|^2 + sum_i s_i |W x_i + b - y_i|^2 / sum_i s_i
 
-    with x the features of a signal (the last map as a row, optionally centred and scaled), W and b the weights and
-    intercepts, s the weights of the samples, and y the targets, less their mean and divided by the largest deviation
-    from it.
+    where x are the features of a signal (the last map as a row, optionally centred and scaled), W and b are the weights
+    and intercepts of the regression, s are the weights of the samples, and y are the targets minus their mean, divided
+    by the largest absolute deviation from it.
 
     Parameters
     ----------
     network : CKNLayer or Pipeline of CKNLayer
-        The architecture, cloned, never changed; see :class:`CKNFeatureMap`. Its kernels need a finite slope, which all
-        but `"arccos0"` have.
+        The architecture. It is cloned and never changed; see :class:`CKNFeatureMap`. The kernels of its layers must
+        have a finite slope, which excludes only `"arccos0"`.
 
     alpha : float, default=1e-4
-        Weight of the penalty ``|W|^2 / 2`` against the mean loss, > 0: ``1 / (C n)`` for the C of `LinearRegressor`.
+        Regularisation strength, > 0: the weight of the penalty ``|W|^2 / 2`` relative to the mean loss. It corresponds
+        to ``1 / (C n)`` for n samples and the C of `LinearRegressor`.
 
     center : bool, default=True
-        Subtract from each row of features its own mean.
+        Whether to subtract its own mean from each row of features.
 
     scale : bool, default=True
-        Divide each row by its own norm, after centring; a row of zeros stays.
+        Whether to divide each row by its own norm, after centring. A row of zeros stays zero.
 
     max_iter : int, default=20
-        At most so many rounds. 0: the network learned without targets, with the best linear model.
+        Maximum number of rounds. If 0, the filters stay as they are learned without targets, and only the optimal
+        linear model is computed.
 
     batch_size : int, default=128
-        Signals in a minibatch.
+        Number of signals in a mini-batch.
 
     learning_rate : float, default=0.01
-        Angle in radians by which the filters of a layer turn in one step, root mean square over them. A round that
-        makes the objective larger is taken back, and the next ones turn by half the angles.
+        Angle, in radians, by which the filters of a layer turn in one step, as the root mean square over the filters. A
+        round that increases the objective is undone, and the following rounds turn the filters by half the angle.
 
     schedule : {"cosine", "constant"}, default="cosine"
-        What becomes of `learning_rate`: `"cosine"`, it falls to 0 over `max_iter` rounds, by half a cosine wave.
+        Learning-rate schedule. `"cosine"` decreases `learning_rate` to 0 over `max_iter` rounds, along half a cosine
+        wave. `"constant"` does not change it.
 
     momentum : float, default=0.9
-        Factor of the gradients' sum before the next gradient is added, in [0, 1).
+        Momentum coefficient, in [0, 1). The running sum of gradients is multiplied by it before the next gradient is
+        added.
 
     augmentation : {"flip", "flip-crop"}, callable or None, default=None
-        What varies the signals of a minibatch. `"flip"`: one in two is reversed along its last space axis;
-        `"flip-crop"`: and moved by up to an eighth of its size along every axis, zeros coming in; a function
-        ``(X, rng) -> X`` of signals ``(n, *space, n_channels)`` and a :class:`numpy.random.Generator`. The linear model
-        is solved for one variation of each signal, always the same.
+        Random augmentation of the mini-batches. With `"flip"`, the signals are randomly flipped along their last
+        spatial axis, each with probability 1/2. With `"flip-crop"`, they are randomly flipped and shifted by up to an
+        eighth of their size along every axis; zeros are shifted in. A function ``(X, rng) -> X`` takes signals
+        ``(n, *space, n_channels)`` and a :class:`numpy.random.Generator`, and returns signals of the same shape. The
+        linear model is computed from one augmented version of each signal, the same in every round.
 
     tol : float, default=1e-4
-        Part of the objective by which a round must lower it, or raise the validation score, to count as progress.
+        Minimum relative decrease of the objective for a round to count as progress. With `early_stopping`, it is the
+        minimum increase of the validation score instead.
 
     early_stopping : bool, default=False
-        Whether a part of the samples is held out, the score on which decides when to stop and which filters are kept.
-        Otherwise it is the objective.
+        Whether to hold out a validation set and use its score to decide when to stop and which filters to keep.
+        Otherwise the objective decides.
 
     validation_fraction : float, default=0.1
-        That part.
+        Fraction of the training data held out for validation.
 
     n_iter_no_change : int, default=10
-        Stop after so many rounds without progress.
+        Number of consecutive rounds without progress after which training stops.
 
     warm_start : bool, default=False
-        Whether `fit` goes on from the filters of the `fit` before. `network` is then not read again.
+        Whether `fit` starts from the filters of the previous `fit`. In that case `network` is not read again.
 
     checkpoint : str, PathLike or None, default=None
-        A file that is written after every round, and from which the same fit goes on if it exists: after it was killed,
-        interrupted or stopped by a callback, to the same result; the file of a fit that was done gives that. A file of
-        another fit is refused, so it serves no cross-validation. It is a pickle: load none that others may have
-        written. `partial_fit` does not use it.
+        Path of a file that is written after every round. If the file exists, the same fit resumes from it, whether it
+        was killed, interrupted or stopped by a callback, and the result is that of an uninterrupted fit. If the fit had
+        already finished, its result is restored. A file of another fit is refused, so a checkpoint cannot be used in
+        cross-validation. The file is a pickle: never load a checkpoint from an untrusted source. `partial_fit` does not
+        use it.
 
     verbose : bool, default=False
-        Whether `fit` prints a line for every layer and round. The callbacks of scikit-learn 1.9 and later, such as
-        :class:`~sklearn.callback.ProgressBar`, see them as tasks, whatever its value.
+        Whether to print progress. `fit` prints one line for each layer and each round. The callbacks of scikit-learn
+        1.9 and later, such as :class:`~sklearn.callback.ProgressBar`, receive the layers and rounds as tasks, whatever
+        the value of `verbose`.
 
     random_state : int, RandomState instance or None, default=None
-        Draws the order of the signals, the held-out part, variations, and seeds for the layers that have no
-        `random_state` of their own.
+        Determines the order of the signals, the held-out validation set, the augmentations, and the random seeds of the
+        layers that have no `random_state` of their own. Pass an int for reproducible results.
 
     n_jobs : int or None, default=None
-        Threads. None: 1, unless in a :obj:`joblib.parallel_config` context. -1: all processors. Every value gives the
-        same result to the last bit.
+        Number of threads. None means 1 unless in a :obj:`joblib.parallel_config` context. -1 means using all
+        processors. The result is the same, bit for bit, for any value.
 
     Attributes
     ----------
     network_ : Pipeline
-        The fitted layers; they transform and are inspected like any other.
+        The fitted layers. They transform signals and are inspected like any other fitted layers.
 
     coef_ : ndarray of shape `(n_map_features,)` or `(n_targets, n_map_features)`
-        The weights W of the values of the last map, in units of the targets; one row for a 1-D `y`.
+        The weights W of the values of the last map, in units of the targets. A 1-D `y` gives a 1-D array.
 
     intercept_ : float or ndarray of shape `(n_targets,)`
-        The intercepts b, in double precision: a mean may be much larger than the deviations from it.
+        The intercepts b, in double precision, because the mean of a target may be much larger than the deviations from
+        it.
 
     n_iter_ : int
-        Rounds made, those taken back too.
+        Number of rounds that were run, including those that were undone.
 
     loss_curve_ : list of float
-        The objective before the first round and after every one; after `partial_fit`, mean losses of its epochs.
+        The objective before the first round and after every round. Each epoch of `partial_fit` appends its mean loss
+        instead.
 
     validation_scores_ : list of float or None
-        Coefficient of determination on the held-out part, the same way; None without `early_stopping`, and after
-        `partial_fit`.
+        Coefficient of determination on the held-out validation set before the first round and after every round. None
+        without `early_stopping` and after `partial_fit`.
 
     input_shape_ : tuple
         Shape ``(*space, n_channels)`` of the signals seen in `fit`.
 
     n_features_in_ : int
-        Values in one signal, ``prod(input_shape_)``; the columns of a 2-D `X`.
+        Number of values in one signal, ``prod(input_shape_)``, which is the number of columns of a 2-D `X`.
 
     feature_names_in_ : ndarray of shape `(n_features_in_,)`
-        Names of the columns, where `X` had any.
+        Names of the columns of `X`. Defined only if `X` has column names.
 
     Raises
     ------
     TypeError
-        `network` is no `CKNLayer` and no `Pipeline` of them.
+        If `network` is neither a `CKNLayer` nor a `Pipeline` of them.
     ValueError
-        As by `CKNFeatureMap`; a kernel has no finite slope; `y` is not finite; weights are negative or all 0; too few
-        samples for a part to be held out; `augmentation` gives signals of another shape; `checkpoint` is of another
-        fit.
+        If `network` or `X` is invalid, as described in `CKNFeatureMap`; if a kernel has no finite slope; if `y` is not
+        finite; if the sample weights are negative or all 0; if there are too few samples to hold out a validation set;
+        if `augmentation` returns signals of another shape; or if `checkpoint` belongs to another fit.
 
     Warns
     -----
     ConvergenceWarning
-        No round has lowered the objective; a linear model has not reached its optimum; an epoch of `partial_fit` has
-        diverged and is taken back.
+        If no round has lowered the objective, if a linear model has not reached its optimum, or if an epoch of
+        `partial_fit` has diverged and was undone.
     UserWarning
-        `fit` was interrupted (KeyboardInterrupt) after its first linear model: what was reached is kept.
+        If `fit` is interrupted (KeyboardInterrupt) after its first linear model was computed. The result reached so far
+        is kept.
 
     See Also
     --------
@@ -457,7 +483,7 @@ class CKNRegressor(RegressorMixin, EndToEnd):
 
     Notes
     -----
-    How the filters are learned: see the notes of `CKNClassifier`.
+    The notes of `CKNClassifier` describe how the filters are learned.
 
     References
     ----------
@@ -526,11 +552,11 @@ class CKNRegressor(RegressorMixin, EndToEnd):
         Parameters
         ----------
         X : array-like of shape `(n_samples, *space, n_channels)`, `(n_samples, *space)` or `(n_samples, n_features)`
-            Signals; see `ndim` and `input_shape` of the network's first layer.
+            Signals. See `ndim` and `input_shape` of the network's first layer.
         y : array-like of shape `(n_samples,)` or `(n_samples, n_targets)`
             Targets.
         sample_weight : array-like of shape `(n_samples,)`, default=None
-            Weights >= 0 of the samples; None: 1.
+            Non-negative weights of the samples. None means equal weights.
 
         Returns
         -------
@@ -541,11 +567,11 @@ class CKNRegressor(RegressorMixin, EndToEnd):
 
     @typed(_fit_context(prefer_skip_nested_validation=False))
     def partial_fit(self, X: Rows, y: Rows, sample_weight: Rows | None = None) -> Self:
-        """Learn from a batch of a stream: one epoch of gradient descent on filters and linear model.
+        """Update the filters and the linear model by one epoch of gradient descent on a batch of a data stream.
 
-        The first call finds the filters, without targets, and the optimal linear model of its batch before; and the
-        mean and size of the targets, which scale all later ones. The learning rate stays the same, and nothing is
-        held out.
+        Before its epoch, the first call learns the filters without targets and computes the optimal linear model of its
+        batch. It also determines the mean and the largest deviation of the targets, by which the targets of all later
+        calls are standardised. The learning rate is constant, and no validation set is held out.
 
         Parameters
         ----------
@@ -554,17 +580,18 @@ class CKNRegressor(RegressorMixin, EndToEnd):
         y : array-like of shape `(n_samples,)` or `(n_samples, n_targets)`
             Targets.
         sample_weight : array-like of shape `(n_samples,)`, default=None
-            Weights >= 0 of the samples; None: 1. They count relative to those of the same call.
+            Non-negative weights of the samples. None means equal weights. Only their ratios within the same call
+            matter.
 
         Returns
         -------
         self : CKNRegressor
-            The regressor.
+            The updated regressor.
 
         Raises
         ------
         ValueError
-            `y` has another number of targets than in the first call.
+            If `y` does not have the same number of targets as in the first call.
         """
         return self._partial_fit(X, y, sample_weight)
 
@@ -574,17 +601,17 @@ class CKNRegressor(RegressorMixin, EndToEnd):
         Parameters
         ----------
         X : array-like of shape `(n_samples, ...)`
-            As in `fit`.
+            Signals, as in `fit`.
 
         Returns
         -------
         targets : ndarray of shape `(n_samples,)` or `(n_samples, n_targets)`
-            ``W x + b`` for the features x of a signal.
+            Predictions ``W x + b``, where x are the features of a signal.
 
         Raises
         ------
         ValueError
-            `X` is not finite, or of another shape than in `fit`.
+            If `X` is not finite, or if its signals have another shape than in `fit`.
         """
         S = self._scores(X)
         return S[:, 0] if self.coef_.ndim == 1 else S
@@ -593,23 +620,16 @@ class CKNRegressor(RegressorMixin, EndToEnd):
         return "squared_error"
 
     def _read_targets(self, signals, y, sample_weight, is_warm):
-        y = _validation.as_labels_or_targets(self, signals.array, y, multi_output=True, y_numeric=True)
-        weights = _validation.check_weights(sample_weight, signals.array, signals.dtype)
-        targets = _validation.as_targets(y, weights.dtype)
-        if is_warm:
-            before = self.coef_.shape[:-1]
-            if y.shape[1:] != before:
-                expected = ", ".join(map(str, ("n_samples", *before)))
-                raise ValueError(f"y must have shape ({expected}), as in the fit before; got {y.shape}.")
-            units = self._units
-        else:
-            units = Units.of(targets, weights, centred=True)
-        Y = np.where(weights[:, None] > 0, units.standardise(targets), 0).astype(weights.dtype)
-
-        def determination(rows, S):
-            return r2_score(targets[rows], units.restore(S), sample_weight=weights[rows])
-
-        return Targets(Y, weights, determination, None, {"_units": units}, units, is_flat=y.ndim == 1)
+        y = validation.as_labels_or_targets(self, signals.array, y, multi_output=True, y_numeric=True)
+        weights = validation.check_weights(sample_weight, signals.array, signals.dtype)
+        if is_warm and y.shape[1:] != self.coef_.shape[:-1]:
+            expected = ", ".join(map(str, ("n_samples", *self.coef_.shape[:-1])))
+            raise ValueError(
+                f"y must have shape ({expected}), as in the previous fit; got {y.shape}: use a new estimator for other "
+                f"targets."
+            )
+        targets = of_numbers(y, weights, centred=True, units=self._units if is_warm else None)
+        return targets._replace(attributes={"_units": targets.units})
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

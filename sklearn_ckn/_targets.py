@@ -1,4 +1,4 @@
-"""What classifiers and regressors do with targets: labels, weights, held-out parts, and scores turned into labels."""
+"""Targets of classifiers and regressors: labels, sample weights, validation sets, and decisions from scores."""
 
 from collections.abc import Callable
 from math import ceil
@@ -6,26 +6,28 @@ from typing import NamedTuple
 
 import numpy as np
 from sklearn.base import ClassifierMixin
+from sklearn.metrics import accuracy_score, r2_score
 from sklearn.model_selection import train_test_split
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 
-from . import _validation
-from ._core.descent import Head
-from ._core.losses import log_probabilities
-from ._typing import Rows, typed
+from ._arrays import validation
+from ._core.linear.losses import log_probabilities
+from ._core.linear.solver import Signs
+from ._core.riemannian_sgd import Head
+from ._utils.typing import Rows, typed
 
 
 class Units(NamedTuple):
-    """Real targets as the solver takes them: less their mean, divided by the largest deviation."""
+    """Standardisation of real targets for the solver: their mean is subtracted, and the largest deviation becomes 1."""
 
     size: np.ndarray  # (k,)
     centre: np.ndarray  # (k,)
 
     @classmethod
     def of(cls, targets, weights, centred):  # (n, k), (n,)
-        """Those of the targets that count."""
+        """Compute the centre and the size of the targets whose weight is positive."""
         targets, weights = targets[weights > 0], weights[weights > 0]
         centre = np.zeros(targets.shape[1])
         if centred:
@@ -37,45 +39,68 @@ class Units(NamedTuple):
         return cls(size, centre)
 
     def standardise(self, targets):  # (..., k)
+        """Return standardised targets."""
         return (targets - self.centre) / self.size
 
     def restore(self, S):  # (..., k)
-        """The inverse, in double precision: a mean may be much larger than the deviations."""
+        """Invert `standardise`, in double precision because a mean may be much larger than the deviations."""
         return S * self.size + self.centre
 
     def coefficients(self, W, b):  # (k, f), (k,)
-        """Those of the targets that were given, from those of the standardised ones."""
+        """Convert the coefficients of a model of standardised targets to those of a model of the original targets."""
         return (W * self.size[:, None]).astype(W.dtype), self.restore(b)
 
 
 class Targets(NamedTuple):
-    """What is to be predicted, as the solver takes it."""
+    """Targets, weights and score of a fit, in the form that the solver takes."""
 
     Y: object  # (n, k), read by rows
     weights: np.ndarray  # (n,)
-    score: Callable  # indices of signals, their scores (n, k) -> float
-    strata: np.ndarray  # labels (n,), or None
-    attributes: dict  # of the fitted estimator
-    units: Units = None  # of real targets
-    is_flat: bool = False  # one target, given as (n,)
+    score: Callable  # (indices of signals, their scores (n, k)) -> float
+    strata: np.ndarray  # labels (n,) that stratify the validation set, or None
+    attributes: dict  # attributes of the fitted estimator
+    units: Units = None  # standardisation of real targets, or None
+    is_flat: bool = False  # whether there is one target, given as (n,)
 
     def coefficients(self, head):  # -> (k, f), (k,); or (f,), ()
-        """The linear model of the targets as they were given."""
+        """Return the linear model of the targets in their original units and shape."""
         coef, intercept = head if self.units is None else self.units.coefficients(*head)
         return (coef[0], intercept[0]) if self.is_flat else (coef, intercept)
 
     def head(self, coef, intercept):
-        """The inverse of `coefficients`."""
+        """Return the linear model of the targets as the solver takes them, which is the inverse of `coefficients`."""
         W, b = np.atleast_2d(coef), np.atleast_1d(intercept)
         if self.units is not None:
             W, b = W / self.units.size[:, None], self.units.standardise(b)
         return Head(W.astype(self.weights.dtype), b.astype(self.weights.dtype))
 
 
-def hold_out(estimator, weights, labels, reason, instead):
-    """Indices of `validation_fraction` of the samples that count.
+def of_classes(classes, labels, weights):  # (n_classes,), (n,), (n,) -> Targets
+    """Return the targets of a classifier, from the index of each sample's class; the score is the accuracy."""
 
-    Of every label it is the same part and one sample at least, unless there is no other.
+    def accuracy(rows, S):
+        return accuracy_score(labels[rows], decide(S), sample_weight=weights[rows])
+
+    return Targets(Signs.of_all(labels, len(classes)), weights, accuracy, labels, {"classes_": classes})
+
+
+def of_numbers(y, weights, centred, units=None):  # (n,) or (n, k), (n,) -> Targets
+    """Return the targets of a regressor, standardised by the given units or by their own; the score is R^2."""
+    targets = validation.as_targets(y, weights.dtype)
+    units = Units.of(targets, weights, centred) if units is None else units
+    Y = np.where(weights[:, None] > 0, units.standardise(targets), 0).astype(weights.dtype)
+
+    def determination(rows, S):
+        return r2_score(targets[rows], units.restore(S), sample_weight=weights[rows])
+
+    return Targets(Y, weights, determination, None, {}, units, is_flat=y.ndim == 1)
+
+
+def hold_out(estimator, weights, labels, reason, instead):
+    """Draw the indices of the held-out validation set from the samples whose weight is not 0.
+
+    The set is stratified by the labels, if there are any. It contains at least one sample of every class that has more
+    than one. The texts ``reason`` and ``instead`` complete the error message for too few samples.
     """
     rows = np.flatnonzero(weights)
     n_held_out, strata = ceil(estimator.validation_fraction * len(rows)), None
@@ -88,32 +113,38 @@ def hold_out(estimator, weights, labels, reason, instead):
             raise ValueError("No class has two samples.")
         _, held_out = train_test_split(rows, test_size=n_held_out, stratify=strata, random_state=estimator.random_state)
         if len(held_out) < 2:
-            raise ValueError("One sample gives no score.")
+            raise ValueError("One sample is not enough for a score.")
     except ValueError as error:
         raise ValueError(
-            f"{reason}, and validation_fraction={estimator.validation_fraction} of {np.count_nonzero(weights)} samples "
-            f"cannot be held out to choose by it: {str(error).rstrip('.')}. Change validation_fraction, or {instead}."
+            f"{reason}, but validation_fraction={estimator.validation_fraction} of {np.count_nonzero(weights)} samples "
+            f"cannot be held out for validation: {str(error).rstrip('.')}. Change validation_fraction, or {instead}."
         ) from error
     return held_out
 
 
 def _has_probabilities(classifier):
-    loss = getattr(classifier, "_top", classifier).loss  # that of the fit
+    loss = getattr(classifier, "_top", classifier).loss  # CKNClassifier keeps the loss of its fit in _top
     if loss != "logistic":
         raise AttributeError(f"Probabilities need loss='logistic'; got loss={loss!r}.")
     return True
 
 
 def decide(S):  # (n, k) -> (n,)
-    """Indices of the classes predicted."""
+    """Return the indices of the predicted classes."""
     return (S[:, 0] > 0).astype(int) if S.shape[1] == 1 else S.argmax(axis=1)
 
 
 class Classification(ClassifierMixin):
-    """What classifiers by scores share: an estimator with `loss`, `class_weight`, `classes_` and ``_scores(X)``."""
+    """Mixin for classifiers that predict from scores.
+
+    The estimator defines `loss`, `class_weight`, `classes_` and ``_scores(X)``.
+    """
 
     def _read_classes(self, X, y, sample_weight, dtype, known=None):
-        """The classes, all of them ``known`` if any are, the index of each sample's, and the samples' weights."""
+        """Return the classes, the index of each sample's class, and the sample weights.
+
+        If ``known`` is given, it is the array of all classes, and ``y`` need not contain each of them.
+        """
         check_classification_targets(y)
         classes, labels = np.unique(y, return_inverse=True)
         if known is not None:
@@ -123,17 +154,17 @@ class Classification(ClassifierMixin):
             classes, labels = known, np.searchsorted(known, y)
         if len(classes) < 2:
             name = "y" if known is None else "classes"
-            raise ValueError(f"{name} must have two classes at least; got one class, {classes.tolist()[0]!r}.")
+            raise ValueError(f"{name} must have at least two classes; got one class, {classes.tolist()[0]!r}.")
         return classes, labels, self._weigh(X, classes, labels, sample_weight, dtype)
 
     def _weigh(self, X, classes, labels, sample_weight, dtype):
-        """The samples' weights times their classes'."""
-        weights = _validation.check_weights(sample_weight, X, dtype)
+        """Return the sample weights multiplied by the weights of the classes."""
+        weights = validation.check_weights(sample_weight, X, dtype)
         factors = self._class_weights(classes, labels, weights)
-        return _validation.check_weights(sample_weight, X, dtype, factors[labels], " times class_weight")
+        return validation.check_weights(sample_weight, X, dtype, factors[labels], " times class_weight")
 
     def _class_weights(self, classes, labels, weights):
-        """Factors of the classes."""
+        """Return one multiplier of the sample weights per class."""
         if self.class_weight != "balanced":
             return compute_class_weight(self.class_weight, classes=classes, y=classes[labels])
         sums = np.bincount(labels, weights)
@@ -150,12 +181,13 @@ class Classification(ClassifierMixin):
         Returns
         -------
         scores : ndarray of shape `(n_samples,)` or `(n_samples, n_classes)`
-            ``W x + b``; for two classes the score of the second one, which is positive where that is predicted.
+            The scores ``W x + b``. With two classes, the score of the second class, which is predicted where the score
+            is positive.
 
         Raises
         ------
         ValueError
-            `X` is not finite, or of another shape than in `fit`.
+            If `X` has values that are not finite, or a shape other than in `fit`.
         """
         S = self._scores(X)
         return S[:, 0] if S.shape[1] == 1 else S
@@ -171,19 +203,21 @@ class Classification(ClassifierMixin):
         Returns
         -------
         labels : ndarray of shape `(n_samples,)`
-            Labels from `classes_`.
+            Class labels from `classes_`.
 
         Raises
         ------
         ValueError
-            `X` is not finite, or of another shape than in `fit`.
+            If `X` has values that are not finite, or a shape other than in `fit`.
         """
         S = self._scores(X)
         return self.classes_[decide(S)]
 
     @typed(available_if(_has_probabilities))
     def predict_log_proba(self, X: Rows) -> np.ndarray:
-        """Compute the logarithms of `predict_proba`.
+        """Compute the logarithms of the probabilities of the classes.
+
+        This method exists only with the logistic loss.
 
         Parameters
         ----------
@@ -193,20 +227,22 @@ class Classification(ClassifierMixin):
         Returns
         -------
         logarithms : ndarray of shape `(n_samples, n_classes)`
-            In the order of `classes_`.
+            One column per class, in the order of `classes_`.
 
         Raises
         ------
         AttributeError
-            The classifier was not fitted with ``loss="logistic"``.
+            If the classifier was not fitted with ``loss="logistic"``.
         ValueError
-            `X` is not finite, or of another shape than in `fit`.
+            If `X` has values that are not finite, or a shape other than in `fit`.
         """
         return log_probabilities(self._scores(X))
 
     @typed(available_if(_has_probabilities))
     def predict_proba(self, X: Rows) -> np.ndarray:
-        """Compute the probabilities of the classes, with the logistic loss only.
+        """Compute the probabilities of the classes.
+
+        This method exists only with the logistic loss.
 
         Parameters
         ----------
@@ -216,13 +252,13 @@ class Classification(ClassifierMixin):
         Returns
         -------
         probabilities : ndarray of shape `(n_samples, n_classes)`
-            In the order of `classes_`.
+            One column per class, in the order of `classes_`.
 
         Raises
         ------
         AttributeError
-            The classifier was not fitted with ``loss="logistic"``.
+            If the classifier was not fitted with ``loss="logistic"``.
         ValueError
-            `X` is not finite, or of another shape than in `fit`.
+            If `X` has values that are not finite, or a shape other than in `fit`.
         """
         return np.exp(self.predict_log_proba(X))

@@ -1,43 +1,49 @@
-"""Learning filters with labels: rounds of an epoch of gradient descent and an optimal linear model.
+"""Training of filters with labels, in rounds of one epoch of gradient descent and one optimal linear model.
 
-In every step the filters of a layer turn by the same angle (root mean square over the filters), in the direction of the
-gradients' running sum. The angle is the learning rate: the sizes of data, losses and penalty are not in it.
+In every step, the filters of a layer turn against the running sum of their gradients, by an angle whose root mean
+square over the filters is the learning rate. The learning rate therefore does not depend on the scale of the data, the
+losses or the penalty.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import cos, pi
 from typing import NamedTuple
-from warnings import warn
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from . import _validation
-from ._core import descent, encode, solver
-from ._core.machine import slices
-from ._signals import EncodedSignals, Signals
+from ._arrays import validation
+from ._arrays.signals import EncodedSignals, Signals, Target, frozen
+from ._core import riemannian_sgd
+from ._core.layer.nystroem import whitening
+from ._core.linear import solver
+from ._core.runtime.threads import slices
+from ._utils.caller import warn
 
-HEAD_TOL, HEAD_PASSES = 1e-5, 1000  # of the linear model's solver
-WARM_TOL = HEAD_TOL / 10  # of it, from the linear model of the epoch on, where the gradient is small from the start
-FEW_PASSES = solver.FIRST_ROUND  # and of it from there, before it takes costlier means
-CHUNK = 256  # signals that are varied together for the linear model
-CROP = 8  # "flip-crop" moves an image by up to this part of its size
+# Tolerance and maximum number of passes of the linear model's solver.
+HEAD_TOL, HEAD_PASSES = 1e-5, 1000
+# Tolerance when the solver starts from the linear model of the epoch, where the gradient is already small.
+WARM_TOL = HEAD_TOL / 10
+# Maximum number of passes from that start, before the solver starts from zero.
+FEW_PASSES = solver.FIRST_ROUND
+CHUNK = 256  # number of signals that are augmented together for the linear model
+CROP = 8  # "flip-crop" shifts a signal along each axis by up to its size divided by this number
 
-SCHEDULES = {  # factor of the learning rate when this part of all rounds is done
+SCHEDULES = {  # factor of the learning rate when this fraction of all rounds is done
     "constant": lambda done: 1.0,
     "cosine": lambda done: (1 + cos(pi * min(done, 1))) / 2,
 }
 
 
 def flip(X, rng):  # (n, *space, c)
-    """Signals reversed along their last space axis, one in two."""
+    """Flip each signal along its last spatial axis, with probability 1/2."""
     chosen = rng.random(len(X)) < 0.5
     return np.where(chosen.reshape(-1, *[1] * (X.ndim - 1)), X[..., ::-1, :], X)
 
 
 def flip_and_crop(X, rng):
-    """The same, moved by some positions along every axis; zeros come in."""
+    """Flip signals at random, and shift each by a random number of positions along every axis; zeros are shifted in."""
     space = X.shape[1:-1]
     reach = [size // CROP for size in space]
     padded = np.pad(flip(X, rng), [(0, 0), *((r, r) for r in reach), (0, 0)])
@@ -49,22 +55,22 @@ AUGMENTATIONS = {"flip": flip, "flip-crop": flip_and_crop}
 
 
 def augmentation(chosen):  # name in AUGMENTATIONS, function or None
-    """The function, whose result is checked if it is the user's; None stays."""
+    """Return the augmentation as a function, or None; the result of a user's function is checked."""
     if chosen is None or isinstance(chosen, str):
         return AUGMENTATIONS.get(chosen)
 
-    return lambda X, rng: _validation.as_augmented(chosen(X.copy(), rng), X)
+    return lambda X, rng: validation.as_augmented(chosen(X.copy(), rng), X)
 
 
 def over_signals(signals, layers, finish, n_threads):  # -> (n, columns)
-    """``finish(maps)`` for the last maps of all signals, block by block."""
+    """Compute ``finish(maps)`` for the last maps of all signals, block by block."""
     maps = EncodedSignals(signals, layers, n_threads)
     like = finish(np.zeros((1, *maps.shape), signals.dtype))
-    return maps.write(signals, np.empty((len(signals), like.shape[1]), like.dtype), finish)
+    return maps.write(signals, Target(np.empty((len(signals), like.shape[1]), like.dtype)), finish)
 
 
 class Options(NamedTuple):
-    """How a problem is solved."""
+    """Options of the training."""
 
     max_iter: int
     batch_size: int
@@ -76,29 +82,30 @@ class Options(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """What is minimised: ``alpha / 2 |W|^2`` plus the weighted mean of the losses of all signals."""
+    """The minimisation problem: ``alpha / 2 |W|^2`` plus the weighted mean of the losses of all signals."""
 
     signals: object  # Signals
-    Y: object  # targets (n, k) of `losses`, read by rows
+    Y: object  # targets (n, k) as `losses` takes them, read by rows
     weights: np.ndarray  # (n,)
     alpha: float
-    top: descent.Top
-    held_out: np.ndarray  # indices of signals, of weight 0, that tell which filters are the best; or None
-    score: Callable  # those indices, their scores (n, k) -> float
+    top: riemannian_sgd.Top
+    held_out: np.ndarray  # indices of the signals, of weight 0, whose score selects the best filters; or None
+    score: Callable  # indices of signals, their scores (n, k) -> float
     n_threads: int
-    memory: int  # bytes that a block of signals may take, one for every thread
+    memory: int  # bytes that a block of signals may take; every thread has one block
     options: Options
 
     @property
     def rows(self):
-        """Indices of the signals that count."""
+        """Indices of the signals whose weight is not 0."""
         return np.flatnonzero(self.weights)
 
-    def solve(self, layers, start=None, enough=np.inf):  # -> descent.Head, float, float
-        """The best linear model of the layers' features, its objective, and its score on the held-out part.
+    def solve(self, layers, start=None, enough=np.inf):  # -> riemannian_sgd.Head, float, float
+        """Return the optimal linear model of the layers' features, its objective, and its score on the validation set.
 
-        It is found from ``start`` on, another linear model; if that does not lead in a few passes to an objective that
-        is good enough, from none.
+        If ``start``, another linear model, is given, the solver starts from it. If a few passes do not lead from there
+        to an objective of at most ``enough``, the solver starts again from zero. Without a validation set, the score is
+        None.
         """
         rows = self.rows
         Y = self.Y.samples(rows) if isinstance(self.Y, solver.Signs) else self.Y[rows]
@@ -116,14 +123,18 @@ class Problem(NamedTuple):
                 f"alpha={self.alpha:.3g}: raise alpha, or set center=True and scale=True.",
                 ConvergenceWarning,
             )
-        head, score = descent.Head(*model.coefficients(solution)), None
+        head, score = riemannian_sgd.Head(*model.coefficients(solution)), None
         if self.held_out is not None:
             S = over_signals(self.signals[self.held_out], layers, self.top.scorer(head), self.n_threads)
             score = self.score(self.held_out, S)
         return head, float(solution.value), score
 
     def _features(self, layers, rows):  # -> (len(rows), f)
-        """Those of the signals or, with an augmentation, of one variation of each, the same in every call."""
+        """Return the features of these signals.
+
+        If there is an augmentation, they are the features of one augmented version of each signal, the same in every
+        call.
+        """
         signals, features = self.signals[rows], None
         if self.options.augmentation is None:
             return over_signals(signals, layers, self.top.features, self.n_threads)
@@ -139,27 +150,31 @@ class Problem(NamedTuple):
 
 @dataclass(frozen=True)
 class State:
-    """Where a descent has arrived, and everything that it goes on from. The arrays in it are never changed."""
+    """State of the training, with everything needed to resume it. Its arrays are never changed in place."""
 
     filters: tuple  # of (m, d)
-    velocities: tuple  # of the same shapes: running sums of gradients
-    head: descent.Head
-    loss_curve: tuple  # the objective, first that of the filters it began with
-    scores: tuple = None  # on the held-out part, the same way; None if there is none
-    best: tuple = None  # filters and head of the best of them
-    n_halvings: int = 0  # of the learning rate
+    velocities: tuple  # of (m, d): running sums of gradients
+    head: riemannian_sgd.Head
+    loss_curve: tuple  # the objective before the first round and after every round
+    scores: tuple = None  # on the validation set, at the same times; None without a validation set
+    best: tuple = None  # filters and head with the highest score
+    n_halvings: int = 0  # number of times that the learning rate was halved
 
     @property
     def n_rounds(self):
         return len(self.loss_curve) - 1
 
     def figures(self):
-        """What there is to be told of the last round."""
+        """Return the figures that are reported for the last round."""
         score = {} if self.scores is None else {"validation score": self.scores[-1]}
         return {"objective": self.loss_curve[-1], **score}
 
     def n_idle(self, tol):
-        """Rounds since the last one that has made the score better by ``tol``, or the objective by this part of it."""
+        """Return the number of rounds since the last one that made progress.
+
+        A round makes progress if it raises the score by more than ``tol`` or, without scores, lowers the objective by
+        more than this fraction of it.
+        """
         last, scored = 0, self.scores is not None
         values = [-score for score in self.scores] if scored else self.loss_curve
         for i, value in enumerate(values):
@@ -169,7 +184,7 @@ class State:
 
 
 def begin(layers, problem):  # -> State
-    """From fitted layers on, with the linear model that is best for them."""
+    """Return the state at the start: the filters of fitted layers and the optimal linear model for them."""
     filters, velocities = at_rest(layers)
     head, value, score = problem.solve(layers)
     if score is None:
@@ -178,12 +193,13 @@ def begin(layers, problem):  # -> State
 
 
 def at_rest(layers):  # -> filters, velocities
+    """Return the filters of fitted layers, and velocities of zero."""
     filters = tuple(layer.filters_.reshape(len(layer.filters_), -1) for layer in layers)
     return filters, tuple(np.zeros_like(Z) for Z in filters)
 
 
 def advance(state, layers, problem):  # -> State
-    """One round; where it has raised the objective it is taken back, and the next ones turn by half the angles."""
+    """Run one round. If it raises the objective, undo it and halve the learning rate of the following rounds."""
     options = problem.options
 
     def angle(part):
@@ -211,26 +227,26 @@ def advance(state, layers, problem):  # -> State
 
 
 def stream(state, layers, problem):  # -> State
-    """An epoch without an end in sight, at one learning rate."""
+    """Run one epoch of a stream, at a constant learning rate. If the epoch diverges, undo it."""
     filters, velocities, head, loss = descend(state, layers, problem, lambda part: problem.options.learning_rate)
     if not all(np.isfinite(array).all() for array in (*filters, *velocities, *head, loss)):
-        warn("An epoch of partial_fit has diverged and is taken back: lower learning_rate.", ConvergenceWarning)
+        warn("An epoch of partial_fit has diverged and was undone: lower learning_rate.", ConvergenceWarning)
         return state
     return replace(state, filters=filters, velocities=velocities, head=head, loss_curve=(*state.loss_curve, loss))
 
 
 def place(filters, layers):
-    """Give layers their filters, and the whitening that belongs to them."""
+    """Set the filters of layers, and the whitening matrices that belong to them."""
     for Z, layer in zip(filters, layers):
-        layer.filters_ = Z.reshape(layer.filters_.shape)
-        layer.whitening_ = encode.whitening(Z, layer._settings).astype(Z.dtype)
+        layer.filters_ = frozen(Z.reshape(layer.filters_.shape))
+        layer.whitening_ = frozen(whitening(Z, layer._settings).astype(Z.dtype))
 
 
 def descend(state, layers, problem, angle):  # -> filters, velocities, head, float
-    """An epoch of minibatches, in random order, and their mean loss.
+    """Run one epoch of mini-batches in random order; return the filters, velocities, linear model and mean loss.
 
-    The filters of every layer turn by ``angle(part)`` when this part of it is done. The linear model follows them, by
-    steps short enough that none is too long for its minibatch.
+    The filters of every layer turn by ``angle(part)`` when this fraction of the epoch is done. The linear model takes
+    one gradient step per mini-batch, short enough not to overshoot the optimum for that mini-batch.
     """
     options, settings = problem.options, [layer._settings for layer in layers]
     filters, velocities, head, total = state.filters, state.velocities, state.head, 0.0
@@ -244,12 +260,14 @@ def descend(state, layers, problem, angle):  # -> filters, velocities, head, flo
         X = problem.signals.read(chosen)
         if options.augmentation is not None:
             X = options.augmentation(X, rng)
-        network = descent.Network(filters, settings, X.shape[1:], problem.n_threads, problem.memory)
+        network = riemannian_sgd.DifferentiableNetwork(
+            filters, settings, X.shape[1:], problem.n_threads, problem.memory
+        )
         found = network.gradients(X, problem.Y[chosen], share[chosen], head, problem.top)
         turns = options.momentum, angle(done / len(batches))
-        filters, velocities = descent.step_filters(filters, velocities, found, *turns)
-        head = descent.step_head(head, found, problem.alpha)
+        filters, velocities = riemannian_sgd.step_filters(filters, velocities, found, *turns)
+        head = riemannian_sgd.step_head(head, found, problem.alpha)
         total += found.loss * size / len(rows)
-        if not all(np.isfinite(Z).all() for Z in filters):  # nothing can be computed from these
+        if not all(np.isfinite(Z).all() for Z in filters):  # no further step can be computed from these
             break
     return filters, velocities, head, total

@@ -1,7 +1,7 @@
-"""What is to be trusted when an estimator is loaded from a file of skops.
+"""The types to trust when an estimator is loaded from a skops file.
 
-`TRUSTED_TYPES` are the names of the package's estimators, and all that skops has to be told: their files hold nothing
-else but arrays, numbers and what scikit-learn has.
+`TRUSTED_TYPES` lists the names of the package's estimators. No other types need to be trusted, because apart from these
+estimators the files contain only arrays, numbers and objects of scikit-learn.
 
 Examples
 --------
@@ -20,13 +20,12 @@ from ._flatten import Flatten
 from ._kernel import CKNKernel
 from ._layer import CKNLayer
 from ._linear import LinearClassifier, LinearRegressor
-from ._slopes import Slopes
 from ._supervised import CKNClassifier, CKNRegressor
-from .preprocessing import PatchWhitening
+from .preprocessing import Differences, PatchWhitening
 
 __all__ = ["TRUSTED_TYPES"]
 
-TRUSTED_TYPES = [  # the estimators, as skops calls them: ``skops.io.load(file, trusted=TRUSTED_TYPES)``
+TRUSTED_TYPES = [  # names by which skops identifies the estimators: ``skops.io.load(file, trusted=TRUSTED_TYPES)``
     f"{estimator.__module__}.{estimator.__qualname__}"
     for estimator in (
         CKNClassifier,
@@ -34,10 +33,10 @@ TRUSTED_TYPES = [  # the estimators, as skops calls them: ``skops.io.load(file, 
         CKNKernel,
         CKNLayer,
         CKNRegressor,
+        Differences,
         Flatten,
         LinearClassifier,
         LinearRegressor,
         PatchWhitening,
-        Slopes,
     )
 ]

@@ -1,4 +1,4 @@
-"""What is done to images before the first layer."""
+"""Transformers of signals that precede the first layer of a network."""
 
 from collections.abc import Sequence
 from math import prod
@@ -6,104 +6,110 @@ from numbers import Integral, Real
 from typing import Any, Literal, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, _fit_context
+from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from . import _validation
-from ._core import zca
-from ._core.machine import over_blocks, slices
-from ._lazy import transform_blocks
-from ._maps import MapsMixin, channel_names
-from ._persistence import PersistentMixin
-from ._signals import over_pieces
-from ._threads import effective_n_jobs
-from ._typing import RandomState, Result, Rows, Sizes, Writable, typed
+from ._arrays import validation
+from ._arrays.results import transformed
+from ._arrays.signals import over_pieces
+from ._core import patch_whitening
+from ._core.layer.patches import PatchGeometry
+from ._core.patch_whitening import WhiteningSettings
+from ._core.runtime.threads import over_blocks, slices
+from ._utils.maps import MapsMixin, channel_names
+from ._utils.serialization import PAGES, PersistentMixin
+from ._utils.threads import effective_n_jobs
+from ._utils.typing import RandomState, Result, Rows, Sizes, Writable, typed
 
-__all__ = ["PatchWhitening"]
+__all__ = ["Differences", "PatchWhitening"]
 
 
 class PatchWhitening(PersistentMixin, MapsMixin, BaseEstimator):
-    """Whiten images by their patches: edges stay, and what neighbours have in common goes.
+    """Whitening of images by their patches, which keeps edges and removes local correlation.
 
-    All patches z that lie inside an image, less their means over positions (channel by channel), are multiplied by a
-    negative power of their second moments C, and the image is put together again from them, by the mean where they
-    overlap::
+    From all patches z that lie inside an image, their means over positions are subtracted, channel by channel. The
+    patches are then multiplied by a negative power of their second moments C, and the image is put together again from
+    them, by their mean where they overlap::
 
         C  = mean over patches of z z^T
         z' = (C + reg trace(C) / d I)^(-exponent) z
 
-    C is that of each image by itself (`method="local"`), so that its dominant colours and edges count no more than
-    others, or that of all training images (`"global"`), the usual ZCA whitening of patches. The colour of the light
-    goes with the rest; where colours themselves tell classes apart, features are better without whitening.
+    With `method="local"`, C is computed from each image separately, so that its dominant colours and edges count no
+    more than others. With `method="global"`, C is computed from all training images, which is the usual ZCA whitening
+    of patches. Whitening also removes the colour of the light. If colour itself distinguishes the classes, features
+    are better without whitening.
 
     Parameters
     ----------
     patch_size : int or tuple of ndim ints, default=3
-        Positions of a patch along each space axis, together at least two.
+        Number of positions of a patch along each spatial axis, with at least two positions in total.
 
     method : {"local", "global"}, default="local"
-        Whether C is the mean over the patches of the image itself or over those of the images in `fit`.
+        Whether C is the mean over the patches of the image itself or over the patches of the images in `fit`.
 
     exponent : float, default=0.5
-        Strength of the whitening, from 0 to 1: with ``reg=0``, 0.5 makes the second moments of patches equal in all
-        directions (before they are put together), 0.25 is the half whitening in the author's own code for [1]_ (without
-        `normalize_contrast`), 0 only subtracts means.
+        Strength of the whitening, from 0 to 1. With ``reg=0``, 0.5 makes the second moments of the patches equal in all
+        directions (before the image is put together), 0.25 is the half whitening in the author's own code for [1]_
+        (without `normalize_contrast`), and 0 only subtracts the means.
 
     reg : float, default=0.1
-        Added to the eigenvalues of C, in units of their mean, before their power; >= 0. Directions with less than 1e-12
-        of the largest eigenvalue, which may come from rounding, become 0.
+        Regularisation strength, >= 0. It is added to the eigenvalues of C, in units of their mean, before the power is
+        taken. Directions with less than 1e-12 of the largest eigenvalue, which may come from floating-point rounding,
+        become 0.
 
     normalize_contrast : bool, default=True
-        Whether images are divided by their standard deviations first. Those of constant images are 0, and so is the
-        result.
+        Whether to divide each image by its own standard deviation first. The result for a constant image is 0.
 
     subsample : int, default=10_000
-        At most so many images, drawn at random, tell C for `method="global"`.
+        Maximum number of images from which C is computed for `method="global"`. They are drawn at random.
 
     ndim : {1, 2, 3}, default=2
-        Number of space axes, as in `CKNLayer`.
+        Number of spatial axes: 1 for time series, 2 for images, 3 for volumes. See `CKNLayer`.
 
     input_shape : tuple of ints or None, default=None
         Shape ``(*space,)`` or ``(*space, n_channels)`` of the signals in the rows of a 2-D `X`, as in `CKNLayer`.
 
     n_jobs : int or None, default=None
-        Threads over blocks of images. None: 1, unless in a :obj:`joblib.parallel_config` context. -1: all processors.
-        Every value gives the same result to the last bit.
+        Number of threads. None means 1 unless in a :obj:`joblib.parallel_config` context. -1 means using all
+        processors. The result is the same, bit for bit, for any value.
 
     random_state : int, RandomState instance or None, default=None
-        Draws the images for `method="global"`, if there are more than `subsample`.
+        Determines which images are drawn for `method="global"` if there are more than `subsample`. Pass an int for
+        reproducible results.
 
     Attributes
     ----------
     whitening_ : ndarray of shape `(d, d)` or None
-        The negative power of C, ``d = prod(patch_size) * n_channels``, for `method="global"`.
+        Negative power of C for `method="global"`, with ``d = prod(patch_size) * n_channels``. None for
+        `method="local"`.
 
     input_shape_ : tuple
         Shape ``(*space, n_channels)`` of the signals seen in `fit`.
 
     n_features_in_ : int
-        Values in one signal, ``prod(input_shape_)``; the columns of a 2-D `X`.
+        Number of values in one signal, ``prod(input_shape_)``, which is the number of columns of a 2-D `X`.
 
     feature_names_in_ : ndarray of shape `(n_features_in_,)`
-        Names of the columns, where `X` had any.
+        Names of the columns of `X`. Defined only if `X` has column names.
 
     Raises
     ------
     ValueError
-        In `fit` and `transform`: `X` has other axes or channels than expected, is empty, not finite or so large that
-        its squares are not; the images are smaller than a patch.
+        If, in `fit` or `transform`, `X` has other axes or channels than expected, is empty, is not finite or is so
+        large that its squares are not finite, or if the images are smaller than a patch.
 
     See Also
     --------
-    CKNFeatureMap : What usually comes next.
+    CKNFeatureMap : Network that usually follows.
     sklearn_ckn.presets.make_classifier : Recipes, which whiten photographs.
 
     Notes
     -----
-    `X` and `out` may be larger than memory, and `X` a Dask array, as for `CKNLayer`. A thread holds all patches of an
-    image in single and in double precision, some ``3 prod(patch_size)`` times a float32 image itself.
+    `X` and `out` may be larger than memory, and `X` may be a Dask array, as for `CKNLayer`. Each thread holds all
+    patches of an image in single and in double precision, which is about ``3 prod(patch_size)`` times the size of a
+    float32 image.
 
     References
     ----------
@@ -119,12 +125,13 @@ class PatchWhitening(PersistentMixin, MapsMixin, BaseEstimator):
     >>> whitened = PatchWhitening().fit_transform(images)
     >>> whitened.shape
     (2, 54, 80, 3)
-    >>> def correlation(X):  # of each value and that beside it
+    >>> def correlation(X):  # of horizontal neighbours
     ...     return np.corrcoef(X[:, :, 1:].ravel(), X[:, :, :-1].ravel())[0, 1]
     >>> bool(correlation(images) > 0.8), bool(abs(correlation(whitened)) < 0.3)
     (True, True)
     """
 
+    _RECORDS = WhiteningSettings, PatchGeometry
     _parameter_constraints = {
         "patch_size": [Interval(Integral, 1, None, closed="left"), tuple, list],
         "method": [StrOptions({"local", "global"})],
@@ -165,7 +172,7 @@ class PatchWhitening(PersistentMixin, MapsMixin, BaseEstimator):
 
     @typed(_fit_context(prefer_skip_nested_validation=True))
     def fit(self, X: Rows, y: Any = None) -> Self:
-        """Learn the second moments of patches, for `method="global"`; otherwise record the shape of the images.
+        """Learn the second moments of patches for `method="global"`; otherwise record the shape of the images.
 
         Parameters
         ----------
@@ -182,20 +189,19 @@ class PatchWhitening(PersistentMixin, MapsMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            A parameter is out of its range.
+            If a parameter is out of its range.
         """
-        signals = _validation.as_signals(self, X, self.ndim, self.input_shape, stored=True)
-        size = self._check_sizes(signals.shape)
-        whitening = None
+        signals = validation.as_signals(self, X, self.ndim, self.input_shape, stored=True)
+        settings, whitening = self._read_settings(signals.shape), None
         if self.method == "global":
-            C = self._second_moments(signals, size)
-            whitening = zca.negative_power(C, self.exponent, self.reg, signals.dtype)
-        _validation.record_feature_names(self, X)
+            C = self._second_moments(signals, settings)
+            whitening = patch_whitening.negative_power(C, self.exponent, self.reg, signals.dtype)
+        validation.record_feature_names(self, X)
         self.whitening_ = whitening
         self.input_shape_ = signals.shape
         self.n_features_in_ = prod(signals.shape)
         self._flattened = self.input_shape is not None
-        self._settings = size, self.normalize_contrast, self.exponent, self.reg
+        self._settings = settings
         return self
 
     def transform(self, X: Rows, out: Writable | None = None) -> Result:
@@ -204,50 +210,41 @@ class PatchWhitening(PersistentMixin, MapsMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape `(n_samples, *space, n_channels)`, `(n_samples, *space)` or `(n_samples, n_features)`
-            Signals with the channels of those in `fit`. Their space may have another size, except in a 2-D `X`.
+            Signals with as many channels as in `fit`. Their spatial size may differ, except in a 2-D `X`.
 
         out : array of shape `(n_samples, *space, n_channels)`, default=None
-            Where the images are written, of their dtype: an ndarray, a :obj:`numpy.memmap`, an array of zarr or h5py,
-            which does not share memory with `X`.
+            Array to write the result to, of the same dtype: an ndarray, a :obj:`numpy.memmap`, or an array of zarr or
+            h5py. It must not share memory with `X`.
 
         Returns
         -------
         images : ndarray or Dask array of shape `(n_samples, *space, n_channels)`
-            Numbers in float64 if `X` is (or longer), else in float32. `out`, if that is given.
+            Whitened images. The dtype is float64 for float64 input, float32 otherwise. `out` if it is given.
 
         Raises
         ------
         ValueError
-            `out` has another shape or dtype, cannot be written to, or shares memory with `X`; it is given for a Dask
+            If `out` has another shape or dtype, cannot be written to, shares memory with `X`, or is given for a Dask
             array.
         OSError
-            There is no space on the disk for `out`.
+            If there is not enough space on the disk for `out`.
         """
         check_is_fitted(self)
-        signals = _validation.as_fitted_signals(self, X, self._flattened, stored=True)
-        size, normalize_contrast, *power = self._settings
-        _check_space(size, signals.shape)
-        n_threads, n_together = effective_n_jobs(self.n_jobs), zca.block_size(signals.shape, size)
-        if signals.is_lazy:
-            _validation.check_no_out(out)
-            return transform_blocks(self, signals, signals.shape)
+        signals = validation.as_fitted_signals(self, X, self._flattened, stored=True)
+        settings = self._settings
+        _check_space(settings.patch.size, signals.shape)
+        n_threads, n_together = effective_n_jobs(self.n_jobs), patch_whitening.block_size(signals.shape, settings.patch)
 
-        def whitening(P):
-            if self.whitening_ is not None:
-                return self.whitening_
-            return zca.negative_power(zca.second_moments(P), *power, P.dtype)
-
-        def fill(piece, target, place):
+        def fill(piece, part, place):
             def whiten(rows):
-                target[place(rows)] = zca.whiten(_read(piece, rows, normalize_contrast), size, whitening)
+                part[place(rows)] = patch_whitening.whiten(piece.read(rows), settings, self.whitening_)
 
             over_blocks(whiten, slices(len(piece), n_together), n_threads)
 
-        images = _validation.check_out(out, (len(signals), *signals.shape), signals.dtype, X)
-        return over_pieces(signals, images, fill, is_kept=out is not None)
+        return transformed(self, signals, signals.shape, lambda target: over_pieces(signals, target, fill), out, X)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Name the channels.
+        """Return the names of the channels.
 
         Parameters
         ----------
@@ -262,28 +259,30 @@ class PatchWhitening(PersistentMixin, MapsMixin, BaseEstimator):
         check_is_fitted(self)
         return channel_names("c", self.input_shape_[-1])
 
-    def _check_sizes(self, shape):  # (*space, c) -> (ndim ints)
-        size = _validation.per_axis("patch_size", self.patch_size, self.ndim)
+    def _read_settings(self, shape):  # (*space, c) -> WhiteningSettings
+        size = validation.per_axis("patch_size", self.patch_size, self.ndim)
         if prod(size) == 1:
             raise ValueError(
-                f"patch_size must have several positions; got {self.patch_size!r}: less its mean, every patch would be "
-                f"0."
+                f"patch_size must have several positions; got {self.patch_size!r}. A patch of one position minus its "
+                f"mean is always 0."
             )
         _check_space(size, shape)
-        return size
+        patch = PatchGeometry.of(size, "valid", centering=True)
+        return WhiteningSettings(patch, self.normalize_contrast, self.exponent, self.reg)
 
-    def _second_moments(self, signals, size):  # -> (d, d)
-        """Of the patches of all signals, or of those drawn."""
+    def _second_moments(self, signals, settings):  # -> (d, d)
+        """Return the mean second moments of the patches of all signals, or of those drawn."""
         if len(signals) > self.subsample:
             rng = check_random_state(self.random_state)
             signals = signals[np.sort(rng.choice(len(signals), self.subsample, replace=False))]
 
-        n_threads, n_together, C = effective_n_jobs(self.n_jobs), zca.block_size(signals.shape, size), 0
+        n_threads, C = effective_n_jobs(self.n_jobs), 0
+        n_together = patch_whitening.block_size(signals.shape, settings.patch)
         for piece, _ in signals.pieces():
 
             def of_block(rows, piece=piece):
-                X = _read(piece, rows, self.normalize_contrast)
-                return zca.second_moments(zca.centred_patches(X, size)).sum(axis=0)
+                P = patch_whitening.centred_patches(piece.read(rows), settings)
+                return patch_whitening.second_moments(P).sum(axis=0)
 
             C += sum(over_blocks(of_block, slices(len(piece), n_together), n_threads))
         return C / len(signals)
@@ -292,11 +291,150 @@ class PatchWhitening(PersistentMixin, MapsMixin, BaseEstimator):
 def _check_space(size, shape):
     if any(k > length for k, length in zip(size, shape)):
         raise ValueError(
-            f"X has signals of shape {shape} (n_features={prod(shape)}), smaller than a patch of {size}: lower "
+            f"X has signals of shape {shape} (n_features={prod(shape)}), smaller than a patch of {size}. Reduce "
             f"patch_size."
         )
 
 
-def _read(signals, rows, normalize_contrast):  # -> (n, *space, c)
-    X = signals.read(rows)
-    return zca.normalize_contrast(X) if normalize_contrast else X
+class Differences(PersistentMixin, TransformerMixin, BaseEstimator):
+    """First differences of time series, divided channel by channel by their root mean square.
+
+    For each channel x of a series, the transformed channel z is::
+
+        d_t = x_(t+1) - x_t
+        z_t = d_t / sqrt(mean over t of d_t^2)
+
+    If the channel is constant, z is 0. Adding a constant to a channel or multiplying it by a positive number does not
+    change z. The results are rows that a `CKNLayer` reads as series with ``ndim=1`` and
+    ``input_shape=(length - 1, n_channels)``.
+
+    Parameters
+    ----------
+    input_shape : tuple of ints or None, default=None
+        Shape ``(length,)`` or ``(length, n_channels)`` of the series in the rows of a 2-D `X`, as in `CKNLayer`. If
+        None, the rows of a 2-D `X` are series with one channel.
+
+    Attributes
+    ----------
+    input_shape_ : tuple
+        Shape ``(length, n_channels)`` of the series seen in `fit`.
+
+    n_features_in_ : int
+        Number of values in one series, ``prod(input_shape_)``, which is the number of columns of a 2-D `X`.
+
+    feature_names_in_ : ndarray of shape `(n_features_in_,)`
+        Names of the columns of `X`. Defined only if `X` has column names.
+
+    Raises
+    ------
+    ValueError
+        If, in `fit` or `transform`, `X` has other axes or channels than expected, is empty, is not finite or is so
+        large that its squares are not finite, or if, in `transform`, its series have another length than in `fit`.
+
+    See Also
+    --------
+    sklearn_ckn.CKNFeatureMap : Network that usually follows.
+    sklearn_ckn.presets.make_classifier : Recipes, which use first differences of time series.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_ckn.preprocessing import Differences
+    >>> series = np.array([[0.0, 1.0, 3.0, 3.0], [5.0, 5.0, 5.0, 5.0]])
+    >>> Differences().fit_transform(series).round(2)
+    array([[0.77, 1.55, 0.  ],
+           [0.  , 0.  , 0.  ]])
+    """
+
+    _parameter_constraints = {"input_shape": [tuple, list, None]}
+    _doc_link_template = PAGES.replace("{estimator_name}", "preprocessing.{estimator_name}")
+
+    def __init__(self, *, input_shape: Sequence[int] | None = None) -> None:
+        self.input_shape = input_shape
+
+    @typed(_fit_context(prefer_skip_nested_validation=True))
+    def fit(self, X: Rows, y: Any = None) -> Self:
+        """Record the shape of the series.
+
+        Parameters
+        ----------
+        X : array-like of shape `(n_samples, length, n_channels)`, `(n_samples, length)` or `(n_samples, n_features)`
+            Time series; see `input_shape`.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : Differences
+            The fitted transformer.
+
+        Raises
+        ------
+        ValueError
+            If `input_shape` is not a shape of series or does not fit `X`.
+        """
+        signals = validation.as_signals(self, X, 1, self.input_shape)
+        validation.record_feature_names(self, X)
+        self.input_shape_ = signals.shape
+        self.n_features_in_ = prod(signals.shape)
+        return self
+
+    def transform(self, X: Rows) -> Result:
+        """Compute the first differences and divide them by their root mean square.
+
+        Parameters
+        ----------
+        X : array-like of shape `(n_samples, length, n_channels)`, `(n_samples, length)` or `(n_samples, n_features)`
+            Time series of the shape seen in `fit`.
+
+        Returns
+        -------
+        differences : ndarray of shape `(n_samples, (length - 1) * n_channels)`
+            Rows that are flattened series of shape ``(length - 1, n_channels)``. The dtype is float64 for float64
+            input, float32 otherwise.
+
+        Raises
+        ------
+        NotFittedError
+            If the transformer is not fitted.
+        ValueError
+            If the series have another shape than in `fit`.
+        """
+        check_is_fitted(self)
+        signals = validation.as_fitted_signals(self, X, self.input_shape is not None, same_space=True)
+        return first_differences(signals.read(slice(None))).reshape(len(signals), -1)
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Return the names of the differences.
+
+        Parameters
+        ----------
+        input_features : None
+            Ignored.
+
+        Returns
+        -------
+        names : ndarray of str
+            ``["difference0", "difference1", ...]``, in the order of the columns.
+
+        Raises
+        ------
+        NotFittedError
+            If the transformer is not fitted.
+        """
+        check_is_fitted(self)
+        length, n_channels = self.input_shape_
+        return channel_names("difference", (length - 1) * n_channels)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+
+def first_differences(X):  # (n, length, c) -> (n, length - 1, c)
+    """Return the differences of successive values, divided by their root mean square."""
+    differences = X[:, 1:] - X[:, :-1]
+    sizes = np.sqrt((differences**2).mean(axis=1, keepdims=True))
+    return differences / np.where(sizes > 0, sizes, 1)

@@ -1,6 +1,6 @@
-"""Whole recipes: networks and classifiers that are known to work, by the kind of signals and the time there is.
+"""Complete recipes: networks and classifiers that work well, by the kind of signals and the available computing time.
 
-What is in them was chosen on held-out training data.
+Their settings were chosen on held-out training data.
 """
 
 from collections.abc import Sequence
@@ -13,43 +13,42 @@ from sklearn.linear_model import RidgeClassifierCV
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn.utils._param_validation import Options, StrOptions, validate_params
 
-from . import _validation
+from ._arrays import validation
 from ._feature_map import CKNFeatureMap
 from ._layer import CKNLayer
 from ._linear import LinearClassifier
-from ._slopes import Slopes
-from ._typing import Kind, RandomState, typed
-from .preprocessing import PatchWhitening
+from ._utils.typing import Kind, RandomState, typed
+from .preprocessing import Differences, PatchWhitening
 
 __all__ = ["make_classifier", "make_network"]
 
-PATHS = {  # of C, by the loss, for features whose norms are near 1
+PATHS = {  # values of C for each loss, for features whose norms are near 1
     "squared_hinge": (1.0, 10.0, 100.0, 1000.0),
     "squared_error": (10.0, 100.0, 1000.0, 10_000.0),
 }
 TOL = 1e-4
-SIGMA = 0.8  # of a Gaussian kernel of features of norm 1
-BESIDE = 0.5  # factor of features that stand beside others: they have a quarter of the kernel
-PATCHES = 30  # to learn a filter from: more have changed no accuracy
-SHORTEST = 3  # positions: differences of neighbours still have two
-ALPHAS = np.logspace(-6, 2, 9)  # of a ridge, where signals are few
+SIGMA = 0.8  # width of the Gaussian kernel of features of norm 1
+BESIDE = 0.5  # factor of additional features, whose kernel then has a weight of a quarter
+PATCHES = 30  # number of patches drawn per filter; more did not improve the accuracy
+SHORTEST = 3  # number of positions from which first differences have at least two
+ALPHAS = np.logspace(-6, 2, 9)  # regularisation strengths of the ridge classifier, which suits few signals
 
 
 class Recipe(NamedTuple):
-    """Two layers, and what stands around them."""
+    """Settings of two layers and of the steps around them."""
 
     n_filters: tuple
     patch_size: tuple
     sigma: tuple
-    centred: tuple  # whether patches are
-    n_positions: int  # of the last map along every axis, about
+    centred: tuple  # whether patches are centred, for each layer
+    n_positions: int  # approximate number of positions of the last map along every axis
     first_pooling: int = 2
-    whitened: bool = False  # images, before
-    n_landmarks: int = 0  # of a Gaussian kernel of the features, beside them; 0: without
+    whitened: bool = False  # whether images are whitened before the first layer
+    n_landmarks: int = 0  # number of landmarks of an additional Gaussian kernel of the features; 0 means no such kernel
 
     @property
     def loss(self):
-        """Of the linear classifier: squares are the better ones where a kernel of all features stands beside them."""
+        """Loss of the linear classifier; the squared error is better with an additional kernel of the features."""
         return "squared_error" if self.n_landmarks else "squared_hinge"
 
 
@@ -76,19 +75,19 @@ RECIPES = {
 
 
 def _recipe(kind, shape, ndim):  # -> Recipe, (*space, n_channels)
-    """The one for signals of this shape."""
-    *space, n_channels = _validation.check_input_shape(shape, ndim, "shape", n_unknown=0)
+    """Return the recipe for signals of this shape, and the shape including the channels."""
+    *space, n_channels = validation.check_input_shape(shape, ndim, "shape", n_unknown=0)
     if max(space) < SHORTEST:
         raise ValueError(
-            f"shape must have {SHORTEST} positions or more along its longest axis; got {shape!r}: give X.shape[1:], "
-            f"channels last."
+            f"shape must have at least {SHORTEST} positions along its longest axis; got {shape!r}. Pass X.shape[1:], "
+            f"with the channels last."
         )
     of = "signals" if ndim == 1 else "colour" if n_channels == 3 else "grey"
     return RECIPES[of][kind], (*space, n_channels)
 
 
 def _within(size, space):  # -> (ndim ints)
-    """A patch of this size, cut to a signal's."""
+    """Return the patch size along every axis, limited to the size of the signal."""
     return tuple(min(size, n) for n in space)
 
 
@@ -119,42 +118,41 @@ _CHECKED = {
     "ndim": [Options(Integral, {1, 2})],
     "random_state": ["random_state"],
 }
-_CHECKED_TOO = {"augment": [StrOptions({"flip"}), None], "n_jobs": [Integral, None]}  # of classifiers
+_CHECKED_TOO = {"augment": [StrOptions({"flip"}), None], "n_jobs": [Integral, None]}  # for make_classifier only
 
 
 @typed(validate_params(_CHECKED, prefer_skip_nested_validation=True))
 def make_network(
     kind: Kind, shape: Sequence[int], *, ndim: int = 2, random_state: RandomState | None = None
 ) -> Pipeline:
-    """Two layers for signals of this shape.
+    """Build a network of two layers for signals of a given shape.
 
     Parameters
     ----------
     kind : {"fast", "balanced", "accurate"}
-        Few, some or many filters, each learned from 30 patches.
+        Size of the network: few, some or many filters. Each layer draws 30 patches per filter.
     shape : tuple of ints
-        Shape ``(*space,)`` or ``(*space, n_channels)`` of a signal, ``X.shape[1:]``; it becomes the first layer's
-        `input_shape`. Images with three channels are taken for photographs that were whitened, all others for grey
-        ones.
+        Shape ``(*space,)`` or ``(*space, n_channels)`` of one signal, ``X.shape[1:]``. It becomes the `input_shape` of
+        the first layer. Images with three channels are treated as whitened photographs, all others as grey images.
     ndim : {1, 2}, default=2
-        Number of space axes: 1 for time series, 2 for images. A series of two or three channels looks like a narrow
-        grey image, unless `ndim` tells.
+        Number of spatial axes: 1 for time series, 2 for images. Set ``ndim=1`` for time series of several channels,
+        whose shape would otherwise be read as a narrow grey image.
     random_state : int, RandomState instance or None, default=None
-        That of the layers.
+        Determines the patches and the initial filters of the layers. Pass an int for reproducible results.
 
     Returns
     -------
     network : Pipeline of CKNLayer
-        Not fitted.
+        The network, not fitted.
 
     Raises
     ------
     ValueError
-        A parameter is out of its range.
+        If a parameter is out of its range.
 
     See Also
     --------
-    make_classifier : The whole of which this is a part.
+    make_classifier : Build a complete classifier with such a network.
 
     Examples
     --------
@@ -175,67 +173,70 @@ def make_classifier(
     n_jobs: int | None = None,
     random_state: RandomState | None = None,
 ) -> Pipeline:
-    """A classifier of signals of this shape: whitening where it helps, the network, and a linear classifier.
+    """Build a classifier for signals of a given shape: whitening where it helps, a network and a linear classifier.
 
     Parameters
     ----------
     kind : {"fast", "balanced", "accurate"}
-        Few, some or many filters; in `"accurate"` for images, a Gaussian kernel beside their features, too, which pays
-        with thousands of images. That is projected on 3000 of the images, or on all if there are fewer: a warning of
-        its layer tells so, unless ``set_params(featureunion__gaussian__network__n_filters=...)`` asks for as many.
+        Size of the network: few, some or many filters. For images, `"accurate"` also adds features of a Gaussian
+        kernel, which is worthwhile with thousands of images. This kernel is projected on 3000 training images, or on
+        all images if there are fewer. In that case its layer warns, unless
+        ``set_params(featureunion__gaussian__network__n_filters=...)`` sets the number of images that there are.
     shape : tuple of ints
-        Shape ``(*space,)`` or ``(*space, n_channels)`` of a signal, ``X.shape[1:]``, as in `make_network`. Signals of
-        another shape are refused in `fit`, and rows are taken for flattened images of this one.
+        Shape ``(*space,)`` or ``(*space, n_channels)`` of one signal, ``X.shape[1:]``, as in `make_network`. In `fit`,
+        signals of another shape raise an error, and the rows of a 2-D `X` are read as flattened signals of this shape.
     ndim : {1, 2}, default=2
-        Number of space axes, as in `make_network`: 1 for time series, 2 for images.
+        Number of spatial axes, as in `make_network`: 1 for time series, 2 for images.
     augment : {"flip"} or None, default=None
-        That of `CKNFeatureMap`, for images: `"flip"` for those whose mirror images are of the same class, such as
-        photographs.
+        If `"flip"`, features are averaged over horizontal flips, as in `CKNFeatureMap`. It suits images whose mirror
+        images belong to the same class, such as photographs, and cannot be used with ``ndim=1``.
     n_jobs : int or None, default=None
-        Threads of the steps that can use them.
+        Number of threads, for the steps that can use several. None means 1 unless in a :obj:`joblib.parallel_config`
+        context. -1 means using all processors. The result is the same, bit for bit, for any value.
     random_state : int, RandomState instance or None, default=None
-        That of the layers and of the steps after them. An int makes results reproducible, those of `"accurate"` for
-        images only with the same number of BLAS threads.
+        Determines the patches and the initial filters of the layers and the validation set of the linear classifier.
+        Pass an int for reproducible results. For images, `"accurate"` is reproducible only with the same number of BLAS
+        threads.
 
     Returns
     -------
     classifier : Pipeline
-        Not fitted. For images its steps are
+        The classifier, not fitted. For images, its steps are
 
-        - `patchwhitening`: `PatchWhitening`, if they have three channels; ``set_params(patchwhitening="passthrough")``
-          leaves it out, for images that differ by their colours;
-        - `cknfeaturemap`: the network of `make_network`, its features centred and scaled;
-        - `featureunion`, for `"accurate"`: these features, and beside them those of a Gaussian kernel;
-        - `linearclassifier`: `LinearClassifier`, which chooses its C; of the squared hinge loss or, for `"accurate"`,
-          the squared error. ``set_params(linearclassifier__loss="logistic", linearclassifier__C=[1, 10, 100, 1000])``
-          gives probabilities.
+        - `patchwhitening`: `PatchWhitening`, if the images have three channels. If the classes differ in colour,
+          ``set_params(patchwhitening="passthrough")`` removes this step;
+        - `cknfeaturemap`: the network of `make_network`, with centred and scaled features;
+        - `featureunion`, for `"accurate"` only: these features, followed by the features of a Gaussian kernel;
+        - `linearclassifier`: `LinearClassifier`, which chooses its C. Its loss is the squared hinge loss or, for
+          `"accurate"`, the squared error. To predict probabilities, call
+          ``set_params(linearclassifier__loss="logistic", linearclassifier__C=[1, 10, 100, 1000])``.
 
-        For time series, `featureunion` has three networks, which see their shapes, their differences and their levels,
-        and `ridgeclassifiercv` follows; for probabilities there is
+        For time series, `featureunion` holds three networks, for the shapes, the first differences and the levels of
+        the series, and `ridgeclassifiercv` follows. To predict probabilities, use
         :class:`~sklearn.calibration.CalibratedClassifierCV`. There is no recipe for volumes.
 
     Raises
     ------
     ValueError
-        A parameter is out of its range. In `fit` to images: no class has two of them, so that no C can be chosen;
-        ``set_params(linearclassifier__C=10)`` gives one.
+        If a parameter is out of its range. In `fit` to images, if no class has two images, because no C can then be
+        chosen; ``set_params(linearclassifier__C=10)`` sets C to one value.
 
     See Also
     --------
-    make_network : The network alone.
+    make_network : Build the network alone.
 
     Notes
     -----
-    The classifier of `"accurate"` images is linear in features of the kernel ::
+    For images, the `"accurate"` classifier is linear in features of the kernel ::
 
         K(x, x') = <Phi(x), Phi(x')> + exp(-|Phi(x) - Phi(x')|^2 / (2 * 0.8^2)) / 4
 
-    with Phi the features of `CKNFeatureMap`, of norm 1, and the second kernel projected on 3000 images by the Nyström
-    method, as in every layer. (An image whose features vanish, such as a black one, has K = 0.)
+    where Phi are the features of `CKNFeatureMap`, which have norm 1. The second kernel is projected on 3000 images by
+    the Nyström method, as in every layer. If all features of an image are 0, as for a black image, then K = 0.
 
-    While it is fitted, `"accurate"` holds its features of all images two times: in float32, as of uint8 images, 8 bytes
-    times 11 192 for each (28 x 28, grey) or 12 216 (32 x 32, photographs), 5.4e9 bytes for 60 000 grey ones; in float64
-    twice that.
+    During `fit`, `"accurate"` holds the features of all images in memory twice. In float32, which is used for uint8
+    images, they take 8 bytes times 11 192 per image (28 x 28, grey) or 12 216 per image (32 x 32, photographs). For
+    60 000 grey images, this is 5.4e9 bytes. In float64, the features take twice as much memory.
 
     Examples
     --------
@@ -249,7 +250,8 @@ def make_classifier(
     recipe, shape = _recipe(kind, shape, ndim)
     if ndim == 1 and augment is not None:
         raise ValueError(
-            f"augment must be None with ndim=1, where slopes tell a signal from its reverse; got {augment!r}."
+            f"augment must be None with ndim=1, because first differences distinguish a signal from its reverse; got "
+            f"{augment!r}."
         )
 
     def features(recipe, shape):
@@ -269,14 +271,17 @@ def make_classifier(
 
 
 def _with_gaussian_kernel(n_landmarks, n_jobs, random_state):  # -> FeatureUnion
-    """Features of norm 1, and those of a layer of which each is one patch: of a Gaussian kernel, projected on some."""
+    """Return a union of the features, which have norm 1, and of features that approximate a Gaussian kernel of them.
+
+    The Gaussian kernel is a layer that reads each row of features as a single patch.
+    """
     layer = CKNLayer(
         n_landmarks,
         patch_size=1,
         pooling_width=1,
         sigma=SIGMA,
         init="random",
-        n_patches=2 * n_landmarks,  # of which distinct ones are kept
+        n_patches=2 * n_landmarks,  # drawn patches may be equal, and only distinct ones are kept
         ndim=1,
         input_shape=(1, -1),
         random_state=random_state,
@@ -286,9 +291,12 @@ def _with_gaussian_kernel(n_landmarks, n_jobs, random_state):  # -> FeatureUnion
 
 
 def _of_signals(features, recipe, shape):  # -> FeatureUnion
-    """Networks for the shapes of patches and, of half their weight, for differences of neighbours and for levels."""
+    """Return a union of networks for the shapes of patches, for first differences and for levels.
+
+    The features of the last two have half the weight.
+    """
     length, n_channels = shape
-    slopes = make_pipeline(Slopes(input_shape=shape), features(recipe, (length - 1, n_channels)))
+    differences = make_pipeline(Differences(input_shape=shape), features(recipe, (length - 1, n_channels)))
     levels = features(recipe._replace(centred=(False, False)), shape)
-    parts = [("shapes", features(recipe, shape)), ("slopes", slopes), ("levels", levels)]
-    return FeatureUnion(parts, transformer_weights={"slopes": BESIDE, "levels": BESIDE})
+    parts = [("shapes", features(recipe, shape)), ("differences", differences), ("levels", levels)]
+    return FeatureUnion(parts, transformer_weights={"differences": BESIDE, "levels": BESIDE})

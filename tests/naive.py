@@ -16,6 +16,20 @@ KAPPA = {
 }
 
 
+def logistic_loss(s, y):
+    """Minus the log-probability of the class with y = 1; a single score is that of the second of two classes."""
+    if len(s) == 1:
+        s, y = [0, *s], [-y[0], *y]
+    return math.log(sum(math.exp(a) for a in s)) - next(a for a, b in zip(s, y) if b > 0)
+
+
+LOSSES = {  # of one sample, from its scores and its targets
+    "squared_hinge": lambda s, y: sum(max(0, 1 - a * b) ** 2 for a, b in zip(s, y)),
+    "squared_error": lambda s, y: sum((a - b) ** 2 for a, b in zip(s, y)),
+    "logistic": logistic_loss,
+}
+
+
 def patches(x, size, padding="same", centering=False):
     """(*space, c) -> (*positions, d), one patch at a time."""
     *space, c = x.shape

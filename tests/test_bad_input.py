@@ -31,15 +31,15 @@ BAD_X = [
     pytest.param(with_value(2e16, np.float32), r"values up to 2e\+16.*in float32.*1.8e\+16", id="large"),
     pytest.param(with_value(-1e152), r"values up to 1e\+152.*in float64", id="large negative"),
     pytest.param(IMAGES * 1j, "Complex data not supported", id="complex"),
-    pytest.param(IMAGES.astype("datetime64[s]"), r"dtype datetime64\[s\]: signals must be real", id="dates"),
+    pytest.param(IMAGES.astype("datetime64[s]"), r"dtype datetime64\[s\], but signals must be real", id="dates"),
     pytest.param(IMAGES.astype(str), "dtype='numeric' is not compatible with arrays of bytes/strings", id="strings"),
     pytest.param(with_value({}, object), "argument must be .*number", id="object"),
     pytest.param(sparse.csr_array(np.eye(6)), "[Ss]parse", id="sparse"),
-    pytest.param(IMAGES[0, ..., 0], r"one signal of one channel, give X\[None\]", id="one signal"),
+    pytest.param(IMAGES[0, ..., 0], r"one signal with one channel, pass X\[None\]", id="one signal"),
     pytest.param("images.npy", r"X must be an array; got str\. Open a file first", id="path"),
     pytest.param({"images": IMAGES}, r"X must be an array; got dict.*group\['images'\]", id="group"),
     pytest.param(IMAGES[:0], "0 sample", id="no signal"),
-    pytest.param(IMAGES[:, :, :0], "without values", id="no position"),
+    pytest.param(IMAGES[:, :, :0], "every axis must have a length of at least 1", id="no position"),
     pytest.param([[[1.0, 2.0], [3.0]], [[1.0, 2.0], [3.0, 4.0]]], "inhomogeneous", id="ragged"),
 ]
 
@@ -63,7 +63,7 @@ def test_bad_X(make, X, message):
 BAD_PARAMETERS = [
     ({"n_filters": 0}, r"'n_filters' parameter of CKNLayer must be an int in the range \[1, inf\). Got 0"),
     ({"patch_size": 0}, r"'patch_size' parameter .* Got 0"),
-    ({"patch_size": (3, 0)}, r"patch_size must be an int >= 1 or, with ndim=2, a tuple of 2.*\(3, 0\)"),
+    ({"patch_size": (3, 0)}, r"patch_size must be an int >= 1 or, with ndim=2, a tuple of length 2.*\(3, 0\)"),
     ({"patch_size": (3, 3, 3)}, r"patch_size must be .*got \(3, 3, 3\)"),
     ({"patch_size": 2.5}, r"'patch_size' parameter .* Got 2.5"),
     ({"pooling_width": -1}, r"'pooling_width' parameter .* Got -1"),
@@ -81,7 +81,7 @@ BAD_PARAMETERS = [
     ({"coef0": -0.5}, r"'coef0' parameter .* Got -0.5"),
     ({"init": "k-means++"}, r"'init' parameter .* Got 'k-means\+\+'"),
     ({"init": np.ones((4, 3, 3, 1))}, r"init must have shape \(4, 3, 3, 2\).*got \(4, 3, 3, 1\)"),
-    ({"init": np.zeros((4, 3, 3, 2))}, "init must hold filters that are not zero; filter 0 is"),
+    ({"init": np.zeros((4, 3, 3, 2))}, "init must not contain a filter of zeros, but filter 0 is all zeros"),
     ({"init": np.full((4, 3, 3, 2), np.nan)}, "init contains NaN"),
     ({"n_patches": 0}, r"'n_patches' parameter .* Got 0"),
     ({"max_iter": -1}, r"'max_iter' parameter .* Got -1"),
@@ -123,13 +123,15 @@ def test_bad_augment():
 def test_input_shape_that_does_not_fit():
     with pytest.raises(ValueError, match=r"input_shape=\(8, 8\) does not fit X: .*64 values, but X has 60 columns"):
         layer(input_shape=(8, 8)).fit(np.ones((3, 60)))
-    with pytest.raises(ValueError, match=r"input_shape=\(7, -1\) does not fit X: .*7 times some values"):
+    with pytest.raises(ValueError, match=r"input_shape=\(7, -1\) does not fit X: .*a multiple of 7 values"):
         layer(input_shape=(7, -1)).fit(np.ones((3, 60)))
 
 
 def test_another_shape_at_transform():
     fitted = layer().fit(IMAGES)
-    with pytest.raises(ValueError, match=r"X of shape \(6, 8, 7, 1\) has signals of .*fitted on ones of .*\(8, 7, 2\)"):
+    with pytest.raises(
+        ValueError, match=r"X of shape \(6, 8, 7, 1\) has signals of .*fitted on signals of .*\(8, 7, 2\)"
+    ):
         fitted.transform(IMAGES[..., :1])
     with pytest.raises(ValueError, match=r"\(8, 7, 1\)"):
         fitted.transform(IMAGES[..., 0])
@@ -143,7 +145,7 @@ def test_another_shape_at_transform():
         with pytest.raises(ValueError, match=r"\(7, 7, 2\).*\(8, 7, 2\)"):
             strict.transform(IMAGES[:, :7])
     small = layer(patch_size=5, padding="valid").fit(IMAGES)
-    with pytest.raises(ValueError, match=r"patch_size=\(5, 5\) must not exceed the signal's space"):
+    with pytest.raises(ValueError, match=r"patch_size=\(5, 5\) must not exceed the spatial shape of the layer's input"):
         small.transform(IMAGES[:, :4])
 
 
@@ -153,7 +155,7 @@ def test_another_shape_at_transform():
         (
             Ridge(),
             TypeError,
-            r"must be a CKNLayer or a Pipeline of CKNLayers, as make_pipeline .*; got an object of type Ridge\.",
+            r"must be a CKNLayer or a Pipeline of CKNLayers \(use make_pipeline .*\); got an object of type Ridge\.",
         ),
         (make_pipeline(layer(), Flatten()), TypeError, "its step 'flatten'"),
         (None, TypeError, "got an object of type NoneType"),
@@ -166,7 +168,7 @@ def test_another_shape_at_transform():
         (
             make_pipeline(layer(), layer(patch_size=9, padding="valid")),
             ValueError,
-            r"the space is \(4, 4\).*\n.*'cknlayer-2'",
+            r"the layer's input, \(4, 4\).*\n.*'cknlayer-2'",
         ),
     ],
 )
@@ -200,5 +202,5 @@ def test_unfitted():
 
 def test_a_signal_alone_is_no_batch():
     fitted = CKNFeatureMap(layer()).fit(IMAGES)
-    with pytest.raises(ValueError, match=r"must be the same\. If X is one signal, give X\[None\]"):
+    with pytest.raises(ValueError, match=r"must be the same\. If X is one signal, pass X\[None\]"):
         fitted.transform(IMAGES[0])

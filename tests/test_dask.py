@@ -19,8 +19,8 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
 from sklearn_ckn import CKNClassifier, CKNFeatureMap, CKNKernel, CKNLayer, LinearClassifier, PatchWhitening
-from sklearn_ckn._lazy import in_one_thread
-from sklearn_ckn._threads import effective_n_jobs
+from sklearn_ckn._arrays.dask import in_one_thread
+from sklearn_ckn._utils.threads import effective_n_jobs
 
 dask = pytest.importorskip("dask")
 da = pytest.importorskip("dask.array")
@@ -147,10 +147,10 @@ def test_kernel_is_an_array_of_blocks(normalize, scheduler):
 
 
 def test_pairs_of_blocks_are_computed_once(monkeypatch):
-    from sklearn_ckn import _lazy
+    from sklearn_ckn._arrays import dask as blocks
 
-    pairs, compute = [], _lazy.kernel_block
-    monkeypatch.setattr(_lazy, "kernel_block", lambda kernel, x, y: pairs.append(y is None) or compute(kernel, x, y))
+    pairs, compute = [], blocks.kernel_block
+    monkeypatch.setattr(blocks, "kernel_block", lambda kernel, x, y: pairs.append(y is None) or compute(kernel, x, y))
     with dask.config.set(scheduler="threads"):
         CKNKernel(layer())(lazy(X[:150])).compute()
     assert sorted(pairs) == [False] * 3 + [True] * 3  # of three blocks
@@ -244,7 +244,7 @@ def test_a_scheduler_that_is_gone_is_an_error():
             new = layer()
             with pytest.raises(Exception, match=r"cancelled|[Cc]losed|lost") as caught:
                 new.fit(lazy())
-            assert caught.value.__notes__ == ["This was asked of Dask: patches of 125 signals in 5 blocks."]
+            assert caught.value.__notes__ == ["Dask was asked for patches of 125 signals in 5 blocks."]
             assert not hasattr(new, "filters_")
     finally:
         scheduler.kill()
@@ -259,7 +259,7 @@ def test_blocks_of_another_shape_are_refused(scheduler):
     short = whole.map_blocks(lambda block: block[:-1], dtype=X.dtype, meta=X[:0])
     narrow = whole.map_blocks(lambda block: block[:, :, :-1], dtype=X.dtype, meta=X[:0])
     other = whole.map_blocks(lambda block: block.astype(float), dtype=X.dtype, meta=X[:0])
-    told = "A block of shape {} and dtype {} stands where the Dask array tells (75, 9, 8, 2) and float32"
+    told = "The block has shape {} and dtype {}, but the Dask metadata say shape (75, 9, 8, 2) and dtype float32"
     for wrong, found in (
         (short, ((74, 9, 8, 2), "float32")),
         (narrow, ((75, 9, 7, 2), "float32")),
@@ -295,7 +295,7 @@ def test_what_is_refused_at_once():
             fitted.transform(lazy(), out=np.empty((300, 90), np.float32))
         with pytest.raises(ValueError, match=r"has signals of shape \(9, 7, 2\)"):
             fitted.transform(lazy()[:, :, :-1])
-        with pytest.raises(ValueError, match=r"set_output\(transform='pandas'\) makes tables"):
+        with pytest.raises(ValueError, match=r"set_output\(transform='pandas'\) returns tables"):
             feature_map().set_output(transform="pandas").fit(X).transform(lazy())
         kernel = CKNKernel(layer())
         with pytest.raises(ValueError, match=r"eval_gradient=True needs arrays in memory"):
@@ -303,5 +303,5 @@ def test_what_is_refused_at_once():
         for pair in ((lazy(), X), (X, lazy())):
             with pytest.raises(ValueError, match=r"X and Y must both be Dask arrays, or both be in memory"):
                 kernel(*pair)
-        with pytest.raises(ValueError, match=r"their space and channels must be the same"):
+        with pytest.raises(ValueError, match=r"their spatial sizes and channels must be the same"):
             kernel(lazy(), lazy()[:, :, :-1])

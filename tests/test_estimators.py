@@ -1,5 +1,6 @@
 """The estimators on signals of one, two and three axes, which scikit-learn's own checks, fed tables, cannot see."""
 
+import inspect
 import pickle
 import warnings
 
@@ -95,11 +96,13 @@ def test_features_are_those_of_the_mirror_image_too(ndim, dtype):
 
 
 def test_feature_map_fits_on_as_few_signals_as_the_patches_need(monkeypatch):
-    from sklearn_ckn._core import blocks
+    from sklearn_ckn._core.network import forward
 
     encoded = []
     monkeypatch.setattr(
-        blocks, "encode_network", lambda X, net, f=blocks.encode_network: encoded.append(len(X) * len(net)) or f(X, net)
+        forward,
+        "encode_network",
+        lambda X, net, f=forward.encode_network: encoded.append(len(X) * len(net)) or f(X, net),
     )
     X = signals(2, "float32", n=2000)
     CKNFeatureMap(make_pipeline(layer(n_patches=1000), layer(n_patches=1000))).fit(X)
@@ -109,7 +112,7 @@ def test_feature_map_fits_on_as_few_signals_as_the_patches_need(monkeypatch):
 @every_case
 @pytest.mark.parametrize("block", [1, 5])
 def test_block_size_and_company_change_no_bit(ndim, dtype, block, monkeypatch):
-    from sklearn_ckn._core import blocks
+    from sklearn_ckn._core.network import forward
 
     X = signals(ndim, dtype)
     fitted = CKNFeatureMap(network(ndim)).fit(X)
@@ -117,29 +120,29 @@ def test_block_size_and_company_change_no_bit(ndim, dtype, block, monkeypatch):
     assert_array_equal(np.concatenate([fitted.transform(x[None]) for x in X]), expected)
     with config_context(working_memory=1e-9):
         assert_array_equal(fitted.transform(X), expected)
-    monkeypatch.setattr(blocks, "BLOCK", block)
+    monkeypatch.setattr(forward, "BLOCK", block)
     assert_array_equal(fitted.transform(X), expected)
 
 
 @every_case
 def test_the_network_of_these_tests_takes_both_ways_of_products(ndim, dtype):
-    from sklearn_ckn._core import direct, winograd
-    from sklearn_ckn._signals import EncodedSignals, Signals
+    from sklearn_ckn._arrays.signals import EncodedSignals, Signals
+    from sklearn_ckn._core.network import direct, winograd
 
     X = signals(ndim, dtype)
     layers = [step for _, step in network(ndim).fit(X).steps]
-    ways = [type(made.products) for made in EncodedSignals(Signals(X, X.shape[1:]), layers, 1).network]
+    ways = [type(made.convolution) for made in EncodedSignals(Signals(X, X.shape[1:]), layers, 1).network]
     assert ways == [direct.Direct, winograd.Winograd if dtype == "float32" else direct.Direct]
 
 
 def test_a_block_takes_the_working_memory_of_scikit_learn(monkeypatch):
-    from sklearn_ckn._core import blocks
+    from sklearn_ckn._core.network import forward
 
     X, read = signals(2, "float32", n=2000), []
     fitted = CKNFeatureMap(layer(32, pooling_width=1)).fit(X)
     encoded = np.zeros((2000, 9, 8, 32))
-    monkeypatch.setattr(blocks, "encode_network", lambda X, network: read.append(len(X)) or encoded[: len(X)])
-    monkeypatch.setattr(blocks, "BLOCK", 10**6)
+    monkeypatch.setattr(forward, "encode_network", lambda X, network: read.append(len(X)) or encoded[: len(X)])
+    monkeypatch.setattr(forward, "BLOCK", 10**6)
     with config_context(working_memory=0.5):  # MB
         fitted.transform(X)
     maps = 9 * 8 * 32 * 4  # bytes of a signal's output; it and what it comes from are counted twice
@@ -174,17 +177,17 @@ def test_same_bits_for_any_n_jobs(ndim, dtype):
 def test_n_jobs_are_threads_that_run_at_the_same_time_in_fit_and_transform(monkeypatch):
     import threading
 
-    from sklearn_ckn._core import blocks
+    from sklearn_ckn._core.network import forward
 
     X, feature_map = signals(2, n=32), CKNFeatureMap(make_pipeline(layer(), layer()), n_jobs=2).fit(signals(2))
-    sizes, barrier, encode = [], threading.Barrier(2, timeout=20), blocks.encode_network
+    sizes, barrier, encode = [], threading.Barrier(2, timeout=20), forward.encode_network
 
     def watched(maps, net):
         barrier.wait()  # passed only by two threads together; 4 blocks, in transform as for every layer
         sizes.append(len(maps))
         return encode(maps, net)
 
-    monkeypatch.setattr(blocks, "encode_network", watched)
+    monkeypatch.setattr(forward, "encode_network", watched)
     feature_map.transform(X)
     feature_map.fit(X)
     assert sizes[:4] == [8] * 4
@@ -236,7 +239,7 @@ def test_other_dtypes_are_read_as_float32(dtype):
 
 
 def test_integers_are_never_copied_as_a_whole(monkeypatch):
-    from sklearn_ckn._signals import Signals
+    from sklearn_ckn._arrays.signals import Signals
 
     read = []
     monkeypatch.setattr(
@@ -483,3 +486,29 @@ def test_a_fitted_layer_is_read_anew_when_it_changes():
     with pytest.raises(ValueError, match="finite"):
         fitted.transform(X)
     np.testing.assert_array_equal(fitted.fit(X).transform(X), before)
+
+
+def test_arrays_of_the_user_stay_writeable_and_their_changes_are_seen():
+    X, fitted = signals(2), layer(n_filters=5).fit(signals(2))
+    expected = fitted.transform(X)
+    filters, whitening = np.array(fitted.filters_), np.array(fitted.whitening_)
+    seen_through = whitening.view()
+    seen_through.flags.writeable = False
+    for mine in (whitening, seen_through):  # a read-only view changes with what it is a view of
+        fitted.filters_, fitted.whitening_ = filters, mine
+        assert_array_equal(fitted.transform(X), expected)
+        assert filters.flags.writeable and whitening.flags.writeable
+        whitening *= 2
+        np.testing.assert_allclose(fitted.transform(X), 2 * expected, rtol=1e-5)
+        whitening /= 2
+    filters[:] = filters[::-1].copy()
+    assert not np.allclose(fitted.transform(X), expected)
+
+
+@pytest.mark.parametrize("wrap", [lambda few: few, lambda few: make_pipeline(few, Flatten()), CKNFeatureMap])
+def test_warnings_point_at_the_line_of_the_caller(wrap):
+    X = np.tile(np.arange(8.0), (10, 8, 1))  # of few distinct patches
+    with pytest.warns(UserWarning, match="distinct patches") as caught:
+        wrap(layer(50, n_patches=200)).fit(X)
+    line = inspect.currentframe().f_lineno - 1
+    assert [(warning.filename, warning.lineno) for warning in caught] == [(__file__, line)]

@@ -6,7 +6,9 @@ import importlib
 import inspect
 import pkgutil
 import re
+import sys
 import typing
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -19,33 +21,34 @@ from sklearn_ckn import inspection, onnx, preprocessing, presets
 PACKAGE = Path(sklearn_ckn.__file__).parent
 REPOSITORY = Path(__file__).parent.parent
 
-FLOORS = [  # every module imports from floors below its own only; this is the whole package
-    {"_core.machine", "_core.simd"},
-    {"_core.panels", "_core.products", "_core.lbfgs", "_core.losses"},
-    {"_core.kappa", "_core.patches", "_core.pooling", "_core.nystroem", "_core.kmeans", "_core.transforms"},
-    {"_core.encode", "_core.fused", "_core.covariance", "_core.relations", "_core.sampling", "_core.zca"},
-    {"_core.direct", "_core.one_patch", "_core.winograd", "_core.solver", "_core.ring"},
-    {"_core.blocks", "_core.pairs"},
-    {"_core.gram", "_core.gradients"},
-    {"_core.descent"},
-    {"_typing"},
-    {"_stores", "_threads", "_persistence", "_progress", "_checkpoint", "_maps"},
-    {"_signals"},
-    {"_lazy"},
-    {"_validation"},
-    {"_flatten", "_layer", "_slopes", "_targets", "_training", "preprocessing"},
-    {"_linear", "_network"},
-    {"_feature_map", "_kernel", "_end_to_end"},
-    {"_supervised", "presets"},
-    {"persistence", "_environment"},
-    {"inspection._norms", "inspection._deformation", "inspection._fitted", "inspection._display"},
-    {"inspection._approximation", "inspection._stability"},
-    {"inspection._charts", "inspection._grids", "inspection._matrices"},
-    {"onnx._graph"},
-    {"onnx._layers"},
-    {"onnx._steps"},
-    {"onnx._export"},
-]
+ROOMS = {  # every room of the package, and the rooms that its files may import
+    "_core.runtime": "",
+    "_core.layer": "_core.runtime",
+    "_core.linear": "_core.runtime",
+    "_core.filters": "_core.runtime _core.layer",
+    "_core.network": "_core.runtime _core.layer",
+    "_core.exact": "_core.runtime _core.layer",
+    "_core.patch_whitening": "_core.layer",
+    "_core.riemannian_sgd": "_core.runtime _core.layer _core.linear _core.network",
+    "_utils": "",
+    "_arrays": "_core.runtime _core.network",
+    "_flatten": "_core.layer _utils _arrays",
+    "_layer": "_core.layer _core.filters _utils _arrays",
+    "_network": "_arrays _layer",
+    "_feature_map": "_core.layer _utils _arrays _flatten _network",
+    "_kernel": "_core.exact _utils _arrays _layer _network",
+    "_targets": "_core.linear _core.riemannian_sgd _utils _arrays",
+    "_linear": "_core.linear _utils _arrays _targets",
+    "_training": "_core.runtime _core.layer _core.linear _core.riemannian_sgd _utils _arrays",
+    "_end_to_end": "_core.filters _core.riemannian_sgd _utils _arrays _network _targets _training",
+    "_supervised": "_core.linear _utils _arrays _network _targets _end_to_end",
+    "preprocessing": "_core.runtime _core.layer _core.patch_whitening _utils _arrays",
+    "presets": "_utils _arrays _layer _feature_map _linear preprocessing",
+    "persistence": "_flatten _layer _feature_map _kernel _linear _supervised preprocessing",
+    "_environment": "_core.runtime _core.layer _utils _layer presets",
+    "inspection": "_core.layer _utils _arrays _flatten _layer _network _feature_map _kernel",
+    "onnx": "_core.layer _core.linear _flatten _layer _network _feature_map _targets _linear _supervised preprocessing",
+}
 LIBRARIES_OF_CORE = {"numpy", "scipy", "numba", "llvmlite", "threadpoolctl"}
 
 
@@ -68,16 +71,38 @@ def imports_of(path):
     return own, others
 
 
-def test_imports_run_downward():
-    floor = {module: level for level, modules in enumerate(FLOORS) for module in modules}
+def room_of(module):
+    parts = module.split(".")
+    return ".".join(parts[:2]) if parts[0] == "_core" else parts[0]
+
+
+def modules():
     files = {path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py"}
-    assert {".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in files} == set(floor)
-    for path in files:
-        module = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+    return {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for path in files}
+
+
+def test_rooms_import_what_they_may():
+    used = {room: set() for room in ROOMS}
+    for module, path in modules().items():
         own, others = imports_of(path)
-        assert all(floor[name] < floor[module] for name in own), f"{module} imports {own}"
+        used[room_of(module)] |= {room_of(name) for name in own} - {room_of(module)}
         if module.startswith("_core"):
-            assert not others - LIBRARIES_OF_CORE - set(__import__("sys").stdlib_module_names), f"{module}: {others}"
+            assert not others - LIBRARIES_OF_CORE - set(sys.stdlib_module_names), f"{module}: {others}"
+    assert used == {room: set(allowed.split()) for room, allowed in ROOMS.items()}
+
+
+def test_no_file_imports_itself_by_way_of_others():
+    graph = {module: imports_of(path)[0] & modules().keys() for module, path in modules().items()}
+    assert len(list(TopologicalSorter(graph).static_order())) == len(graph)  # raises CycleError
+
+
+@pytest.mark.parametrize("room", sorted({path.parent for path in (PACKAGE / "_core").rglob("*.py")}))
+def test_rooms_of_the_core_name_their_files(room):
+    text = ast.get_docstring(ast.parse((room / "__init__.py").read_text()))
+    for path in [*room.glob("*.py"), *room.glob("*/__init__.py")]:
+        name = path.parent.name if path.name == "__init__.py" else path.stem
+        if path.parent != room or path.name != "__init__.py":
+            assert re.search(rf"^{name} ", text, re.MULTILINE), f"{room.name}/__init__.py does not name {name}"
 
 
 def public_names():

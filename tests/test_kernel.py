@@ -22,7 +22,9 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.svm import SVC
 
 from sklearn_ckn import CKNFeatureMap, CKNKernel, CKNLayer
-from sklearn_ckn._core import encode, gram, kappa, patches, simd
+from sklearn_ckn._core.exact import gram
+from sklearn_ckn._core.layer import definition, kappa, patches
+from sklearn_ckn._core.runtime import simd
 
 RELATIVE = {"float64": 1e-10, "float32": 1e-5}
 both_dtypes = pytest.mark.parametrize("dtype", RELATIVE)
@@ -146,7 +148,7 @@ def test_the_fast_kernel_is_the_page_of_mathematics(data):
         products = [np.tensordot(a, b, (-1, -1)) for a, b in ((X[0], X[1]), (X[0], X[0]), (X[1], X[1]))]
         below = space
         for _, settings in layers:
-            products = encode.encode_kernel(*products, settings, below)
+            products = definition.encode_kernel(*products, settings, below)
             below = settings.pooled_positions(below)
         expected = np.array([np.trace(K.reshape(np.prod(below), -1)) for K in products])
         K = CKNKernel(make_pipeline(*(a for a, _ in layers)))(X)
@@ -160,7 +162,7 @@ def test_all_patches_as_filters_give_the_exact_kernel_layer_after_layer(space, r
     maps = X
     for kernel in ("exponential", "arccos1", "exponential"):
         a_layer = layer(ndim, kernel=kernel, patch_size=2, subsampling=1, reg=1e-13)
-        filters = patches.extract(maps, *a_layer._read_settings()[:2]).reshape(-1, *[2] * ndim, maps.shape[-1])
+        filters = patches.extract(maps, a_layer._read_settings().patch).reshape(-1, *[2] * ndim, maps.shape[-1])
         maps = a_layer.set_params(init=filters, n_filters=len(filters)).fit_transform(maps)
         steps.append(a_layer)
         rows = maps.reshape(2, -1)
@@ -248,7 +250,7 @@ def test_the_kernel_is_homogeneous_to_the_last_bit(dtype, rng):
     largest = X * np.sqrt(np.finfo(dtype).max).astype(dtype) / 2000
     assert_allclose(cosines(largest), cosines(X), rtol=1e-5)
     for call in (CKNKernel(network), CKNKernel(network).diag):
-        with pytest.raises(ValueError, match=f"too large for {dtype}: divide X"):
+        with pytest.raises(ValueError, match=f"which is too large for {dtype}: divide X"):
             call(largest)
     with pytest.raises(ValueError, match="too large") as caught:
         CKNKernel(network)(largest, out=np.empty((3, 3), dtype=dtype))
@@ -468,8 +470,15 @@ def with_nan():
     [
         pytest.param(with_nan(), None, "Input X contains NaN", id="nan in X"),
         pytest.param(IMAGES, with_nan(), "Input Y contains NaN", id="nan in Y"),
-        pytest.param(IMAGES, IMAGES[:, :5], r"signals of shape \(6, 5, 2\), but Y of shape \(5, 5, 2\)", id="space"),
-        pytest.param(IMAGES, IMAGES[..., :1], r"signals of shape \(6, 5, 2\), but Y of shape", id="channels"),
+        pytest.param(
+            IMAGES,
+            IMAGES[:, :5],
+            r"signals of shape \(6, 5, 2\), but Y has signals of shape \(5, 5, 2\)",
+            id="space",
+        ),
+        pytest.param(
+            IMAGES, IMAGES[..., :1], r"signals of shape \(6, 5, 2\), but Y has signals of shape", id="channels"
+        ),
         pytest.param(IMAGES.reshape(4, -1), None, r"X has shape \(4, 60\).*set input_shape", id="flat X"),
         pytest.param(IMAGES, IMAGES.reshape(4, -1), r"Y has shape \(4, 60\).*set input_shape", id="flat Y"),
         pytest.param(IMAGES, 1e200 * IMAGES, "Y has values up to 1e.200.*divide Y", id="large Y"),
@@ -485,16 +494,16 @@ def test_bad_signals(X, Y, message):
     "kernel, error, message",
     [
         (CKNKernel("network"), TypeError, "network must be a CKNLayer or a Pipeline.*got an object of type str"),
-        (CKNKernel([layer(), layer()]), TypeError, "as make_pipeline makes it of several; got an object of type list"),
-        (CKNKernel(CKNLayer), TypeError, r"got the class CKNLayer, without \(\)"),
-        (CKNKernel(CKNFeatureMap(layer())), TypeError, "type CKNFeatureMap: give that one's network"),
+        (CKNKernel([layer(), layer()]), TypeError, r"make_pipeline to combine several\); got an object of type list"),
+        (CKNKernel(CKNLayer), TypeError, "got the class CKNLayer, not an instance"),
+        (CKNKernel(CKNFeatureMap(layer())), TypeError, r"type CKNFeatureMap\. Pass its network"),
         (CKNKernel(make_pipeline(layer(), SVC())), TypeError, "its step 'svc' is an object of type SVC"),
         (CKNKernel(make_pipeline(layer(), layer(1))), ValueError, r"must share ndim; got \[2, 1\]"),
         (CKNKernel(layer(sigma=-1)), ValueError, "'sigma' parameter of CKNLayer"),
         (CKNKernel(layer(sigma="auto")), ValueError, "sigma='auto' is found by fit"),
         (CKNKernel(layer(), normalize="yes"), ValueError, "'normalize' parameter of CKNKernel"),
         (CKNKernel(layer(), n_jobs=0.5), ValueError, "'n_jobs' parameter of CKNKernel"),
-        (CKNKernel(make_pipeline(layer(), layer(patch_size=9, padding="valid"))), ValueError, "patch_size=.*space"),
+        (CKNKernel(make_pipeline(layer(), layer(patch_size=9, padding="valid"))), ValueError, "patch_size=.*spatial shape"),
     ],
 )
 def test_bad_parameters(kernel, error, message):
@@ -510,7 +519,7 @@ def test_gaussian_processes_refuse_a_bad_sigma(sigma):
     for use in (lambda: kernel.theta, lambda: GaussianProcessRegressor(kernel).fit(IMAGES[:, 0, :, 0], [1, 2, 3, 4])):
         with pytest.raises(ValueError, match="'sigma' parameter of CKNLayer") as caught:
             use()
-        assert caught.value.__notes__ == ["This is step 'cknlayer-2' of network."]
+        assert caught.value.__notes__ == ["The error occurred in step 'cknlayer-2' of network."]
 
 
 @pytest.mark.parametrize(
@@ -536,7 +545,9 @@ def test_bad_bounds(bounds):
     ids=["shape", "dtype", "list", "read-only"],
 )
 def test_bad_out(out):
-    with pytest.raises(ValueError, match=r"out must be a writeable array, float64 \(4, 4\)") as caught:
+    with pytest.raises(
+        ValueError, match=r"out must be a writeable array of dtype float64 and shape \(4, 4\)"
+    ) as caught:
         CKNKernel(layer())(IMAGES, out=out)
     read_only = isinstance(out, np.ndarray) and not out.flags.writeable
     assert ("got a read-only one" in str(caught.value)) == read_only

@@ -4,6 +4,7 @@ import pickle
 import tracemalloc
 import warnings
 
+import naive
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -16,8 +17,8 @@ from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.svm import LinearSVC
 
 from sklearn_ckn import LinearClassifier, LinearRegressor
-from sklearn_ckn._core import covariance, lbfgs, losses, products, solver
-from sklearn_ckn._core.losses import LOSSES
+from sklearn_ckn._core.linear import lbfgs, losses, preconditioner, solver, tall_skinny
+from sklearn_ckn._core.linear.losses import LOSSES
 from sklearn_ckn._targets import hold_out
 
 every_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -38,8 +39,8 @@ def test_products(rng, dtype, n, d, k):
     X = memory[100:-100].reshape(n, d)
     X[:], W, G = rng.randn(n, d), rng.randn(k, d).astype(dtype), rng.randn(n, k).astype(dtype)
     for found, expected in [
-        (products.multiply(X, W), X.astype(float) @ W.astype(float).T),
-        (products.multiply_adjoint(X, G), G.astype(float).T @ X.astype(float)),
+        (tall_skinny.product(X, W), X.astype(float) @ W.astype(float).T),
+        (tall_skinny.product_adjoint(X, G), G.astype(float).T @ X.astype(float)),
     ]:
         assert found.dtype == dtype and found.shape == expected.shape
         assert np.linalg.norm(found - expected) <= RELATIVE[dtype] * np.sqrt(n * d * k * max(n, d))
@@ -50,19 +51,8 @@ def test_products(rng, dtype, n, d, k):
 def test_products_are_adjoint(n, d, k, seed):
     rng = np.random.RandomState(seed)
     X, W, G = rng.randn(n, d), rng.randn(k, d), rng.randn(n, k)
-    inner = (products.multiply(X, W) * G).sum(), (products.multiply_adjoint(X, G) * W).sum()
+    inner = (tall_skinny.product(X, W) * G).sum(), (tall_skinny.product_adjoint(X, G) * W).sum()
     assert_allclose(*inner, rtol=1e-11, atol=1e-11)
-
-
-def naive_loss(name, s, y):
-    """Of one sample, from the definition."""
-    if name == "squared_hinge":
-        return sum(max(0, 1 - a * b) ** 2 for a, b in zip(s, y))
-    if name == "squared_error":
-        return sum((a - b) ** 2 for a, b in zip(s, y))
-    if len(s) == 1:
-        s, y = [0, *s], [-y[0], *y]
-    return np.log(sum(np.exp(a) for a in s)) - next(a for a, b in zip(s, y) if b > 0)
 
 
 @every_loss
@@ -73,9 +63,9 @@ def test_losses(rng, loss, k):
     record = LOSSES[loss]
     values, gradients = record.function(S, Y)
     assert values.shape == (6, k if record.separable else 1)
-    assert_allclose(values.sum(axis=1), [naive_loss(loss, s, y) for s, y in zip(S, Y)])
+    assert_allclose(values.sum(axis=1), [naive.LOSSES[loss](s, y) for s, y in zip(S, Y)])
     step = 1e-6
-    second = np.full(S.shape, record.usual) if record.second is None else record.second(S, Y)
+    second = np.full(S.shape, record.typical_curvature) if record.second is None else record.second(S, Y)
     for c in range(k):
         shift = step * (np.arange(k) == c)
         (above, g_above), (below, g_below) = record.function(S + shift, Y), record.function(S - shift, Y)
@@ -95,10 +85,10 @@ def test_large_scores_overflow_nothing():
 @pytest.mark.parametrize("n_rows", [50, 2])
 def test_coordinates(rng, monkeypatch, dtype, intercept, k_of_H, n_rows):
     """Z^T Z is the Hessian; the three maps belong together; the groups of columns do too."""
-    monkeypatch.setattr(covariance, "TILE", 3)  # so that there are several
+    monkeypatch.setattr(preconditioner, "TILE", 3)  # so that there are several
     X, H, ridge = rng.randn(50, 8).astype(dtype) + 2, rng.rand(50, k_of_H).astype(dtype) / 50, 0.1
     H[n_rows:] = 0  # those of the others, which are few or many
-    coordinates = covariance.Coordinates(X, H, intercept, n_threads=2)
+    coordinates = preconditioner.Coordinates(X, H, intercept, n_threads=2)
     for _ in range(2):  # the covariance is not lost with the first ridge
         coordinates.choose(10 * ridge)
         coordinates.choose(ridge)
@@ -116,7 +106,7 @@ def test_coordinates(rng, monkeypatch, dtype, intercept, k_of_H, n_rows):
 
 
 def test_coordinates_of_no_rows_are_those_of_the_ridge(rng):
-    none, W = covariance.FewRows(np.zeros((0, 8))), rng.randn(3, 8)
+    none, W = preconditioner.FewRows(np.zeros((0, 8))), rng.randn(3, 8)
     none.choose(4.0)
     assert none.trace == 0
     for found, factor in ((none.coordinates(W), 2), (none.vectors(W), 0.5), (none.gradients(W), 0.5)):
@@ -124,7 +114,7 @@ def test_coordinates_of_no_rows_are_those_of_the_ridge(rng):
 
 
 def test_groups_of_features(rng, monkeypatch):
-    monkeypatch.setattr(covariance, "MOST_COLUMNS", 3)
+    monkeypatch.setattr(preconditioner, "MOST_COLUMNS", 3)
     X, y = rng.randn(60, 8), rng.randint(3, size=60)
     found = LinearClassifier(tol=1e-10).fit(X, y)
     monkeypatch.undo()
@@ -134,10 +124,10 @@ def test_groups_of_features(rng, monkeypatch):
 def test_covariance_of_some_rows_is_close(rng, monkeypatch):
     X, weights = rng.randn(5000, 4).cumsum(axis=1), np.full(5000, 1 / 5000)
     mean = weights @ X
-    whole = covariance.covariance(X, mean, weights, 1)
+    whole = preconditioner.covariance(X, mean, weights, 1)
     assert_allclose(np.triu(whole), np.triu((X - mean).T @ (X - mean) / 5000), rtol=1e-12)
-    monkeypatch.setattr(covariance, "FEWEST_ROWS", 1000)
-    assert_allclose(covariance.covariance(X, mean, weights, 1), whole, rtol=0.2)
+    monkeypatch.setattr(preconditioner, "FEWEST_ROWS", 1000)
+    assert_allclose(preconditioner.covariance(X, mean, weights, 1), whole, rtol=0.2)
 
 
 @every_dtype
@@ -146,7 +136,7 @@ def test_span(rng, dtype):
     X = 1e3 * rng.randn(12, 40).astype(dtype)
     X[5], X[8], X[:, 7] = X[4], X[4], 3
     mean, tolerance = X.mean(axis=0, dtype=float), {"float32": 1e-6, "float64": 1e-11}[dtype]
-    span, centred = covariance.Span(X, mean, np.dtype(dtype), 1), X - mean
+    span, centred = preconditioner.Span(X, mean, np.dtype(dtype), 1), X - mean
     assert span.features.shape == (12, 9) and span.features.dtype == dtype
     products = centred @ centred.T
     assert np.abs(span.features @ span.features.T - products).max() <= tolerance * products.max()
@@ -155,7 +145,7 @@ def test_span(rng, dtype):
     assert_allclose((W**2).sum(), (V**2).sum(), rtol=1e-10)
     assert_allclose(centred @ W.T, span.features @ V.T, atol=tolerance * np.abs(centred @ W.T).max())
     assert_allclose(span.coordinates(W), V, atol=1e3 * tolerance)
-    nothing = covariance.Span(np.ones((3, 8)), np.ones(8), np.dtype(dtype), 1)
+    nothing = preconditioner.Span(np.ones((3, 8)), np.ones(8), np.dtype(dtype), 1)
     assert not nothing.features.any() and np.isfinite(nothing.vectors(np.zeros((1, 1)))).all()
 
 
@@ -208,7 +198,7 @@ def test_rounding_ends_the_descent(rng, mean):
 @every_loss
 def test_rows_in_a_periodic_order(rng, monkeypatch, loss):
     """Those from which the covariance is estimated have no period."""
-    monkeypatch.setattr(covariance, "FEWEST_ROWS", 400)
+    monkeypatch.setattr(preconditioner, "FEWEST_ROWS", 400)
     y = np.arange(4000) % 10
     X = np.zeros((4000, 20))
     X[np.arange(4000), y], X[np.arange(4000), y + 10] = rng.randn(2, 4000) + 1
@@ -546,10 +536,14 @@ BAD = [
     ({"tol": -1}, {}, r"'tol' parameter .* must be"),
     ({"class_weight": "even"}, {}, r"'class_weight' parameter .* must be"),
     ({}, {"X": np.full((30, 4), np.nan)}, "X contains NaN"),
-    ({}, {"X": np.full((30, 4), 1e200)}, r"X has values up to 1e\+200, but computing in float64"),
-    ({}, {"X": np.ones((30, 4, 2))}, r"X has shape \(30, 4, 2\), but Linear.* expects .*: Flatten\(\) makes features"),
+    ({}, {"X": np.full((30, 4), 1e200)}, r"X has values up to 1e\+200 in magnitude, but for computations in float64"),
+    (
+        {},
+        {"X": np.ones((30, 4, 2))},
+        r"X has shape \(30, 4, 2\), but Linear.* expects .*: use Flatten\(\) to turn maps into features",
+    ),
     ({}, {"X": np.ones((29, 4))}, "inconsistent numbers of samples"),
-    ({}, {"y": np.zeros(30)}, r"y must have two classes at least; got one class, 0.0\."),
+    ({}, {"y": np.zeros(30)}, r"y must have at least two classes; got one class, 0.0\."),
     ({}, {"y": np.linspace(0, 1, 30)}, "Unknown label type"),
     ({}, {"y": np.full(30, np.nan)}, "y contains NaN"),
     ({}, {"sample_weight": np.zeros(30)}, "[Ss]ample.weight"),
@@ -575,12 +569,16 @@ def test_bad_input(rng, parameters, data, message):
 
 
 def test_target_too_large(rng):
-    with pytest.raises(ValueError, match=r"y has values up to 1e\+40, but computing in float32 they must not exceed"):
+    with pytest.raises(
+        ValueError,
+        match=r"y has values up to 1e\+40 in magnitude, but for computations in float32 they must not exceed",
+    ):
         LinearRegressor().fit(rng.randn(5, 2).astype(np.float32), np.full(5, 1e40))
 
 
 def test_too_few_targets_to_hold_out(rng):
-    with pytest.raises(ValueError, match=r"=0.01 of 30 samples cannot be held out .* One sample gives no score"):
+    message = r"=0.01 of 30 samples cannot be held out .* One sample is not enough for a score"
+    with pytest.raises(ValueError, match=message):
         LinearRegressor(C=[1, 2], validation_fraction=0.01).fit(rng.randn(30, 4), rng.randn(30))
 
 
@@ -588,7 +586,7 @@ def test_weights_leave_too_little(rng):
     """Rows of weight 0 are not held out, and do not count as samples of their class."""
     X, y, weights = rng.randn(30, 4), np.arange(30) % 3, np.ones(30)
     weights[3:] = 0  # one sample of each class is left
-    message = r"of 3 samples cannot be held out .* No class has two samples\. .* or give one C"
+    message = r"of 3 samples cannot be held out .* No class has two samples\. .* or pass a single C"
     with pytest.raises(ValueError, match=message):
         LinearClassifier(C=[1, 2]).fit(X, y, weights)
     assert LinearClassifier().fit(X, y, weights).n_iter_ > 0

@@ -33,7 +33,7 @@ from sklearn_ckn import (
     LinearRegressor,
     PatchWhitening,
 )
-from sklearn_ckn._core.kappa import KERNELS
+from sklearn_ckn._core.layer.kappa import KERNELS
 from sklearn_ckn.presets import make_classifier
 
 onnx = pytest.importorskip("onnx")

@@ -1,4 +1,4 @@
-"""PatchWhitening: what it computes, against explicit loops and its identities, and what it refuses."""
+"""PatchWhitening and Differences: what they compute, against loops and identities, and what they refuse."""
 
 import pickle
 
@@ -14,8 +14,9 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
 from sklearn_ckn import CKNFeatureMap, CKNLayer, LinearClassifier
-from sklearn_ckn._core import patches, zca
-from sklearn_ckn.preprocessing import PatchWhitening
+from sklearn_ckn._core import patch_whitening
+from sklearn_ckn._core.layer import patches
+from sklearn_ckn.preprocessing import Differences, PatchWhitening
 
 SPACES = [((9,), (3,)), ((6, 7), (3, 2)), ((4, 5, 4), (2, 2, 3))]
 METHODS = ["local", "global"]
@@ -55,7 +56,7 @@ def whitened(images, size, method, exponent, reg):
 @pytest.mark.parametrize("exponent, reg", [(0.25, 0), (0.5, 0.1), (0.5, 0), (1, 0.3)])
 @pytest.mark.parametrize("space, size", SPACES, ids=["1-D", "2-D", "3-D"])
 def test_against_loops(space, size, exponent, reg, method, rng, monkeypatch):
-    monkeypatch.setattr(zca, "NUMBERS", 1)  # every image is a block
+    monkeypatch.setattr(patch_whitening, "NUMBERS", 1)  # every image is a block
     X = rng.randn(4, *space, 2).cumsum(axis=1) + 3
     parameters = {"exponent": exponent, "reg": reg, "normalize_contrast": False, "ndim": len(space)}
     found = PatchWhitening(size, method=method, **parameters).fit_transform(X)
@@ -68,16 +69,19 @@ def test_against_loops(space, size, exponent, reg, method, rng, monkeypatch):
 
 def test_whitened_patches_have_equal_second_moments(rng):
     """In all directions but that of the mean, which no centred patch has."""
-    P = zca.centred_patches(rng.randn(3, 12, 12, 1).cumsum(axis=1).cumsum(axis=2), (2, 2))
-    W = zca.negative_power(zca.second_moments(P), 0.5, 0, P.dtype)
-    assert_allclose(zca.second_moments(P @ W), np.broadcast_to(np.eye(4) - 0.25, (3, 4, 4)), atol=1e-10)
+    patch = patches.PatchGeometry.of((2, 2), "valid", centering=True)
+    settings = patch_whitening.WhiteningSettings(patch, normalize_contrast=False, exponent=0.5, reg=0)
+    P = patch_whitening.centred_patches(rng.randn(3, 12, 12, 1).cumsum(axis=1).cumsum(axis=2), settings)
+    W = patch_whitening.local_whitening(P, settings)
+    assert_allclose(patch_whitening.second_moments(P @ W), np.broadcast_to(np.eye(4) - 0.25, (3, 4, 4)), atol=1e-10)
 
 
 @pytest.mark.parametrize("space, size", SPACES, ids=["1-D", "2-D", "3-D"])
 def test_an_image_is_put_together_from_its_own_patches(space, size, rng):
     X = rng.randn(3, *space, 2)
-    P = patches.extract(X, size, patches.padding_widths(size, "valid"))
-    assert_allclose(zca.put_together(P.reshape(3, -1, P.shape[-1]), X.shape[1:], size), X, rtol=1e-12)
+    patch = patches.PatchGeometry.of(size, "valid")
+    P = patches.extract(X, patch)
+    assert_allclose(patch_whitening.put_together(P.reshape(3, -1, P.shape[-1]), X.shape[1:], patch), X, rtol=1e-12)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -95,15 +99,15 @@ def test_the_contrast_of_an_image_makes_no_difference_once_normalised(method, rn
 def test_every_image_by_itself_and_the_same_bits_for_any_number_of_threads(method, dtype, rng, monkeypatch):
     X = rng.randn(50, 10, 9, 3).astype(dtype)
     X.flags.writeable = False
-    monkeypatch.setattr(zca, "NUMBERS", 10_000)
-    assert zca.block_size(X.shape[1:], (3, 3)) == 4
+    monkeypatch.setattr(patch_whitening, "NUMBERS", 10_000)
+    assert patch_whitening.block_size(X.shape[1:], patches.PatchGeometry.of((3, 3), "valid")) == 4
     whitening = PatchWhitening(method=method).fit(X)
     images = whitening.transform(X)
     assert_array_equal(PatchWhitening(method=method, n_jobs=2).fit_transform(X), images)
     assert_array_equal(whitening.transform(X[::-1])[::-1], images)
     assert_array_equal(whitening.transform(X[7:8])[0], images[7])
     assert_array_equal(pickle.loads(pickle.dumps(whitening)).transform(X), images)
-    monkeypatch.setattr(zca, "NUMBERS", 1)
+    monkeypatch.setattr(patch_whitening, "NUMBERS", 1)
     assert_array_equal(whitening.transform(X), images)
 
 
@@ -190,10 +194,10 @@ def test_in_a_pipeline_and_a_grid():
 
 
 BAD = [
-    ({"patch_size": 1}, "patch_size must have several positions; got 1: less"),
-    ({"patch_size": (1, 1)}, r"patch_size must have several positions; got \(1, 1\): less"),
+    ({"patch_size": 1}, "patch_size must have several positions; got 1. A patch of one position"),
+    ({"patch_size": (1, 1)}, r"patch_size must have several positions; got \(1, 1\). A patch of one position"),
     ({"patch_size": (3, 3, 3)}, "patch_size must be .*got"),
-    ({"patch_size": 9}, r"shape \(8, 8, 1\) .*, smaller than a patch of \(9, 9\): lower patch_size"),
+    ({"patch_size": 9}, r"shape \(8, 8, 1\) .*, smaller than a patch of \(9, 9\). Reduce patch_size"),
     ({"method": "both"}, "'method' parameter .* Got 'both'"),
     ({"exponent": -0.5}, r"'exponent' parameter .* Got -0.5"),
     ({"reg": -1}, "'reg' parameter .* Got -1"),
@@ -225,5 +229,44 @@ def test_bad_images(rng):
         for call in (fitted.transform, PatchWhitening().fit):
             with pytest.raises(ValueError, match=message):
                 call(bad)
-    with pytest.raises(ValueError, match="the channels, the last axis, must be the same"):
+    with pytest.raises(ValueError, match="The number of channels, the last axis, must be the same"):
         fitted.transform(X[..., :1])
+
+
+def differences(X, **parameters):
+    return Differences(**parameters).fit_transform(X)
+
+
+def test_first_differences(rng):
+    X = np.array([[0.0, 3, 3, 7], [1, 1, 1, 1]])
+    assert_allclose(differences(X), [np.array([3, 0, 4]) / np.sqrt(25 / 3), [0, 0, 0]])
+    assert_array_equal(differences(X[..., None]), differences(X))
+    numbers = rng.randint(-(2**15), 2**15, size=(5, 30))
+    for dtype in (np.uint8, np.int8, np.int16, bool):  # nothing wraps, and squares do not overflow
+        whole = numbers.astype(dtype)
+        assert_array_equal(differences(whole), differences(whole.astype(np.float32)))
+
+
+def test_every_channel_has_its_own_differences(rng):
+    X = rng.randn(4, 9, 2)
+    found = differences(X).reshape(4, 8, 2)
+    for channel in (0, 1):
+        assert_allclose(found[..., channel], differences(X[..., channel]), rtol=1e-12)
+    assert_allclose(np.mean(found**2, axis=1), 1, rtol=1e-12)
+    assert_allclose(differences(X * [3, 0.5] + [1, -2]).reshape(4, 8, 2), found, rtol=1e-9, atol=1e-12)
+    assert_array_equal(differences(X.reshape(4, 18), input_shape=(9, 2)), differences(X))
+    names = Differences().fit(X).get_feature_names_out()
+    assert [*names] == [f"difference{i}" for i in range(16)]
+
+
+def test_bad_series(rng):
+    X = rng.randn(3, 8, 2)
+    with pytest.raises(NotFittedError):
+        Differences().transform(X)
+    with pytest.raises(ValueError, match=r"'input_shape' parameter of Differences .* Got 8"):
+        Differences(input_shape=8).fit(X)
+    fitted = Differences().fit(X)
+    for other in (X[:, 1:], X[..., :1]):
+        with pytest.raises(ValueError, match=r"Differences was fitted on signals of shape \(8, 2\)"):
+            fitted.transform(other)
+    assert fitted._get_doc_link().endswith("/api/sklearn_ckn.preprocessing.Differences.html")

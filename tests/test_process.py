@@ -2,14 +2,17 @@
 
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from sklearn_ckn._core import direct, kmeans, machine, patches, simd, winograd
+import sklearn_ckn
+from sklearn_ckn._core.runtime import compilation, simd
 
 USE = """
     import numpy as np
@@ -22,9 +25,9 @@ USE = """
 """
 USE_LESS = """
     import numpy as np
-    from sklearn_ckn import CKNLayer
-    X = np.random.RandomState(0).rand(20, 8, 8).astype(np.float32)
-    checksum = float(CKNLayer(4, init="random", n_patches=100, random_state=0, n_jobs=2).fit_transform(X).sum())
+    from sklearn_ckn import PatchWhitening
+    X = np.random.RandomState(0).rand(20, 8, 8, 3).astype(np.float32)
+    checksum = float(np.abs(PatchWhitening(n_jobs=2).fit_transform(X)).sum())
 """
 COUNT = """
     from numba.core import event
@@ -33,11 +36,10 @@ COUNT = """
 """
 
 
-def run(*parts, **environment):
+def run(*parts, folder=None, **environment):
     code = "\n".join(textwrap.dedent(part) for part in parts)
-    result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, **environment}, check=False
-    )
+    command, variables = [sys.executable, "-c", code], {**os.environ, **environment}
+    result = subprocess.run(command, capture_output=True, text=True, env=variables, cwd=folder, check=False)
     assert result.returncode == 0, result.stderr
     return result.stdout
 
@@ -60,11 +62,38 @@ def test_nothing_is_compiled_after_a_warmup(tmp_path):
     assert warm == 0
 
 
-def test_compiled_code_is_as_old_as_all_the_files_that_are_in_it():
-    """Numba looks at the file of a function only, and a kernel is compiled into functions of other files."""
-    for function in (direct.add_tiles, winograd.add_bands, kmeans.find_best, patches.read):
-        file = function._cache._cache_file
-        assert file._source_stamp == machine._SOURCE and machine._SOURCE[:12] in file._index_name
+def test_code_is_compiled_anew_after_a_file_of_a_room_has_changed(tmp_path):
+    """Numba compares only the file of a function, although functions of other files are compiled into it."""
+    package = Path(sklearn_ckn.__file__).parent
+    copy = shutil.copytree(package, tmp_path / "tree" / package.name, ignore=shutil.ignore_patterns("__pycache__"))
+    code = """
+        import numpy as np
+        from sklearn_ckn._core.layer import patches
+        patches.take_roots(np.ones(3), np.ones(3))
+        print(len(compilations.buffer))
+    """
+
+    def n_compiled():
+        return int(run(COUNT, code, folder=copy.parent, NUMBA_CACHE_DIR=str(tmp_path / "cache")))
+
+    assert n_compiled() > 0
+    assert n_compiled() == 0
+    with open(copy / "_core" / "exact" / "gram.py", "a") as file:  # the function's own file stays as it is
+        file.write("\n# a change\n")
+    assert n_compiled() > 0
+
+
+def test_the_stamp_of_compiled_code_covers_every_file_of_the_core(tmp_path):
+    copy = shutil.copytree(compilation.CORE, tmp_path / "_core", ignore=shutil.ignore_patterns("__pycache__"))
+    assert compilation.stamp_of(copy) == compilation.stamp_of(compilation.CORE)
+    stamps, paths = {compilation.stamp_of(copy)}, sorted(copy.rglob("*.py"))
+    assert len({path.parent for path in paths}) > 5
+    for path in paths:
+        path.write_text(path.read_text() + "\n# a change\n")
+        stamps.add(compilation.stamp_of(copy))
+    paths[0].rename(paths[0].with_name("renamed.py"))
+    stamps.add(compilation.stamp_of(copy))
+    assert len(stamps) == len(paths) + 2
 
 
 def test_cache_can_be_switched_off(tmp_path, checksum):
@@ -100,7 +129,7 @@ def test_a_process_forked_meanwhile_has_its_own_blas_threads():
     code = """
         import os, signal
         from threadpoolctl import threadpool_info
-        from sklearn_ckn._core.machine import single_threaded_blas
+        from sklearn_ckn._core.runtime.threads import single_threaded_blas
         def threads():
             return [pool["num_threads"] for pool in threadpool_info()]
         before = threads()
@@ -127,7 +156,7 @@ TWO_WAYS = """
     import numpy as np
     from sklearn.pipeline import make_pipeline
     from sklearn_ckn import CKNFeatureMap, CKNLayer
-    from sklearn_ckn._core import simd
+    from sklearn_ckn._core.runtime import simd
     X = np.random.RandomState(0).rand(5, 11, 13).astype(np.float32)
     layers = [CKNLayer(40, init="random", n_patches=400, reg=0.1, random_state=0) for _ in range(2)]
     feature_map = CKNFeatureMap(make_pipeline(*layers)).fit(X)
@@ -164,10 +193,10 @@ def test_an_error_in_a_worker_reaches_the_caller_and_changes_no_setting():
     code = """
         from threadpoolctl import threadpool_info
         before = [(pool["filepath"], pool["num_threads"]) for pool in threadpool_info()]
-        from sklearn_ckn._core import blocks
+        from sklearn_ckn._core.network import forward
         def fail(maps, network):
             raise ValueError("in a worker")
-        blocks.encode_network = fail
+        forward.encode_network = fail
         try:
             feature_map.transform(X)
         except ValueError as error:

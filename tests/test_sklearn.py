@@ -20,8 +20,7 @@ from sklearn_ckn import (
     LinearClassifier,
     LinearRegressor,
 )
-from sklearn_ckn._slopes import Slopes
-from sklearn_ckn.preprocessing import PatchWhitening
+from sklearn_ckn.preprocessing import Differences, PatchWhitening
 
 
 def layer(n_filters=4, **parameters):
@@ -53,7 +52,8 @@ def layer(n_filters=4, **parameters):
         CKNRegressor(layer(8, ndim=1, pooling_width=1), max_iter=2, random_state=0),
         PatchWhitening(2, ndim=1),
         PatchWhitening((1, 2), method="global", input_shape=(1, -1), random_state=0),
-        Slopes(),
+        Differences(),
+        Differences(input_shape=(-1, 1)),
     ],
     expected_failed_checks=lambda estimator: (
         {"check_sample_weight_equivalence_on_dense_data": "which samples and patches are drawn depends on their number"}

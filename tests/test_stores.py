@@ -192,7 +192,7 @@ def test_a_store_that_ends_early_is_refused(X, tmp_path):
     path = tmp_path / "memmap"
     mapped = as_memmap(path, X)
     os.truncate(path, 1000)
-    with pytest.raises(ValueError, match=f"X ends early: its file has 1000 bytes, but it reaches to byte {X.nbytes}"):
+    with pytest.raises(ValueError, match=f"X ends early: its file has 1000 bytes, but X extends to byte {X.nbytes}"):
         fitted.transform(mapped)
 
 
@@ -264,7 +264,9 @@ def test_out_that_does_not_fit_is_refused(transformer, X, tmp_path):
         [0],
         Recorder(np.empty(shape)),
     ):
-        with pytest.raises(ValueError, match=r"out must be a writeable array, float32 \(5, .* for this input; got"):
+        with pytest.raises(
+            ValueError, match=r"out must be a writeable array of dtype float32 and shape \(5, .* for this input; got"
+        ):
             transformer.transform(X[:5], out=out)
 
 
@@ -273,14 +275,14 @@ def test_out_that_shares_memory_or_a_file_with_X_is_refused(X, tmp_path):
     again = np.memmap(tmp_path / "X", mode="r+", dtype=np.float32, shape=X.shape)
     stored = as_zarr(tmp_path / "store", X)
     for given, out in ((X[:-1], X[1:]), (X, X[::-1]), (mapped[:-1], again[1:]), (stored, stored)):
-        with pytest.raises(ValueError, match="out must not share its memory, or its file, with X"):
+        with pytest.raises(ValueError, match="out must not share memory, or a file, with X"):
             whitening.transform(given, out=out)
     assert_array_equal(whitening.transform(mapped[:100], out=again[100:200]), whitening.transform(X[:100]))
 
 
 def test_out_cannot_become_a_table(X, features):
     fitted = feature_map().fit(X).set_output(transform="pandas")
-    with pytest.raises(ValueError, match=r"set_output\(transform='pandas'\) makes tables"):
+    with pytest.raises(ValueError, match=r"set_output\(transform='pandas'\) returns tables"):
         fitted.transform(X, out=np.empty_like(features))
 
 
@@ -342,7 +344,7 @@ def test_a_stream_of_classes_gives_filters_of_all_of_them(X):
     at_once = layer(16).fit(images)
 
     def objective(fitted):
-        from sklearn_ckn._core import kmeans
+        from sklearn_ckn._core.filters import kmeans
 
         U = layer(max_iter=0, random_state=1, n_filters=1000, n_patches=4000).fit(images).filters_.reshape(-1, 18)
         return kmeans.assign(U, fitted.filters_.reshape(16, -1), 1)[1].mean()
@@ -361,8 +363,8 @@ def test_constant_batches_and_later_ones(X):
 
 def test_what_a_stream_must_not_change(X):
     streamed = layer().partial_fit(X)
-    with pytest.raises(ValueError, match="the channels, the last axis, must be the same"):
+    with pytest.raises(ValueError, match="The number of channels, the last axis, must be the same"):
         streamed.partial_fit(X[..., :1])
-    with pytest.raises(ValueError, match="patch_size, padding and patch_centering must stay"):
+    with pytest.raises(ValueError, match="patch_size, padding and patch_centering must stay the same"):
         streamed.set_params(patch_size=2).partial_fit(X)
     assert streamed.fit(X).partial_fit(X).filters_.shape == (8, 2, 2, 2)  # fit begins anew

@@ -1,12 +1,12 @@
-"""What a network does: how close it is to its kernel, how stable, how smooth; and figures of that."""
+"""Reports and figures of networks: how well they approximate their kernel, how stable and how smooth they are."""
 
-from ._approximation import approximation_report
-from ._charts import ApproximationDisplay, StabilityDisplay
+from ._approximation import ApproximationDisplay, approximation_report
 from ._deformation import deformation
-from ._grids import FeatureMapDisplay, FilterDisplay
-from ._matrices import KernelMatrixDisplay
+from ._feature_maps import FeatureMapDisplay
+from ._filters import FilterDisplay
+from ._kernel_matrix import KernelMatrixDisplay
 from ._norms import lipschitz_bound, rkhs_norm
-from ._stability import stability_report
+from ._stability import StabilityDisplay, stability_report
 
 __all__ = [
     "ApproximationDisplay",

@@ -1,69 +1,74 @@
-"""How close the maps of a network come to the kernel that they approximate."""
+"""How well a network approximates its exact kernel: the report and its figure."""
+
+from typing import Self
 
 import numpy as np
 from scipy.special import entr
 from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch
 
-from .._core import encode
+from .._core.layer import nystroem
 from .._feature_map import CKNFeatureMap
 from .._kernel import CKNKernel
 from .._network import Network
-from .._typing import Rows
+from .._utils.typing import Axes, Rows
+from ._display import Display, pyplot
 from ._fitted import read_fitted
 
 
 def approximation_report(feature_map: CKNFeatureMap | Network, X: Rows, *, n_jobs: int | None = None) -> Bunch:
-    """Compare a fitted network with the exact kernel, layer after layer.
+    """Compare a fitted network with its exact kernel, layer by layer.
 
-    For the first k layers, K is the exact Gram matrix of the signals and K_hat that of the layers' maps::
+    For the first k layers, K is the exact Gram matrix of the signals, and K_hat is the Gram matrix of the maps of
+    layer k::
 
         K_hat(x, x')    = sum_u <x_k(u), x'_k(u)>                        the Nyström approximation
         frobenius_error = |K - K_hat|_F / |K|_F
         spectral_error  = |K - K_hat|_2 / |K|_2
         effective_rank  = exp(-sum_i p_i log p_i),  p = eigenvalues of kappa(Z Z^T) / their sum
 
-    Errors that grow from one layer to the next ask for more filters where they begin to grow. An `effective_rank` [1]_
-    far below the number of filters says that they resemble each other: a smaller `sigma` or larger patches give them
-    more to do.
+    If errors grow from one layer to the next, more filters are needed where the errors begin to grow. An
+    `effective_rank` [1]_ far below the number of filters means that the filters resemble each other. A smaller `sigma`
+    or larger patches make them more diverse.
 
     Parameters
     ----------
     feature_map : CKNFeatureMap, CKNLayer or Pipeline of CKNLayer
-        The fitted network. `augment`, `center` and `scale` of a `CKNFeatureMap` are left out: the kernel itself is
-        compared.
+        The fitted network. `augment`, `center` and `scale` of a `CKNFeatureMap` are ignored, because the report is
+        about the kernel itself.
 
     X : array-like of shape `(n_samples, *space, n_channels)`, `(n_samples, *space)` or `(n_samples, n_features)`
-        Some hundred signals: the time grows with the square of their number, see `CKNKernel`. Errors below 1e-6 are
-        seen in float64 only.
+        A few hundred signals. The time grows with the square of their number; see `CKNKernel`. Errors below 1e-6 can
+        be measured in float64 only.
 
     n_jobs : int or None, default=None
-        Threads for the exact kernels. None: 1, unless in a :obj:`joblib.parallel_config` context. -1: all processors.
+        Number of threads. None means 1 unless in a :obj:`joblib.parallel_config` context. -1 means using all
+        processors. The result is the same, bit for bit, for any value. Only the exact kernels use threads.
 
     Returns
     -------
     report : Bunch
-        With the fields
+        Dictionary-like object with the fields
 
         - layers : list of str, the names of the layers;
-        - frobenius_error, spectral_error : ndarrays of shape `(n_layers,)`, 0 for signals of zeros;
-        - spectra : list of ndarrays of shape `(n_filters,)`, the eigenvalues of each layer's ``kappa(Z Z^T)``, the
-          largest first;
+        - frobenius_error, spectral_error : ndarrays of shape `(n_layers,)`, 0 if all signals are 0;
+        - spectra : list of ndarrays of shape `(n_filters,)`, the eigenvalues of ``kappa(Z Z^T)`` of each layer in
+          descending order;
         - effective_rank : ndarray of shape `(n_layers,)`, between 1 and the number of filters;
         - exact, approximate : lists of ndarrays of shape `(n_samples, n_samples)`, the Gram matrices.
 
     Raises
     ------
     TypeError
-        `feature_map` is something else.
+        If `feature_map` is neither a `CKNFeatureMap` nor a network of `CKNLayer`.
     NotFittedError
-        It is not fitted.
+        If `feature_map` is not fitted.
     ValueError
-        `X` is refused by its first layer; parameters were changed after `fit`.
+        If `X` is rejected by the first layer, or if parameters of a layer were changed after `fit`.
 
     See Also
     --------
-    ApproximationDisplay : The same as a figure, ``ApproximationDisplay(report).plot()``.
+    ApproximationDisplay : Figure of the report, ``ApproximationDisplay(report).plot()``.
     sklearn_ckn.CKNKernel : The exact kernel.
 
     References
@@ -104,17 +109,125 @@ def approximation_report(feature_map: CKNFeatureMap | Network, X: Rows, *, n_job
     )
 
 
+class ApproximationDisplay(Display):
+    """Scatter plot of the approximate against the exact Gram matrices of a network, with one colour for each layer.
+
+    The entries are divided by the largest absolute value in the exact matrix of their layer. Points on the diagonal
+    line are exact.
+
+    Parameters
+    ----------
+    report : Bunch
+        Result of `approximation_report`.
+
+    Attributes
+    ----------
+    points_ : list of matplotlib PathCollection
+        The points of each layer.
+
+    ax_ : matplotlib Axes
+        Axes of the plot.
+
+    figure_ : matplotlib Figure
+        Figure that contains `ax_`.
+
+    See Also
+    --------
+    approximation_report : Computation of the report.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn_ckn import CKNFeatureMap, CKNLayer
+    >>> from sklearn_ckn.inspection import ApproximationDisplay
+    >>> images = load_digits().images[:100]
+    >>> network = make_pipeline(CKNLayer(16, random_state=0), CKNLayer(32, random_state=0))
+    >>> display = ApproximationDisplay.from_estimator(CKNFeatureMap(network).fit(images), images[:20])
+    >>> len(display.points_)
+    2
+    """
+
+    def __init__(self, report: Bunch) -> None:
+        self.report = report
+
+    @classmethod
+    def from_estimator(
+        cls, feature_map: CKNFeatureMap | Network, X: Rows, *, n_jobs: int | None = None, ax: Axes | None = None
+    ) -> Self:
+        """Compare a fitted network with its exact kernel and draw the result.
+
+        Parameters
+        ----------
+        feature_map : CKNFeatureMap, CKNLayer or Pipeline of CKNLayer
+            The fitted network.
+        X : array-like of shape `(n_samples, *space, n_channels)`, `(n_samples, *space)` or `(n_samples, n_features)`
+            A few hundred signals.
+        n_jobs : int or None, default=None
+            Number of threads for the exact kernels; see `approximation_report`.
+        ax : matplotlib Axes, default=None
+            Axes to draw on. If None, a new figure is created.
+
+        Returns
+        -------
+        display : ApproximationDisplay
+            The drawn display.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        TypeError, NotFittedError, ValueError
+            As in `approximation_report`.
+        """
+        pyplot()
+        return cls(approximation_report(feature_map, X, n_jobs=n_jobs)).plot(ax)
+
+    def plot(self, ax: Axes | None = None) -> Self:
+        """Draw one point for each layer and each pair of signals.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes to draw on. If None, a new figure is created.
+
+        Returns
+        -------
+        display : ApproximationDisplay
+            The display itself.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        """
+        ax, self.points_, report = self._set_axes(ax), [], self.report
+        pairs, style = np.triu_indices(len(report.exact[0])), {"s": 8, "alpha": 0.4, "linewidths": 0}
+        for name, K, K_hat, error in zip(report.layers, report.exact, report.approximate, report.frobenius_error):
+            x, y = (matrix[pairs] / (np.abs(K).max() or 1) for matrix in (K, K_hat))
+            closest_above = 2 - min(error, 1)
+            points = ax.scatter(x, y, label=f"{name}: {100 * error:.2g} %", zorder=closest_above, **style)
+            self.points_.append(points)
+        ax.axline((1, 1), slope=1, color="0.6", linewidth=1, zorder=0)
+        ax.set(xlabel="exact kernel, divided by its maximum", ylabel="approximation, divided by the same maximum")
+        ax.set_aspect("equal")
+        legend = ax.legend(frameon=False, loc="upper left", markerscale=2.5, title=r"$|K - \hat{K}|_F \, / \, |K|_F$")
+        for handle in legend.legend_handles:
+            handle.set_alpha(1)
+        return self
+
+
 def _errors(exact, approximate, order):
-    """``|K - K_hat| / |K|`` of every pair; the norms are those of `numpy.linalg.norm`, None the one of Frobenius."""
+    """Return ``|K - K_hat| / |K|`` for every pair; `order` is that of `numpy.linalg.norm`, None the Frobenius norm."""
     missed = [np.linalg.norm(K - K_hat, order) for K, K_hat in zip(exact, approximate)]
     whole = np.array([np.linalg.norm(K, order) for K in exact])
     return missed / np.where(whole > 0, whole, 1)
 
 
 def _spectrum(layer):
-    """The eigenvalues of ``kappa(Z Z^T)``, the largest first; what rounding made negative is 0."""
+    """Return the eigenvalues of ``kappa(Z Z^T)`` in descending order, with negative rounding errors set to 0."""
     Z = layer.filters_.reshape(len(layer.filters_), -1)
-    return np.maximum(np.linalg.eigvalsh(encode.filter_products(Z, layer._settings))[::-1], 0)
+    return np.maximum(np.linalg.eigvalsh(nystroem.filter_gram(Z, layer._settings.kernel))[::-1], 0)
 
 
 def _effective_rank(spectrum):

@@ -1,4 +1,4 @@
-"""Deformations of signals by fields of known size."""
+"""Deformations of signals by random displacement fields of given size."""
 
 from numbers import Integral, Real
 
@@ -7,34 +7,34 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 from sklearn.utils import Bunch, check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions, validate_params
 
-from .. import _validation
+from .._arrays import validation
 from .._layer import CKNLayer
-from .._typing import Field, RandomState, Rows, typed
+from .._utils.typing import Field, RandomState, Rows, typed
 
 
 def _warp(shape, size, smoothness, rng):
-    """Gaussian noise, low-passed along the space axes."""
+    """Return Gaussian noise, low-pass filtered along the spatial axes, of largest norm ``size``."""
     noise = gaussian_filter(rng.normal(size=shape), (0, *[smoothness] * shape[-1], 0))
     return size * (noise / _per_signal(_largest_norm(noise), shape))
 
 
 def _translation(shape, size, smoothness, rng):
-    """The same vector everywhere."""
+    """Return one vector of norm ``size`` and random direction, the same at all positions."""
     direction = rng.normal(size=(shape[0], shape[-1]))
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
     return np.zeros(shape) + size * direction.reshape(shape[0], *[1] * shape[-1], shape[-1])
 
 
 def _rotation(shape, size, smoothness, rng):
-    """``tau(u) = (1 - exp(i t)) u``, u = y + i x from the centre; t moves a corner along a chord of ``size``."""
+    """Return ``tau(u) = (1 - exp(i t)) u``, u = y + i x from the centre; t moves a corner along a chord of ``size``."""
     if shape[-1] == 1:
-        raise ValueError("kind='rotation' needs signals with a plane to rotate in, ndim=2 or 3; got ndim=1.")
+        raise ValueError("kind='rotation' needs signals with at least two spatial axes, ndim=2 or 3; got ndim=1.")
     y, x = (np.arange(n) - (n - 1) / 2 for n in shape[-3:-1])
     u = y[:, None] + 1j * x
     diameter = 2 * np.abs(u[0, 0])
     if size > diameter:
         raise ValueError(
-            f"size must be at most {diameter:.4g} with kind='rotation', as no rotation moves a position of "
+            f"size must be at most {diameter:.4g} with kind='rotation', because a rotation moves no position of "
             f"{u.shape[0]} x {u.shape[1]} further; got {size}."
         )
     angle = 2 * np.arctan2(size, np.sqrt(diameter**2 - size**2)) * rng.choice([-1, 1], size=shape[0])
@@ -68,57 +68,60 @@ def deformation(
     ndim: int = 2,
     random_state: RandomState | None = None,
 ) -> Bunch:
-    """Deform every signal by a field of displacements of its own.
+    """Deform each signal by its own random displacement field.
 
-    The deformed signal is that of [1]_, read between the positions by cubic splines and 0 outside::
+    The deformation is defined as in [1]_. Values between positions are interpolated by cubic splines, and values
+    outside the signal are 0::
 
         x'(u) = x(u - tau(u)),   |tau|_inf = max_u |tau(u)| = size
 
     Parameters
     ----------
     X : array-like of shape `(n_samples, *space, n_channels)` or `(n_samples, *space)`
-        Signals. They are not changed.
+        Signals. They are not modified.
 
     size : float
-        The largest displacement of a position, in positions, >= 0. 0 gives the signals back, to the last bit.
+        Largest displacement of a position, in positions, >= 0. If 0, the signals are returned unchanged, bit for bit.
 
     kind : {"warp", "translation", "rotation"}, default="warp"
-        The field, drawn for each signal:
+        Kind of displacement field, which is drawn for each signal independently:
 
-        - `"warp"`: gaussian noise, low-passed by a gaussian of width `smoothness`;
-        - `"translation"`: one vector of random direction, the same everywhere;
-        - `"rotation"`: a turn of random sign about the centre of the last two axes, such that their corners move by
-          `size`; at most across the whole signal.
+        - `"warp"`: Gaussian noise, low-pass filtered by a Gaussian of standard deviation `smoothness`;
+        - `"translation"`: one vector of random direction, the same at all positions;
+        - `"rotation"`: a rotation in a random direction about the centre of the last two axes, such that their corners
+          move by `size`, which may be at most the diagonal of these axes.
 
     smoothness : float, default=4.0
         Standard deviation of the low-pass filter of `"warp"`, in positions, > 0.
 
     ndim : {1, 2, 3}, default=2
-        Number of space axes.
+        Number of spatial axes: 1 for time series, 2 for images, 3 for volumes.
 
     random_state : int, RandomState instance or None, default=None
-        Draws the fields. The same int gives a field of the same shape for every `size`.
+        Determines the random fields. Pass an int for reproducible results. The same int makes the same random
+        choices for any `size`.
 
     Returns
     -------
     deformed : Bunch
-        With the fields
+        Dictionary-like object with the fields
 
-        - signals : ndarray of the shape of `X`, in float64 if `X` is (or longer), else in float32;
+        - signals : ndarray of the shape of `X`, the deformed signals. The dtype is float64 for float64 input, float32
+          otherwise;
         - displacement : ndarray of shape `(n_samples, *space, ndim)`, tau in positions;
-        - displacement_norm : ndarray of shape `(n_samples,)`, the largest ``|tau(u)|``, which is `size`;
-        - gradient_norm : ndarray of shape `(n_samples,)`, the largest spectral norm of the Jacobian of tau, by
-          differences of neighbours: 0 for a translation, ``2 sin(angle / 2)`` for a rotation.
+        - displacement_norm : ndarray of shape `(n_samples,)`, the largest ``|tau(u)|``, which equals `size`;
+        - gradient_norm : ndarray of shape `(n_samples,)`, the largest spectral norm of the Jacobian of tau, computed
+          from differences between adjacent positions: 0 for a translation, ``2 sin(angle / 2)`` for a rotation.
 
     Raises
     ------
     ValueError
-        A parameter is out of its range, a rotation of one axis or by more than the signal's diameter included; `X` has
-        other axes, is empty or not finite.
+        If a parameter is out of its range, which includes a rotation of signals with one spatial axis or by more than
+        the diagonal; if `X` has other axes, is empty or is not finite.
 
     See Also
     --------
-    stability_report : What deformations change in a representation.
+    stability_report : Change of a representation under deformations.
 
     References
     ----------
@@ -148,16 +151,16 @@ def deformation(
 
 def _read_signals(X, ndim):
     if np.ndim(X) not in (ndim + 1, ndim + 2):
-        space = ", ".join(_validation.AXES[ndim])
+        space = ", ".join(validation.AXES[ndim])
         raise ValueError(
             f"X must have shape (n_samples, {space}) or (n_samples, {space}, n_channels) with ndim={ndim}; got "
-            f"{np.shape(X)}. Set ndim to the number of space axes, or reshape rows of flattened signals."
+            f"{np.shape(X)}. Set ndim to the number of spatial axes, or reshape flattened signals."
         )
-    return _validation.as_signals(CKNLayer(ndim=ndim), X, ndim)
+    return validation.as_signals(CKNLayer(ndim=ndim), X, ndim)
 
 
 def _displaced(maps, displacement):  # (n, *space, c), (n, *space, ndim) -> (n, *space, c)
-    """``x(u - tau(u))``; a position that does not move keeps its value to the last bit."""
+    """Return ``x(u - tau(u))``; positions that do not move keep their values, bit for bit."""
     positions, displaced = np.indices(maps.shape[1:-1]), np.empty_like(maps)
     for x, tau, target in zip(maps, displacement, displaced):
         read_at = positions - np.moveaxis(tau, -1, 0)
@@ -171,12 +174,12 @@ def _largest_norm(field):  # (n, *space, ndim) -> (n,)
 
 
 def _largest_gradient(field):  # (n, *space, ndim) -> (n,)
-    """The largest spectral norm of the Jacobian, whose columns are differences of neighbours along each axis."""
+    """Return the largest spectral norm of the Jacobian, whose columns are the differences along each axis."""
     axes = range(1, field.ndim - 1)
     jacobian = np.stack([np.diff(field, axis=axis, append=field.take([-1], axis)) for axis in axes], axis=-1)
     return np.linalg.norm(jacobian, 2, axis=(-2, -1)).reshape(len(field), -1).max(axis=1)
 
 
 def _per_signal(values, shape):
-    """One number per signal, to be broadcast to ``shape``."""
+    """Reshape one number per signal so that it broadcasts to ``shape``."""
     return values.reshape(-1, *[1] * (len(shape) - 1))

@@ -1,8 +1,8 @@
-"""What all displays share: axes, and matplotlib only where it draws."""
+"""The base class of displays, and the import of matplotlib when it is needed."""
 
 
 class Display:
-    """A figure in the manner of scikit-learn's displays: data in the constructor, drawn by ``plot``."""
+    """Base class of displays, which like scikit-learn's take data in the constructor and draw it in ``plot``."""
 
     def _set_axes(self, ax):
         self.ax_ = pyplot().subplots(layout="constrained")[1] if ax is None else ax
@@ -11,9 +11,9 @@ class Display:
 
 
 def pyplot():
-    """matplotlib.pyplot; called before any work, so that nobody waits for an error."""
+    """Import matplotlib.pyplot; displays call this before any computation, so that an error comes at once."""
     try:
         import matplotlib.pyplot as pyplot
     except ImportError as error:
-        raise ImportError('Displays are drawn by matplotlib: pip install "sklearn-ckn[plot]"') from error
+        raise ImportError('Displays need matplotlib. Install it with: pip install "sklearn-ckn[plot]"') from error
     return pyplot

@@ -1,8 +1,8 @@
-"""Fitted networks, however they are wrapped."""
+"""The layers of fitted networks, whichever estimator contains them."""
 
 from sklearn.utils.validation import check_is_fitted
 
-from .. import _validation
+from .._arrays import validation
 from .._feature_map import CKNFeatureMap
 from .._kernel import settings_of
 from .._layer import CKNLayer
@@ -10,7 +10,7 @@ from .._network import found_in, steps_of
 
 
 def fitted_layers(feature_map):
-    """The named layers."""
+    """Return the named layers of a fitted feature map, layer or Pipeline of layers."""
     if isinstance(feature_map, CKNFeatureMap):
         check_is_fitted(feature_map)
         feature_map = feature_map.network_
@@ -18,19 +18,19 @@ def fitted_layers(feature_map):
     strange = [found_in(feature_map, name, step) for name, step in steps if not isinstance(step, CKNLayer)]
     if strange or not steps:
         raise TypeError(
-            f"feature_map must be a fitted CKNFeatureMap, a fitted CKNLayer or a Pipeline of such layers and nothing "
-            f"else (of a longer one, pipeline[:k] has the first k steps); {(strange or ['got no layer'])[0]}."
+            f"feature_map must be a fitted CKNFeatureMap, a fitted CKNLayer or a Pipeline of fitted CKNLayers only; "
+            f"{(strange or ['got no layer'])[0]}. For the first k steps of a longer Pipeline, pass pipeline[:k]."
         )
     for name, layer in steps:
         check_is_fitted(layer)
         if settings_of(layer) != layer._settings:
-            raise ValueError(f"The parameters of layer {name!r} were changed after its fit: fit the network again.")
+            raise ValueError(f"The parameters of layer {name!r} were changed after fit. Fit the network again.")
     return steps
 
 
 def read_fitted(feature_map, X):
-    """The named layers, and the signals as maps ``(n, *space, n_channels)``, if the network accepts them."""
+    """Return the named layers and the checked signals as maps ``(n, *space, n_channels)``."""
     steps, whole = fitted_layers(feature_map), isinstance(feature_map, CKNFeatureMap)
     first = steps[0][1]
-    signals = _validation.as_fitted_signals(feature_map if whole else first, X, first._flattened, same_space=whole)
+    signals = validation.as_fitted_signals(feature_map if whole else first, X, first._flattened, same_space=whole)
     return steps, signals.read(slice(None))

@@ -1,4 +1,4 @@
-"""How fast the functions of a linear model on a network's features can change."""
+"""Bounds on how fast the functions that a linear model learns on a network's features can change."""
 
 import numpy as np
 from scipy import sparse
@@ -10,45 +10,46 @@ from .._feature_map import CKNFeatureMap
 from .._flatten import Flatten
 from .._layer import CKNLayer
 from .._network import kind_of, steps_of
-from .._typing import Rows
+from .._utils.typing import Rows
 
 
 def rkhs_norm(estimator: Pipeline) -> np.ndarray:
-    """Compute the norms of the functions that a linear model has learned on features of a network.
+    """Compute the norms of the functions that a linear model has learned on the features of a network.
 
-    A function of the signals, one for each output of the model, is linear in their features Phi, whose inner product
-    is the network's kernel: it lies in the space (RKHS) of that kernel, and its norm there bounds its slope [1]_::
+    Each output of the model is a function f of the signal x that is linear in the features Phi(x). The inner product of
+    features is the network's kernel, so f lies in the reproducing kernel Hilbert space (RKHS) of that kernel. The norm
+    of f there bounds how fast f changes [1]_::
 
         f(x) = <w, Phi(x)> + b,   |f| = |w|
         |f(x) - f(x')| <= |f| |Phi(x) - Phi(x')|
 
-    Where a `StandardScaler` stands between features and model, ``w = coef_ / scale_``. (Several w give one function
-    where the features do not span their space; ``|w|`` is then an upper bound of its norm.) With `center` or `scale`,
-    Phi are the centred or scaled features, and the norm is that of a function of these.
+    If there is a `StandardScaler` between the features and the model, ``w = coef_ / scale_``. If the features do not
+    span their space, several w give the same function, and ``|w|`` is an upper bound of its norm. If `center` or
+    `scale` is set, Phi(x) are the centred or scaled features, and f is a function of these.
 
     Parameters
     ----------
     estimator : Pipeline
-        Fitted: a `CKNFeatureMap`, or one `CKNLayer` or more and `Flatten`; a `StandardScaler` or not; a linear model,
-        anything with `coef_`. The functions are those that `coef_` and `intercept_` make: the decisions of a
-        classifier (:class:`~sklearn.svm.SVC`: one for each pair of classes), what a regression predicts (with a link
-        function: before that).
+        Fitted Pipeline of a `CKNFeatureMap`, or of one or more `CKNLayer` and `Flatten`; optionally a `StandardScaler`;
+        and a linear model, which is any estimator with `coef_`. The functions are defined by `coef_` and `intercept_`:
+        the decision functions of a classifier (of :class:`~sklearn.svm.SVC`, one for each pair of classes), or the
+        predictions of a regression model (before the link function, if it has one).
 
     Returns
     -------
     norms : ndarray of shape `(n_outputs,)`
-        One per row of `coef_`: a single one for a regression or two classes.
+        One norm for each row of `coef_`: a single one for a regression with one target or for two classes.
 
     Raises
     ------
     TypeError
-        `estimator` is something else.
+        If `estimator` is not such a Pipeline.
     NotFittedError
-        It is not fitted.
+        If `estimator` is not fitted.
 
     See Also
     --------
-    lipschitz_bound : The right-hand side of the inequality.
+    lipschitz_bound : Right-hand side of the inequality.
 
     References
     ----------
@@ -72,45 +73,45 @@ def rkhs_norm(estimator: Pipeline) -> np.ndarray:
 
 
 def lipschitz_bound(estimator: Pipeline, X: Rows, Y: Rows) -> np.ndarray:
-    """Bound the difference of a linear model's functions at pairs of signals.
+    """Bound the differences between the outputs of a linear model at pairs of signals.
 
-    By the inequality of Cauchy and Schwarz, for the function f of every output [1]_::
+    By the Cauchy-Schwarz inequality, the function f of each output satisfies [1]_::
 
         |f(x) - f(y)| <= |f| |Phi(x) - Phi(y)|
 
-    with Phi the features of the network, before a `StandardScaler`, and ``|f|`` from `rkhs_norm`. With a deformed
-    signal for y it turns the stability of the features into that of the predictions.
+    where Phi(x) are the features of the network before any `StandardScaler`, and ``|f|`` is computed by `rkhs_norm`. If
+    y is a deformed version of x, the bound turns the stability of the features into the stability of the predictions.
 
     Parameters
     ----------
     estimator : Pipeline
-        Fitted: a `CKNFeatureMap`, or one `CKNLayer` or more and `Flatten`; a `StandardScaler` or not; a linear model,
-        anything with `coef_`. The functions are those of `rkhs_norm`.
+        Fitted Pipeline of a `CKNFeatureMap`, or of one or more `CKNLayer` and `Flatten`; optionally a `StandardScaler`;
+        and a linear model, which is any estimator with `coef_`. The functions f are those of `rkhs_norm`.
 
     X : array-like of shape `(n_samples, *space, n_channels)`, `(n_samples, *space)` or `(n_samples, n_features)`
         Signals.
 
     Y : array-like of the same kind
-        As many others: one for each of `X`.
+        Other signals, one for each signal of `X`.
 
     Returns
     -------
     bound : ndarray of shape `(n_samples, n_outputs)`
-        The right-hand side. It is computed in double precision from features in that of the signals.
+        Right-hand side of the inequality, computed in double precision from features in the precision of the signals.
 
     Raises
     ------
     TypeError
-        `estimator` is something else.
+        If `estimator` is not such a Pipeline.
     NotFittedError
-        It is not fitted.
+        If `estimator` is not fitted.
     ValueError
-        `X` and `Y` are not of the same length, or refused by the network.
+        If `X` and `Y` have different lengths or are rejected by the network.
 
     See Also
     --------
-    rkhs_norm : The norms of the functions.
-    stability_report : The change of the features.
+    rkhs_norm : Norms of the functions.
+    stability_report : Change of the features under deformations.
 
     References
     ----------
@@ -139,15 +140,16 @@ def lipschitz_bound(estimator: Pipeline, X: Rows, Y: Rows) -> np.ndarray:
 
 
 def _split(estimator):
-    """The steps that make features, and the coefficients ``(n_outputs, n_features)`` of the functions of these."""
+    """Return the steps that compute features, and coefficients ``(n_outputs, n_features)`` for unscaled features."""
     check_is_fitted(estimator)
     steps = steps_of(estimator)
     model = steps.pop()[1] if steps else None
     scaler = steps.pop()[1] if steps and isinstance(steps[-1][1], StandardScaler) else None
     if not hasattr(model, "coef_") or not _makes_features(steps):
         raise TypeError(
-            f"estimator must be a fitted Pipeline of a CKNFeatureMap (or CKNLayers and Flatten), perhaps a "
-            f"StandardScaler, and a linear model with coef_ (of a search: best_estimator_); got {kind_of(estimator)}."
+            f"estimator must be a fitted Pipeline of a CKNFeatureMap (or CKNLayers and Flatten), optionally a "
+            f"StandardScaler, and a linear model with coef_; got {kind_of(estimator)}. For a search, pass its "
+            f"best_estimator_."
         )
     scale = 1 if scaler is None or scaler.scale_ is None else scaler.scale_
     coefficients = model.coef_.toarray() if sparse.issparse(model.coef_) else np.atleast_2d(model.coef_)

@@ -1,6 +1,7 @@
-"""What a deformation of the signals changes in their image under a network."""
+"""How much a representation changes when signals are deformed: the report and its figure."""
 
 from math import prod
+from typing import Self
 
 import numpy as np
 from sklearn.utils import Bunch, check_random_state
@@ -9,8 +10,9 @@ from sklearn.utils._param_validation import validate_params
 from .._feature_map import CKNFeatureMap
 from .._kernel import CKNKernel
 from .._network import kind_of
-from .._typing import Field, RandomState, Rows, typed
+from .._utils.typing import Axes, Field, RandomState, Rows, typed
 from ._deformation import FIELD_CONSTRAINTS, deformation
+from ._display import Display, pyplot
 from ._fitted import read_fitted
 
 
@@ -24,10 +26,10 @@ def stability_report(
     smoothness: float = 4.0,
     random_state: RandomState | None = None,
 ) -> Bunch:
-    """Measure how much of a representation deformations of growing size change.
+    """Measure how much a representation changes under deformations of growing size.
 
-    Phi is the representation of a signal x by n layers, x' the signal deformed by a field tau as in `deformation`. The
-    theorem [1]_ is, for maps without `center` and `scale` and where ``|grad tau| <= 1 / 2``::
+    Phi(x) is the representation of a signal x by n layers, and x' is the signal deformed by a field tau as in
+    `deformation`. For maps without `center` and `scale`, and if ``|grad tau| <= 1 / 2``, the theorem of [1]_ states::
 
         change = |Phi(x') - Phi(x)| / |Phi(x)|
         |Phi(x') - Phi(x)| <= lipschitz (C1 gradient_term + C2 translation_term) |x|
@@ -35,59 +37,59 @@ def stability_report(
         translation_term   =  |tau|_inf / scale
         lipschitz          =  prod_k max(1, sqrt(kappa_k'(1)))
 
-    The constants C1, which grows as ``beta^(ndim + 1)``, and C2 are universal but not known: the two terms tell how
-    the bound depends on the deformation and on the network, not its value.
+    The constants C1, which grows as ``beta^(ndim + 1)``, and C2 are universal but not known. The two terms therefore
+    show how the bound depends on the deformation and on the network, but not its value.
 
     Parameters
     ----------
     estimator : CKNFeatureMap or CKNKernel
-        The representation: the features of a fitted `CKNFeatureMap`, with its `augment`, `center` and `scale`, or
-        those, of infinitely many dimensions, of an exact kernel, by
-        ``|Phi(x') - Phi(x)|^2 = K(x, x) + K(x', x') - 2 K(x, x')`` in double precision (where a `change` below 1e-7
-        is lost in rounding).
+        The representation: either the features of a fitted `CKNFeatureMap`, including its `augment`, `center` and
+        `scale`, or the infinite-dimensional features of an exact kernel. Distances of the latter are computed as
+        ``|Phi(x') - Phi(x)|^2 = K(x, x) + K(x', x') - 2 K(x, x')`` in double precision, in which a `change` below 1e-7
+        is lost to floating-point rounding.
 
     X : array-like of shape `(n_samples, *space, n_channels)`, `(n_samples, *space)` or `(n_samples, n_features)`
-        Signals, as the estimator takes them. They and all deformed ones are in memory together.
+        Signals, in any form that the estimator accepts. They and all deformed signals are in memory at the same time.
 
     sizes : array-like of shape `(n_sizes,)`
-        The largest displacements, in positions, >= 0. All are of the same random fields, of another size.
+        Largest displacements, in positions, >= 0. The same random choices are made for all sizes.
 
     kind : {"warp", "translation", "rotation"}, default="warp"
-        The field; see `deformation`.
+        Kind of displacement field; see `deformation`.
 
     smoothness : float, default=4.0
         Standard deviation of the low-pass filter of `"warp"`, in positions, > 0.
 
     random_state : int, RandomState instance or None, default=None
-        Draws the fields.
+        Determines the random fields. Pass an int for reproducible results.
 
     Returns
     -------
     report : Bunch
-        With the fields
+        Dictionary-like object with the fields
 
-        - sizes : ndarray of shape `(n_sizes,)`;
+        - sizes : ndarray of shape `(n_sizes,)`, the given sizes;
         - change : ndarray of shape `(n_sizes, n_samples)`, 0 for a signal whose representation is 0;
         - gradient_term, translation_term : ndarrays of shape `(n_sizes,)`, means over the signals;
         - lipschitz : float, infinite with ``kernel="arccos0"``;
-        - scale : float, the pooling width of the last layer in positions of the signals, that of the axis where it is
+        - scale : float, the pooling width of the last layer in positions of the signals, along the axis where it is
           smallest;
-        - beta : float, the largest ratio, over layers and axes, of the patches' size to the pooling width of the layer
-          before (of the first layer: to one position).
+        - beta : float, the largest ratio, over layers and axes, of the patch size to the pooling width of the previous
+          layer (for the first layer: to one position).
 
     Raises
     ------
     TypeError
-        `estimator` is neither of the two.
+        If `estimator` is neither a `CKNFeatureMap` nor a `CKNKernel`.
     NotFittedError
-        It is a `CKNFeatureMap` that is not fitted.
+        If `estimator` is a `CKNFeatureMap` that is not fitted.
     ValueError
-        A parameter is out of its range, as for `deformation`; `X` is refused by the estimator.
+        If a parameter is out of its range, as in `deformation`, or if `X` is rejected by the estimator.
 
     See Also
     --------
-    StabilityDisplay : The same as a figure, ``StabilityDisplay(report).plot()``.
-    deformation : The deformed signals.
+    StabilityDisplay : Figure of the report, ``StabilityDisplay(report).plot()``.
+    deformation : Deformed signals.
 
     References
     ----------
@@ -130,30 +132,164 @@ def stability_report(
     )
 
 
+class StabilityDisplay(Display):
+    """Plot of the change of a representation against the size of a deformation.
+
+    A line shows the mean over the signals, and a band contains 80 % of them.
+
+    Parameters
+    ----------
+    report : Bunch
+        Result of `stability_report`.
+
+    name : str or None, default=None
+        Name in the legend. If None, there is no legend.
+
+    Attributes
+    ----------
+    line_ : matplotlib Line2D
+        Mean over the signals.
+
+    band_ : matplotlib PolyCollection
+        Band from the 0.1 to the 0.9 quantile.
+
+    ax_ : matplotlib Axes
+        Axes of the plot.
+
+    figure_ : matplotlib Figure
+        Figure that contains `ax_`.
+
+    See Also
+    --------
+    stability_report : Computation of the report.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn_ckn import CKNKernel, CKNLayer
+    >>> from sklearn_ckn.inspection import StabilityDisplay
+    >>> images, ax = load_digits().images[:20], None
+    >>> for width in (1, 3):
+    ...     kernel = CKNKernel(CKNLayer(pooling_width=width, subsampling=1))
+    ...     display = StabilityDisplay.from_estimator(kernel, images, [0, 0.5, 1], name=f"width {width}", ax=ax)
+    ...     ax = display.ax_
+    >>> [text.get_text() for text in ax.get_legend().get_texts()]
+    ['width 1', 'width 3']
+    """
+
+    def __init__(self, report: Bunch, *, name: str | None = None) -> None:
+        self.report = report
+        self.name = name
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: CKNFeatureMap | CKNKernel,
+        X: Rows,
+        sizes: Rows,
+        *,
+        kind: Field = "warp",
+        smoothness: float = 4.0,
+        random_state: RandomState | None = None,
+        name: str | None = None,
+        ax: Axes | None = None,
+    ) -> Self:
+        """Measure how much deformations change a representation and draw the result.
+
+        Parameters
+        ----------
+        estimator : CKNFeatureMap or CKNKernel
+            The representation: a fitted feature map or an exact kernel.
+        X : array-like of shape `(n_samples, *space, n_channels)`, `(n_samples, *space)` or `(n_samples, n_features)`
+            Signals.
+        sizes : array-like of shape `(n_sizes,)`
+            Largest displacements, in positions.
+        kind : {"warp", "translation", "rotation"}, default="warp"
+            Kind of displacement field; see `deformation`.
+        smoothness : float, default=4.0
+            Standard deviation of the low-pass filter of `"warp"`, in positions.
+        random_state : int, RandomState instance or None, default=None
+            Determines the random fields. Pass an int for reproducible results. The same int makes curves comparable.
+        name : str or None, default=None
+            Name in the legend. If None, the name of the estimator's class.
+        ax : matplotlib Axes, default=None
+            Axes to draw on, which may hold other curves. If None, a new figure is created.
+
+        Returns
+        -------
+        display : StabilityDisplay
+            The drawn display.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        TypeError, NotFittedError, ValueError
+            As in `stability_report`.
+        """
+        pyplot()
+        report = stability_report(estimator, X, sizes, kind=kind, smoothness=smoothness, random_state=random_state)
+        name = type(estimator).__name__ if name is None else name
+        return cls(report, name=name).plot(ax)
+
+    def plot(self, ax: Axes | None = None, *, name: str | None = None) -> Self:
+        """Draw the curve and its band in the next colour of the axes.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes to draw on, which may hold other curves. If None, a new figure is created.
+        name : str or None, default=None
+            Name in the legend. If None, the name of the display.
+
+        Returns
+        -------
+        display : StabilityDisplay
+            The display itself.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        """
+        ax, name = self._set_axes(ax), self.name if name is None else name
+        order = np.argsort(self.report.sizes)
+        sizes, change = self.report.sizes[order], self.report.change[order]
+        low, high = np.quantile(change, [0.1, 0.9], axis=1)
+        (self.line_,) = ax.plot(sizes, change.mean(axis=1), marker="o", markersize=4, label=name)
+        self.band_ = ax.fill_between(sizes, low, high, color=self.line_.get_color(), alpha=0.15, linewidth=0)
+        ratio = r"$|\Phi(x') - \Phi(x)| \, / \, |\Phi(x)|$"
+        ax.set(xlabel="largest displacement (positions)", ylabel=f"{ratio} (mean; 10 to 90 %)")
+        ax.set_ylim(bottom=0, auto=True)  # further curves may be higher
+        if name:
+            ax.legend(frameon=False)
+        return self
+
+
 def _check_sizes(sizes):
     array = np.asarray(sizes)
     valid = array.ndim == 1 and array.size and array.dtype.kind in "fiu"
     if not valid or not (np.isfinite(array) & (array >= 0)).all():
-        raise ValueError(f"sizes must be a list of finite numbers >= 0, at least one; got {sizes!r}.")
+        raise ValueError(f"sizes must be a non-empty list of finite numbers >= 0; got {sizes!r}.")
     return array.astype(float)
 
 
 def _read(estimator, X):
-    """The maps ``(n, *space, c)`` that it reads, for a kernel in double precision, and the settings of its layers."""
+    """Return the maps ``(n, *space, c)`` that the estimator reads, float64 for a kernel, and its layers' settings."""
     if isinstance(estimator, CKNKernel):
         signals, _, settings = estimator._read(X)
         return signals.read(slice(None)).astype(float), settings
     if not isinstance(estimator, CKNFeatureMap):
         raise TypeError(
-            f"estimator must be a fitted CKNFeatureMap or a CKNKernel, of layers: CKNFeatureMap(network).fit(X) or "
-            f"CKNKernel(network); got {kind_of(estimator)}."
+            f"estimator must be a fitted CKNFeatureMap or a CKNKernel; got {kind_of(estimator)}. For layers, pass "
+            f"CKNFeatureMap(network).fit(X) or CKNKernel(network)."
         )
     steps, maps = read_fitted(estimator, X)
     return maps, [layer._settings for _, layer in steps]
 
 
 def _feature_distances(feature_map, maps, deformed):  # (n, ...), (n_sizes, n, ...) -> (n,), (n_sizes, n)
-    """``|Phi(x)|`` and ``|Phi(x') - Phi(x)|``."""
+    """Return ``|Phi(x)|`` and ``|Phi(x') - Phi(x)|`` from the features of a fitted feature map."""
 
     def features(maps):
         return np.asarray(feature_map.transform(maps), dtype=float)
@@ -164,7 +300,7 @@ def _feature_distances(feature_map, maps, deformed):  # (n, ...), (n_sizes, n, .
 
 
 def _kernel_distances(kernel, maps, deformed):  # (n, ...), (n_sizes, n, ...) -> (n,), (n_sizes, n)
-    """The same from ``K(x, x)``, ``K(x', x')`` and ``K(x, x')``."""
+    """Return ``|Phi(x)|`` and ``|Phi(x') - Phi(x)|`` from ``K(x, x)``, ``K(x', x')`` and ``K(x, x')``."""
     squares = kernel.diag(maps)
     after = kernel.diag(deformed.reshape(-1, *maps.shape[1:])).reshape(deformed.shape[:2])
     products = np.stack([kernel(x[None], signals)[0] for x, signals in zip(maps, deformed.swapaxes(0, 1))], axis=1)
@@ -172,16 +308,14 @@ def _kernel_distances(kernel, maps, deformed):  # (n, ...), (n_sizes, n, ...) ->
 
 
 def _lipschitz(settings):
-    with np.errstate(divide="ignore"):  # the slope of arccos0
+    with np.errstate(divide="ignore"):  # arccos0 has an infinite slope at 1
         return prod(max(1.0, float(np.sqrt(layer.kernel.slope(1.0)))) for layer in settings)
 
 
 def _scale_and_beta(settings):
-    """sigma_n and beta of the theorem, in positions of the signals."""
-    patch_size, pooling_width, subsampling = (
-        np.array([getattr(layer, name) for layer in settings], dtype=float)  # (n_layers, ndim)
-        for name in ("patch_size", "pooling_width", "subsampling")
-    )
+    """Return sigma_n and beta of the theorem, in positions of the signals."""
+    sizes = [(layer.patch.size, layer.pooling.width, layer.pooling.stride) for layer in settings]
+    patch_size, pooling_width, subsampling = np.array(sizes, dtype=float).swapaxes(0, 1)  # (n_layers, ndim) each
     one = np.ones_like(patch_size[:1])
     stride = np.cumprod(np.concatenate([one, subsampling[:-1]]), axis=0)  # from one position of a layer to the next
     scales = np.concatenate([one, stride * pooling_width])  # sigma_0, ..., sigma_n

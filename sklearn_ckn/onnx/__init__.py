@@ -1,4 +1,4 @@
-"""Fitted networks as ONNX graphs, for runtimes that know neither Python nor scikit-learn.
+"""Conversion of fitted networks to ONNX graphs, for runtimes that need neither Python nor scikit-learn.
 
 It needs the package `onnx` (``pip install "sklearn-ckn[onnx]"``), which ``import sklearn_ckn`` alone does not import.
 """

@@ -1,4 +1,4 @@
-"""A fitted estimator as a whole graph."""
+"""Conversion of a fitted estimator to a complete ONNX graph."""
 
 import onnx
 from sklearn.base import BaseEstimator
@@ -9,68 +9,70 @@ from ._graph import Graph
 
 
 def to_onnx(estimator: BaseEstimator) -> onnx.ModelProto:
-    """Write a fitted estimator as an ONNX graph.
+    """Convert a fitted estimator to an ONNX graph.
 
-    Any runtime of ONNX then computes what the estimator computes, without Python, scikit-learn and this package. There
-    are only standard operators in it, of opset 18. Its numbers are in single precision: those of an estimator that was
-    fitted in double precision are rounded.
+    Any ONNX runtime can then compute what the estimator computes, without Python, scikit-learn or this package. The
+    graph contains only standard operators of opset 18 and its numbers are in single precision: the coefficients of an
+    estimator that was fitted in double precision are rounded.
 
     Parameters
     ----------
     estimator : estimator
-        A fitted `CKNClassifier`, `CKNRegressor`, `CKNFeatureMap`, `CKNLayer`, `Flatten` or `PatchWhitening`, or a
-        classifier of :func:`~sklearn_ckn.presets.make_classifier`; or a :class:`~sklearn.pipeline.Pipeline` of such
-        transformers, of :class:`~sklearn.preprocessing.StandardScaler` and of a
-        :class:`~sklearn.pipeline.FeatureUnion` of them. Its last step may be a `LinearClassifier`, a `LinearRegressor`
-        or one of scikit-learn's linear classifiers and linear regressions, such as
-        :class:`~sklearn.linear_model.RidgeClassifierCV`, :class:`~sklearn.linear_model.LogisticRegression`,
-        :class:`~sklearn.svm.LinearSVC` and :class:`~sklearn.linear_model.Ridge`.
+        A fitted `CKNClassifier`, `CKNRegressor`, `CKNFeatureMap`, `CKNLayer`, `Flatten`, `Differences` or
+        `PatchWhitening`, a classifier from :func:`~sklearn_ckn.presets.make_classifier`, or a
+        :class:`~sklearn.pipeline.Pipeline`. The steps of a pipeline may be these transformers,
+        :class:`~sklearn.preprocessing.StandardScaler` and a :class:`~sklearn.pipeline.FeatureUnion` of them. The last
+        step may also be a `LinearClassifier`, a `LinearRegressor` or one of scikit-learn's linear classifiers and
+        linear regressors, such as :class:`~sklearn.linear_model.RidgeClassifierCV`,
+        :class:`~sklearn.linear_model.LogisticRegression`, :class:`~sklearn.svm.LinearSVC` and
+        :class:`~sklearn.linear_model.Ridge`.
 
     Returns
     -------
     model : onnx.ModelProto
-        The graph, checked. Its input and outputs, for any number n >= 1 of signals:
+        The graph, which has passed the checks of ONNX. Its input and outputs, for any number n >= 1 of signals, are:
 
-        ==================  ====================================================================================
+        ==================  =====================================================================================
         name                value
-        ==================  ====================================================================================
-        `"X"`               the input, float32: ``(n, *space, n_channels)``, channels last, of the sizes in `fit`;
-                            ``(n, n_features)`` where the first step has an `input_shape` or reads features
-        `"features"`        rows, of a transformer
-        `"maps"`            the same, of one that ends in a layer or in `PatchWhitening`
-        `"targets"`         what `predict` of a regressor gives
-        `"label"`           what `predict` of a classifier gives, int64 or strings
-        `"scores"`          what its `decision_function` gives, ``(n,)`` for two classes
-        `"probabilities"`   what its `predict_proba` gives, if it has that
-        ==================  ====================================================================================
+        ==================  =====================================================================================
+        `"X"`               the input, float32: ``(n, *space, n_channels)``, channels last, with the sizes seen in
+                            `fit`; ``(n, n_features)`` if the first step has an `input_shape` or expects features
+        `"features"`        output of a transformer that returns rows of features
+        `"maps"`            output of a transformer that ends in a layer or in `PatchWhitening`
+        `"targets"`         output of the method `predict` of a regressor
+        `"label"`           output of the method `predict` of a classifier, int64 or strings
+        `"scores"`          output of the method `decision_function` of a classifier, ``(n,)`` for two classes
+        `"probabilities"`   output of the method `predict_proba` of a classifier, if it has this method
+        ==================  =====================================================================================
 
-        All outputs but the labels are float32.
+        All outputs except the labels are float32.
 
     Raises
     ------
     TypeError
-        `estimator` is, or one of its steps is, one for which there is no graph; or it was fitted to several labels of
-        each sample.
+        If there is no graph for `estimator` or for one of its steps, or if it was fitted to several labels of each
+        sample.
     ValueError
-        A `PatchWhitening` with ``method="local"`` has an `exponent` other than 0, 0.25 and 0.5, or a `reg` below 1e-6:
-        a graph has no eigenvalues.
+        If a `PatchWhitening` with ``method="local"`` has an `exponent` other than 0, 0.25 and 0.5, or a `reg` below
+        1e-6 with an `exponent` other than 0: ONNX has no operator for eigenvalues.
     NotFittedError
-        `estimator`, or a step, is not fitted.
+        If `estimator` or one of its steps is not fitted.
 
     See Also
     --------
-    CKNFeatureMap : What is written, but for the classifier.
+    CKNFeatureMap : A network that can be converted, without a classifier.
 
     Notes
     -----
-    Images of one channel need their last axis: ``images[..., None]``. Integers are to be converted to float32.
+    Images with one channel need an axis for it: ``images[..., None]``. Integers must be converted to float32.
 
-    In a graph patches and filters are multiplied by convolutions, and the matrices of a local `PatchWhitening` are
-    found by a Newton-Schulz iteration [1]_, in double precision. Numbers differ by rounding from those of the estimator
-    in single precision, by 1e-6 to 1e-4 of the largest one; where rounding is amplified, by a small `reg` or `sigma` or
-    for images of noise, up to 1e-3, which is as far as either is from double precision. A mean of targets that is many
-    times larger than their deviations from it is rounded, too. The probabilities of
-    :class:`~sklearn.linear_model.SGDClassifier` with ``loss="modified_huber"`` are left out.
+    A graph multiplies patches and filters by convolutions. It computes the matrices of a local `PatchWhitening` by a
+    Newton-Schulz iteration [1]_, in double precision. The outputs differ from the results of the estimator in single
+    precision by floating-point rounding: by 1e-6 to 1e-4 of the largest number, and by up to 1e-3 if rounding is
+    amplified by a small `reg`, a small `sigma` or images of noise. Both then differ just as much from the results in
+    double precision. If the mean of the targets is many times larger than their deviations from it, rounding affects
+    the mean, too. The probabilities of :class:`~sklearn.linear_model.SGDClassifier` with ``loss="modified_huber"`` are
+    left out.
 
     References
     ----------

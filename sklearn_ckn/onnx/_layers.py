@@ -1,72 +1,79 @@
-"""Layers and whitening as graphs: the steps of `_core.encode` and `_core.zca`, with convolutions for loops.
+"""Layers and whitening as graphs: the formulas of `_core.layer` and `_core.patch_whitening`, as convolutions.
 
-Maps have their channels first here, ``(n, c, *space)``, and patches are ``(n, c, k, *positions)``, k being the
-positions of a patch.
+Unlike there, maps have their channels first, ``(n, c, *space)``, and patches have the shape ``(n, c, k, *positions)``,
+where k is the number of positions in a patch.
 """
 
 from math import prod
 
 import numpy as np
 
-from .._core import patches
+from .._core.layer import patches
 
-NEGLIGIBLE = (patches.ROUNDING * np.finfo(np.float32).eps) ** 2  # part of a patch's squares, as in `patches.center`
-CONVERGED = 1e-8  # distance of an eigenvalue from 1
-SMALLEST_REG = 1e-6  # below it the iterations are less accurate than eigenvalues
-ROOTS = {0.25: 2, 0.5: 1}  # exponent -> square roots to be taken
+NEGLIGIBLE = (patches.ROUNDING * np.finfo(np.float32).eps) ** 2  # fraction of the squares, as in `patches.center`
+CONVERGED = 1e-8  # distance from 1 below which an eigenvalue has converged
+SMALLEST_REG = 1e-6  # smallest `reg` with which the iterations are as accurate as an eigendecomposition
+ROOTS = {0.25: 2, 0.5: 1}  # number of successive square roots for each exponent
 
 
 def encode(X, layer):  # (n, c, *space), a fitted CKNLayer -> (n, m, *pooled)
-    """`_core.encode.encode`, line by line."""
+    """Apply a layer to maps, line by line as in `definition.encode`."""
     settings = layer._settings
     Z = np.moveaxis(layer.filters_, -1, 1)  # (m, c, *patch)
     products, r = products_and_norms(X, Z, settings)  # (n, m, *positions), (n, 1, *positions)
     T = np.clip(products / np.where(r > 0, r, 1), -1, 1)
     F = r * settings.kernel.kappa(T)
     Q = pool(F, settings.pooling_operators(X.shape[2:]))  # (n, m, *pooled)
-    return multiply(Q, layer.whitening_.T)
+    return multiply_channels(Q, layer.whitening_.T)
 
 
 def products_and_norms(X, Z, settings):  # -> (n, m, *positions), (n, 1, *positions)
-    """Of the patches, which exist themselves only where they are centred."""
-    size, widths = settings.patch_size, settings.padding_widths
-    if settings.patch_centering:
-        P = center(extract(X, size, widths))
+    """Return the products of patches and filters, and the norms of patches; only centred patches are extracted."""
+    patch = settings.patch
+    if patch.centering:
+        P = center(extract(X, patch))
         P = P.reshape(-1, prod(P.shape[1:3]), *P.shape[3:])  # (n, d, *positions)
-        return multiply(P, Z.reshape(len(Z), -1)), np.linalg.norm(P, axis=1, keepdims=True)
-    squares = convolve((X * X).sum(axis=1, keepdims=True), np.ones((1, 1, *size)), widths)
-    return convolve(X, Z, widths), np.sqrt(squares)
+        return multiply_channels(P, Z.reshape(len(Z), -1)), np.linalg.norm(P, axis=1, keepdims=True)
+    squares = convolve((X * X).sum(axis=1, keepdims=True), np.ones((1, 1, *patch.size)), patch)
+    return convolve(X, Z, patch), np.sqrt(squares)
 
 
-def convolve(X, W, widths, groups=1):  # (n, c, *space), (m, c / groups, *size) -> (n, m, *positions)
-    """Products of patches and filters; the maps get so many zeros before and after every axis."""
-    positions = patches.n_positions(X.shape[2:], W.shape[2:], widths)
-    if prod(positions) == groups == 1 and not np.any(widths):  # one patch of each signal: one product of all
+def convolve(X, W, patch, groups=1):  # (n, c, *space), (m, c / groups, *size), PatchGeometry -> (n, m, *positions)
+    """Return the products of patches, which are not centred, and filters."""
+    positions = patch.positions(X.shape[2:])
+    if prod(positions) == groups == 1 and not np.any(patch.padding):  # one patch per signal: one matrix product
         return (X.reshape(len(X), -1) @ W.reshape(len(W), -1).T).reshape(-1, len(W), *positions)
-    empty, pads = np.empty((0, len(W), *positions), X.dtype), [int(width) for width in np.transpose(widths).ravel()]
-    return X.graph.node("Conv", [X, W.astype(X.dtype)], empty, pads=pads, group=groups)
+    empty, pads = (
+        np.empty((0, len(W), *positions), X.dtype),
+        [int(width) for width in np.transpose(patch.padding).ravel()],
+    )
+    dilations = list(patch.dilation)
+    return X.graph.node("Conv", [X, W.astype(X.dtype)], empty, pads=pads, dilations=dilations, group=groups)
 
 
-def multiply(X, W):  # (n, c, *space), (m, c) -> (n, m, *space)
-    """The product at every position."""
+def multiply_channels(X, W):  # (n, c, *space), (m, c) -> (n, m, *space)
+    """Multiply the channels by W at every position."""
     n_axes = len(X.shape) - 2
-    return convolve(X, W.reshape(*W.shape, *[1] * n_axes), [(0, 0)] * n_axes)
+    return convolve(X, W.reshape(*W.shape, *[1] * n_axes), patches.PatchGeometry.of((1,) * n_axes, "valid"))
 
 
 def one_by_one(c, size):  # -> (c * k, 1, *size)
-    """Filters, each of which sees one value of a patch."""
+    """Return filters of which each selects one value of a patch, for a convolution channel by channel."""
     return np.tile(np.eye(prod(size)), (c, 1)).reshape(-1, 1, *size)
 
 
-def extract(X, size, widths):  # (n, c, *space) -> (n, c, k, *positions)
-    """`patches.extract`."""
+def extract(X, patch):  # (n, c, *space), PatchGeometry -> (n, c, k, *positions)
+    """Extract all patches, which `patches.extract` does, without centring them."""
     c = X.shape[1]
-    P = convolve(X, one_by_one(c, size), widths, groups=c)
-    return P.reshape(-1, c, prod(size), *P.shape[2:])
+    P = convolve(X, one_by_one(c, patch.size), patch, groups=c)
+    return P.reshape(-1, c, prod(patch.size), *P.shape[2:])
 
 
 def center(P):  # (n, c, k, ...)
-    """`patches.center`: means are taken over k, and of differences, so that constant patches are 0."""
+    """Subtract from each patch its mean over positions, as `patches.center` does.
+
+    The value at the first position is subtracted before the mean, so that constant patches become exactly 0.
+    """
     centred = P - P[:, :, :1]
     centred = centred - centred.mean(axis=2, keepdims=True)
     before, after = ((A * A).sum(axis=(1, 2), keepdims=True) for A in (P, centred))
@@ -74,7 +81,7 @@ def center(P):  # (n, c, k, ...)
 
 
 def pool(F, operators):  # (n, m, *positions) -> (n, m, *pooled)
-    """`pooling.pool`; operators that do nothing are left out."""
+    """Pool along every spatial axis, as `pooling.pool` does, without operators that are the identity."""
     m, positions = F.shape[1], F.shape[2:]
     for axis, operator in enumerate(matrix.toarray() for matrix in operators):
         (count, length), after = operator.shape, prod(positions[axis + 1 :])
@@ -85,50 +92,49 @@ def pool(F, operators):  # (n, m, *positions) -> (n, m, *pooled)
 
 
 def whiten(X, whitening):  # (n, c, *space), a fitted PatchWhitening -> (n, c, *space)
-    """`zca.whiten`."""
-    size, has_normal_contrast, *power = whitening._settings
-    c, space = X.shape[1], X.shape[2:]
-    if has_normal_contrast:
-        X = normalize_contrast(X)
-    P = center(extract(X, size, patches.padding_widths(size, "valid")))
+    """Whiten images by their patches, as `patch_whitening.whiten` does."""
+    settings, c, space = whitening._settings, X.shape[1], X.shape[2:]
+    size = settings.patch.size
+    P = center(extract(normalize_contrast(X) if settings.normalize_contrast else X, settings.patch))
     positions = P.shape[3:]
     P = P.reshape(-1, c * prod(size), prod(positions))  # (n, d, number of positions)
     if whitening.whitening_ is not None:
         P = reordered(whitening.whitening_, c) @ P
-    elif power[0]:  # to the power of 0 it is the identity
-        P = negative_power(P, *power) @ P
-    return put_together(P.reshape(-1, c * prod(size), *positions), (*space, c), size)
+    elif settings.exponent:  # With exponent 0 the matrix is the identity.
+        P = negative_power(P, settings.exponent, settings.reg) @ P
+    return put_together(P.reshape(-1, c * prod(size), *positions), (*space, c), settings.patch)
 
 
 def reordered(W, c):  # (d, d) -> (d, d)
-    """A matrix of patches whose channels are first, from one of patches whose channels are last."""
+    """Return a matrix for patches with channels first from a matrix for patches with channels last."""
     k = len(W) // c
     return W.reshape(k, c, k, c).transpose(1, 0, 3, 2).reshape(W.shape)
 
 
 def normalize_contrast(X):  # (n, c, *space)
-    """`zca.normalize_contrast`."""
+    """Normalise every signal, as `patch_whitening.normalize_contrast` does."""
     d = prod(X.shape[1:])
     _, directions = patches.normalize(center(X.reshape(-1, 1, d)))
     return (directions * np.sqrt(d)).reshape(-1, *X.shape[1:])
 
 
 def negative_power(P, exponent, reg):  # (n, d, k) -> (n, d, d)
-    """`zca.negative_power` of the second moments of patches, in double precision; where all are 0, any matrix.
+    """Return the negative power of the second moments of patches, computed in double precision.
 
-    Directions that the patches lack have other eigenvalues than there, which nothing is multiplied with.
+    It differs from `patch_whitening.negative_power` in the directions that no patch has, where nothing is multiplied by
+    it: its eigenvalues are not 0 there. If all patches are 0, it is an arbitrary matrix.
     """
     if exponent not in ROOTS or reg < SMALLEST_REG:
         raise ValueError(
-            f"PatchWhitening with method='local' must have exponent 0, or 0.25 or 0.5 and reg >= {SMALLEST_REG}, as a "
-            f"graph has no eigenvalues, but takes square roots by iterations; got exponent={exponent} and reg={reg}: "
-            f"change them, or use method='global'."
+            f"PatchWhitening with method='local' must have exponent=0, or exponent 0.25 or 0.5 with reg >= "
+            f"{SMALLEST_REG}, because ONNX has no eigenvalue decomposition and the graph computes square roots by "
+            f"iterations; got exponent={exponent} and reg={reg}: change them, or use method='global'."
         )
     (d, k), dtype, P = P.shape[1:], P.dtype, P.astype(np.float64)
     C, identity = np.einsum("nik,njk->nij", P, P) / k, np.eye(d)
     trace = (C * identity).sum(axis=(1, 2), keepdims=True)
     C = C + reg / d * trace * identity
-    size = (1 + reg) * np.where(trace > 0, trace, 1)  # the trace of C, not smaller than its largest eigenvalue
+    size = (1 + reg) * np.where(trace > 0, trace, 1)  # the trace of C, an upper bound of its eigenvalues
     C, smallest = C / size, reg / (d * (1 + reg))
     for _ in range(ROOTS[exponent]):
         C, inverse = square_roots(C, smallest)
@@ -137,13 +143,14 @@ def negative_power(P, exponent, reg):  # (n, d, k) -> (n, d, d)
 
 
 def square_roots(A, smallest):  # (n, d, d) -> (n, d, d), (n, d, d)
-    """``A^(1/2)`` and ``A^(-1/2)``, for eigenvalues from ``smallest`` to 1.
+    """Return ``A^(1/2)`` and ``A^(-1/2)`` for symmetric A with eigenvalues from ``smallest`` to 1.
 
-    It is the coupled Newton-Schulz iteration (Higham, Functions of Matrices, 2008, equation 6.35). The eigenvalues x of
-    the product of both, first those of A, become ``x (3 - x)^2 / 4`` and go to 1.
+    This is the coupled Newton-Schulz iteration (Higham, Functions of Matrices, 2008, equation 6.35). The product of the
+    two iterates first has the eigenvalues x of A. Each step replaces them by ``x (3 - x)^2 / 4``, and they converge to
+    1.
     """
     identity = np.eye(A.shape[1])
-    inverse = (3 * identity - A) / 2  # the first step begins with the identity
+    inverse = (3 * identity - A) / 2  # the first step, in which the inverse begins as the identity
     root, x = A @ inverse, smallest * (3 - smallest) ** 2 / 4
     while 1 - x > CONVERGED:
         step = (3 * identity - inverse @ root) / 2
@@ -152,11 +159,11 @@ def square_roots(A, smallest):  # (n, d, d) -> (n, d, d), (n, d, d)
     return root, inverse
 
 
-def put_together(P, shape, size):  # (n, d, *positions), (*space, c) -> (n, c, *space)
-    """`zca.put_together`."""
+def put_together(P, shape, patch):  # (n, d, *positions), (*space, c), PatchGeometry -> (n, c, *space)
+    """Put signals together from their patches, as `patch_whitening.put_together` does."""
     *space, c = shape
-    once = np.ones((1, *P.shape[2:], prod(size)), np.float32)
-    counts = patches.scatter(once, tuple(space), size, patches.padding_widths(size, "valid"))[0, ..., 0]
-    weights = one_by_one(c, size).astype(P.dtype)
+    once = np.ones((1, *P.shape[2:], prod(patch.size)), np.float32)
+    counts = patches.scatter(once, tuple(space), patch._replace(centering=False))[0, ..., 0]
+    weights = one_by_one(c, patch.size).astype(P.dtype)
     sums = P.graph.node("ConvTranspose", [P, weights], np.empty((0, c, *space), P.dtype), group=c)
     return sums / counts

@@ -1,6 +1,6 @@
-"""Estimators as graphs: what each of them makes of a tensor, by its type.
+"""Estimators as graphs: the computation of every supported type of estimator, applied to a tensor.
 
-Tensors between estimators are what these exchange: maps with their channels last, or rows.
+Estimators pass tensors to one another in the same form as arrays: as maps with channels last, or as rows of features.
 """
 
 from functools import singledispatch
@@ -13,29 +13,29 @@ from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
-from .._core import encode, losses
+from .._core.layer.flatten import flatten
+from .._core.linear import losses
 from .._feature_map import CKNFeatureMap
 from .._flatten import Flatten
 from .._layer import CKNLayer
 from .._linear import LinearClassifier, LinearRegressor
 from .._network import kind_of
-from .._slopes import Slopes, slopes
 from .._supervised import CKNClassifier, CKNRegressor
 from .._targets import decide
-from ..preprocessing import PatchWhitening
+from ..preprocessing import Differences, PatchWhitening, first_differences
 from . import _layers
 from ._graph import take
 
-TRANSFORMERS = CKNFeatureMap, CKNLayer, Flatten, PatchWhitening, Slopes, StandardScaler
+TRANSFORMERS = CKNFeatureMap, CKNLayer, Differences, Flatten, PatchWhitening, StandardScaler
 PREDICTORS = CKNClassifier, CKNRegressor, LinearClassifier, LinearRegressor, LinearClassifierMixin, LinearModel
 SUPPORTED = (
-    "CKNClassifier, CKNRegressor, CKNFeatureMap, CKNLayer, Flatten, PatchWhitening, StandardScaler, LinearClassifier, "
-    "LinearRegressor, the linear models of scikit-learn, and Pipeline and FeatureUnion of these"
+    "CKNClassifier, CKNRegressor, CKNFeatureMap, CKNLayer, Flatten, Differences, PatchWhitening, StandardScaler, "
+    "LinearClassifier, LinearRegressor, the linear models of scikit-learn, and Pipeline and FeatureUnion of these"
 )
 
 
 def leaves(estimator, name=None):
-    """The named estimators in pipelines and unions, in their order, but for ``"passthrough"`` and ``"drop"``."""
+    """Yield the named estimators in pipelines and unions, in order, except for ``"passthrough"`` and ``"drop"``."""
     if isinstance(estimator, Pipeline | FeatureUnion):
         steps = estimator.steps if isinstance(estimator, Pipeline) else estimator.transformer_list
         for name, step in steps:
@@ -45,39 +45,39 @@ def leaves(estimator, name=None):
 
 
 def is_passed(step):
-    """None, ``"passthrough"``, or what a fitted union makes of that."""
+    """Return whether a step passes its input on: None, ``"passthrough"``, or its replacement in a fitted union."""
     is_identity = isinstance(step, FunctionTransformer) and step.func is None
     return is_identity or step is None or (isinstance(step, str) and step == "passthrough")
 
 
 def check(estimator):
-    """Every estimator in it is known, and fitted."""
+    """Check that an estimator and all its steps are supported and fitted."""
     for name, leaf in leaves(estimator):
         if not isinstance(leaf, TRANSFORMERS + PREDICTORS):
             found = "estimator is" if name is None else f"estimator has a step {name!r}, which is"
-            hint = " Give its best_estimator_." if hasattr(leaf, "best_estimator_") else ""
+            hint = " Pass its best_estimator_." if hasattr(leaf, "best_estimator_") else ""
             raise TypeError(
-                f"{found} {kind_of(leaf)}, for which there is no graph.{hint} There are graphs for {SUPPORTED}."
+                f"{found} {kind_of(leaf)}, for which there is no graph.{hint} to_onnx supports {SUPPORTED}."
             )
         check_is_fitted(leaf)
 
 
 def input_shape(estimator):
-    """The shape of one signal, or of one row, as the first estimator in it was given."""
+    """Return the shape of one signal, or of one row, that the first step of an estimator expects."""
     for _, leaf in leaves(estimator):
         first = leaf.network_[0] if hasattr(leaf, "network_") else leaf
         is_flat = getattr(first, "input_shape", None) is not None or not hasattr(leaf, "input_shape_")
         return (leaf.n_features_in_,) if is_flat else leaf.input_shape_
-    raise TypeError(f"estimator has no step that does anything. There are graphs for {SUPPORTED}.")
+    raise TypeError(f"estimator has no step that computes anything: add one. to_onnx supports {SUPPORTED}.")
 
 
 def as_signals(X, shape):  # -> (n, *space, c)
-    """Rows, or maps of a single channel, with the axes that an estimator reads them with."""
+    """Reshape rows, or maps without an axis for their single channel, to the signals that an estimator expects."""
     return X if X.shape[1:] == shape else X.reshape(-1, *shape)
 
 
 def channels_first(function, X, *estimators):  # (n, *space, c) -> (n, *space, c)
-    """A function of `_layers`, of one estimator after the other."""
+    """Apply a function of `_layers` with every estimator in sequence, to maps with channels last."""
     X = np.moveaxis(X, -1, 1)
     for estimator in estimators:
         X = function(X, estimator)
@@ -86,10 +86,10 @@ def channels_first(function, X, *estimators):  # (n, *space, c) -> (n, *space, c
 
 @singledispatch
 def transform(step, X):  # a fitted estimator, Tensor -> Tensor
-    """What its method `transform` computes."""
+    """Compute the result of the method `transform` of a step."""
     if is_passed(step):
         return X
-    raise TypeError(f"A step that is {kind_of(step)} must be the last one.")
+    raise TypeError(f"A step that is {kind_of(step)} must be the last one: remove the steps after it.")
 
 
 @transform.register
@@ -106,22 +106,22 @@ def _(step: PatchWhitening, X):
 def _(step: CKNFeatureMap, X):
     X, is_flipped = as_signals(X, step.input_shape_), step.augment == "flip"
     if is_flipped:
-        X = np.concatenate([X, np.flip(X, -2)])  # mirror images as well, in one batch
+        X = np.concatenate([X, np.flip(X, -2)])  # images and their mirror images in one batch
     maps = channels_first(_layers.encode, X, *step.network_)
     if is_flipped:
         maps, mirrored = np.split(maps, 2)
         maps = (maps + mirrored) / 2
-    return encode.flatten(maps, step.center, step.scale)
+    return flatten(maps, step.center, step.scale)
 
 
 @transform.register
 def _(step: Flatten, X):
-    return encode.flatten(X, step.center, step.scale)
+    return flatten(X, step.center, step.scale)
 
 
 @transform.register
-def _(step: Slopes, X):
-    return slopes(as_signals(X, step.input_shape_)).reshape(len(X), -1)
+def _(step: Differences, X):
+    return first_differences(as_signals(X, step.input_shape_)).reshape(len(X), -1)
 
 
 @transform.register
@@ -145,13 +145,13 @@ def _(step: FeatureUnion, X):
         if not (isinstance(part, str) and part == "drop"):
             rows.append(transform(part, X) * weights.get(name, 1))
             if len(rows[-1].shape) > 2:
-                raise TypeError(f"Step {name!r} of a FeatureUnion gives maps, not features: let Flatten() follow it.")
+                raise TypeError(f"Step {name!r} of a FeatureUnion returns maps, not features: add Flatten() after it.")
     return np.hstack(rows)
 
 
 @singledispatch
 def outputs(estimator, X):  # a fitted estimator, Tensor -> {name: Tensor}
-    """What its methods compute, by the names of the graph's outputs."""
+    """Compute the results of the methods of an estimator, by the names of the outputs of the graph."""
     values = transform(estimator, X)
     return {"features" if len(values.shape) == 2 else "maps": values}
 
@@ -187,7 +187,7 @@ def _(estimator: CKNRegressor, X):
 
 
 def features_below(estimator, X):  # -> (n, f)
-    """Of the linear model that was learned with them."""
+    """Compute the features that the linear model of an estimator trained end to end reads."""
     maps = channels_first(_layers.encode, as_signals(X, estimator.input_shape_), *estimator.network_)
     return estimator._top.features(maps)
 
@@ -210,24 +210,25 @@ def of_classes(model, X):
 
 
 def labels(model):  # -> (n_classes,) of int64, or of str
-    """Its classes, in a dtype that a graph has."""
+    """Return the classes of a model in a dtype that ONNX supports."""
     binarizer = getattr(model, "_label_binarizer", None)
     if binarizer is not None and binarizer.y_type_.startswith("multilabel"):
-        raise TypeError(f"{type(model).__name__} was fitted to several labels of each sample; a graph gives one.")
+        raise TypeError(f"{type(model).__name__} was fitted to several labels of each sample: fit it to one label.")
     classes = np.array(model.classes_.tolist())
     return classes.astype(object if classes.dtype.kind == "U" else np.int64)
 
 
 def probabilities(model, S):  # (n, k) -> (n, n_classes), or None where the model has none
-    """The softmax of the scores or, of classes that were learned one against all others, their logistic functions."""
+    """Compute the softmax of the scores, or their normalised logistic functions for one-against-all classifiers."""
     if not hasattr(model, "predict_proba") or getattr(model, "loss", None) == "modified_huber":
         return None
-    solver, way = getattr(model, "solver", None), getattr(model, "multi_class", None)  # the latter before 1.8
+    # Models have the parameter `multi_class` before version 1.8 of scikit-learn only.
+    solver, way = getattr(model, "solver", None), getattr(model, "multi_class", None)
     is_one_against_others = isinstance(model, SGDClassifier) or solver == "liblinear" or way == "ovr"
     if way == "multinomial" and S.shape[1] == 1:  # the softmax of -s and s
         S = S * 2
     if is_one_against_others and S.shape[1] > 1:
         P = 1 / (1 + np.exp(-S))
-        P = np.where(P.max(axis=1, keepdims=True) > 0, P, 1)  # all of them may vanish
+        P = np.where(P.max(axis=1, keepdims=True) > 0, P, 1)  # all of them may underflow
         return P / P.sum(axis=1, keepdims=True)
     return np.exp(losses.log_probabilities(S))

@@ -1,0 +1,171 @@
+"""Dask arrays: blocks of signals become maps, patches or kernels where they are, on the workers of a cluster.
+
+The estimator travels to the workers; the patches that `fit` draws, and errors, travel back. A task takes one thread of
+its worker. Dask is imported where it is used: if there is an array of it, it is installed.
+"""
+
+import copy
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+from sklearn import config_context, get_config
+
+from .signals import EncodedSignals, Signals
+from .stores import with_note
+
+
+def encoded(signals, layers, n_threads):  # -> EncodedSignals or EncodedBlocks
+    """Return signals seen through fitted layers, wherever the signals are."""
+    return (EncodedBlocks if signals.is_lazy else EncodedSignals)(signals, layers, n_threads)
+
+
+class EncodedBlocks:
+    """Signals of a Dask array seen through fitted layers: maps are computed where the blocks are."""
+
+    def __init__(self, signals, layers, n_threads):
+        self.signals, self.layers, self.n_threads, self.dtype = signals, layers, n_threads, signals.dtype
+        self.shape = signals.shape
+        for layer in layers:
+            self.shape = (*layer._settings.pooled_positions(self.shape[:-1]), len(layer.filters_))
+
+    def __len__(self):
+        return len(self.signals)
+
+    def fill(self, rows, finish, companion, out):
+        """Set ``out[i]`` to ``finish(maps, companion)`` for the maps of ``rows[i]`` and ``companion[i]``, in blocks."""
+        from dask import compute, delayed
+
+        X, order = self.signals.array.source, np.argsort(rows, kind="stable")
+        starts = np.cumsum((0, *X.chunks[0]))
+        layers = [in_one_thread(layer) for layer in self.layers]
+        fill_block = FillBlock(self.signals.shape, self.signals.array.check, layers, finish, out[:0])
+        work, tasks, places = delayed(configured_as_here(fill_block), traverse=False), [], []
+        parts = np.split(order, np.searchsorted(rows[order], starts[1:-1]))
+        for block, start, part in zip(blocks_of(X), starts, parts):
+            if len(part):
+                name = f"X[{start}:{start + block.shape[0]}]"
+                tasks.append(work(*block, name, rows[part] - start, companion[part]))
+                places.append(part)
+        with with_note(f"Dask was asked for patches of {len(rows)} signals in {len(tasks)} blocks."):
+            results = compute(*tasks)
+        for part, found in zip(places, results):
+            out[part] = found
+
+
+class FillBlock(NamedTuple):
+    """What a worker does for `EncodedBlocks.fill`: the work of `EncodedSignals.fill`, for rows of one block."""
+
+    signal_shape: tuple  # (*space, n_channels)
+    check: Callable  # of `Stored`
+    layers: list  # fitted
+    finish: Callable
+    like: np.ndarray  # the result without rows
+
+    def __call__(self, block, shape, dtype, name, rows, companion):
+        block = np.asarray(block)
+        check_block(block, shape, dtype)
+        self.check(block, name)
+        found = np.empty((len(rows), *self.like.shape[1:]), dtype=self.like.dtype)
+        maps = EncodedSignals(Signals(block, self.signal_shape), self.layers, n_threads=1)
+        maps.fill(rows, self.finish, companion, found)
+        return found
+
+
+def transform_blocks(transformer, signals, shape):  # -> dask.array (n, *shape)
+    """Return what a fitted transformer computes from signals, as a Dask array that is not computed yet."""
+    from dask import delayed
+
+    X = whole_signals(signals.array.source)
+    return X.map_blocks(
+        transform_block,
+        delayed(in_one_thread(transformer), traverse=False),
+        np.empty((0, *shape), dtype=signals.dtype),
+        X.dtype,
+        get_config(),
+        chunks=(X.chunks[0], *[(length,) for length in shape]),
+        drop_axis=range(1, X.ndim),
+        new_axis=range(1, 1 + len(shape)),
+        dtype=signals.dtype,
+        meta=np.empty((0,) * (1 + len(shape)), dtype=signals.dtype),
+    )
+
+
+def transform_block(block, transformer, like, dtype, config, block_info):
+    """Transform a block on a worker. A block without signals, which a selection may leave, gives none."""
+    check_block(block, tuple(stop - start for start, stop in block_info[0]["array-location"]), dtype)
+    return configured(config, transformer.transform, block) if len(block) else like
+
+
+def kernel_blocks(kernel, X, Y, dtype):  # Signals -> dask.array (len(X), len(Y))
+    """Return the kernel of the blocks of two Dask arrays, not computed yet; if Y is X, pairs are computed once."""
+    import dask.array
+    from dask import delayed
+
+    work = delayed(partial(configured_as_here(kernel_block), in_one_thread(kernel)), traverse=False)
+    rows, columns = ([block for block in blocks_of(Z.array.source) if block.shape[0]] for Z in (X, Y))
+
+    def block_at(i, j):
+        x, y = rows[i], columns[j]
+        pair = work(tuple(x), None if X is Y and i == j else tuple(y))
+        return dask.array.from_delayed(pair, (x.shape[0], y.shape[0]), meta=np.empty((0, 0), dtype=dtype))
+
+    upper = {(i, j): block_at(i, j) for i in range(len(rows)) for j in range(i if X is Y else 0, len(columns))}
+    table = [[upper[i, j] if (i, j) in upper else upper[j, i].T for j in range(len(columns))] for i in range(len(rows))]
+    return dask.array.block(table)
+
+
+def kernel_block(kernel, x, y):  # fields of a `Block`, computed; y may be None
+    """Compute the kernel of two blocks, or of one with itself, on a worker."""
+    for block in filter(None, (x, y)):
+        check_block(*block)
+    return kernel(x[0], None if y is None else y[0])
+
+
+def check_block(block, shape, dtype):
+    """Check that a block is what the metadata of the Dask array say."""
+    if block.shape != shape or block.dtype != dtype:
+        raise ValueError(
+            f"The block has shape {block.shape} and dtype {block.dtype}, but the Dask metadata say shape {shape} and "
+            f"dtype {dtype}: correct the function that makes the blocks, or the metadata (chunks, dtype, meta)."
+        )
+
+
+def whole_signals(X):
+    """Return a Dask array that is cut along its first axis only."""
+    return X.rechunk(dict.fromkeys(range(1, X.ndim), -1))
+
+
+class Block(NamedTuple):
+    """A block of whole signals that is not computed yet, and what the metadata say about it."""
+
+    signals: object  # delayed
+    shape: tuple
+    dtype: np.dtype
+
+
+def blocks_of(X):  # -> list of Block
+    """Return the blocks of a Dask array in order."""
+    X = whole_signals(X)
+    return [Block(block, (n, *X.shape[1:]), X.dtype) for block, n in zip(X.to_delayed().ravel(), X.chunks[0])]
+
+
+def in_one_thread(estimator):
+    """Return a copy for one task: single-threaded, silent, and without the reservoir of patches."""
+    copied = copy.copy(estimator)
+    for name, value in {"n_jobs": 1, "verbose": False, "_reservoir": None}.items():
+        if hasattr(copied, name):
+            setattr(copied, name, value)
+    return copied
+
+
+def configured_as_here(function):
+    """Return the function with scikit-learn's configuration of this thread, wherever it runs."""
+    return partial(configured, get_config(), function)
+
+
+def configured(config, function, *args, **kwargs):
+    """Call a function with a configuration of scikit-learn."""
+    with config_context(**config):
+        return function(*args, **kwargs)

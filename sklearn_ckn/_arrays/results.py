@@ -1,0 +1,72 @@
+"""Where the result of a transformer is written: a new array, the caller's `out`, or a Dask array."""
+
+import numpy as np
+from sklearn.utils._set_output import _get_output_config
+
+from .dask import transform_blocks
+from .signals import Target
+from .stores import is_lazy, is_stored, overlap, reserve
+
+
+def transformed(transformer, signals, shape, write, out, X):
+    """Return what a fitted transformer computes from signals, an array ``(n, *shape)`` of their dtype.
+
+    Parameters
+    ----------
+    transformer : estimator, whose method `transform` is applied to the blocks of a Dask array
+    signals : Signals
+    shape : tuple
+    write : callable ``write(target)``, which fills and returns the array of a `Target`
+    out : the array that the caller passed for the result, or None
+    X : what the caller passed as signals
+    """
+    if signals.is_lazy:
+        check_no_out(out)
+        return transform_blocks(transformer, signals, shape)
+    return write(Target(check_out(out, (len(signals), *shape), signals.dtype, X), is_callers=out is not None))
+
+
+def check_out(out, shape, dtype, source=None):
+    """Return the array that the caller passed for a result of this shape and dtype, checked, or a new one.
+
+    The array may be one of a store only if the source, from which the result is computed, is passed.
+    """
+    if out is None:
+        return np.empty(shape, dtype=dtype)
+    is_store = source is not None and is_stored(out) and hasattr(out, "__setitem__") and not is_lazy(out)
+    is_array = isinstance(out, np.ndarray) or is_store
+    is_read_only = not out.flags.writeable if isinstance(out, np.ndarray) else getattr(out, "read_only", False)
+    if not is_array or out.shape != shape or out.dtype != dtype or is_read_only:
+        found = (
+            f"{'a read-only one, ' * is_read_only}dtype {out.dtype} and shape {out.shape}"
+            if is_array
+            else type(out).__name__
+        )
+        raise ValueError(
+            f"out must be a writeable array of dtype {dtype} and shape {shape} for this input; got {found}."
+        )
+    if overlap(source, out):
+        raise ValueError(
+            "out must not share memory, or a file, with X, because X is read while out is written: pass another array."
+        )
+    reserve(out)
+    return out
+
+
+def check_container(estimator, out, is_lazy):
+    """Refuse tables as output for a result that is written to ``out`` or not computed yet."""
+    container = _get_output_config("transform", estimator)["dense"]
+    if container != "default" and (out is not None or is_lazy):
+        raise ValueError(
+            f"set_output(transform={container!r}) returns tables, but a Dask array or out cannot become a table: use "
+            f"set_output(transform='default')."
+        )
+
+
+def check_no_out(out):
+    """Refuse ``out`` for a Dask array, of which nothing is computed yet."""
+    if out is not None:
+        raise ValueError(
+            "out must be None for a Dask array, whose result is computed later: write the result with its method store "
+            "or to_zarr."
+        )

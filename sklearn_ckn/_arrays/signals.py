@@ -1,0 +1,240 @@
+"""Signals as the layers read them: a few at a time, raw or through the layers fitted so far."""
+
+from functools import partial
+from math import lcm, prod
+from typing import NamedTuple
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from sklearn import config_context, get_config
+
+from .._core.network import forward
+from .._core.runtime.threads import slices
+from .stores import Stored, ahead, is_lazy, rows_of_chunk, with_note
+
+PIECE = 1 / 16  # fraction of the working memory that is read from a store, or written to one, at once
+
+
+def working_memory():
+    """Return the number of bytes that a block of signals may take."""
+    return int(get_config()["working_memory"] * 2**20)
+
+
+def computing_dtype(dtype):
+    """Return float64 for float64 and longer, float32 for everything else."""
+    return np.dtype(np.float64 if dtype.kind == "f" and dtype.itemsize > 4 else np.float32)
+
+
+class Signals:
+    """An array of signals, read as contiguous maps ``(n, *space, n_channels)`` of a float dtype.
+
+    The dtype is `computing_dtype`. Signals are converted only when they are read. A selection of signals is not copied
+    before it is read, either.
+
+    Parameters
+    ----------
+    array : ndarray or Stored of shape (n, ...)
+    shape : tuple, ``(*space, n_channels)``
+    dtype : dtype or None, the computing dtype of the array if None
+    chosen : ndarray of shape (n_chosen,) or None, indices of the selected signals, all if None
+    """
+
+    def __init__(self, array, shape, dtype=None, chosen=None):
+        self.array, self.shape, self.chosen = array, tuple(shape), chosen
+        self.dtype = computing_dtype(array.dtype) if dtype is None else np.dtype(dtype)
+
+    def __len__(self):
+        return len(self.array if self.chosen is None else self.chosen)
+
+    @property
+    def is_lazy(self):
+        """Whether they are blocks of a Dask array, to be computed where they are."""
+        return isinstance(self.array, Stored) and is_lazy(self.array.source)
+
+    def __getitem__(self, rows):
+        if self.chosen is None and isinstance(rows, slice):
+            return Signals(self.array[rows], self.shape, self.dtype)
+        return Signals(self.array, self.shape, self.dtype, self._indices(rows))
+
+    def read(self, rows):
+        """Return the maps of these rows, a slice or an array of indices. They must not be written to."""
+        return np.ascontiguousarray(self.array[self._indices(rows)], dtype=self.dtype).reshape(-1, *self.shape)
+
+    def _indices(self, rows):
+        return rows if self.chosen is None else self.chosen[rows]
+
+    def pieces(self, out=None):
+        """Yield parts of the signals that are in memory, and their places among all signals, a slice or indices (n,).
+
+        There is a single piece unless the signals or ``out`` are stored. Otherwise a piece takes a part of the working
+        memory and consists of whole chunks of a store, and the next piece is read in the meantime.
+        """
+        if not isinstance(self.array, Stored) and (out is None or isinstance(out, np.ndarray)):
+            return [(self, slice(0, len(self)))]
+        order, config = None if self.chosen is None else np.argsort(self.chosen, kind="stable"), get_config()
+
+        def read(rows):
+            places = rows if order is None else order[rows]
+            with config_context(**config):  # The reading thread has a configuration of its own.
+                return self[places]._in_memory(), places
+
+        return ahead(read, slices(len(self), piece_size(self, out)))
+
+    def _in_memory(self):
+        if not isinstance(self.array, Stored):
+            return self
+        return Signals(self.array[slice(None) if self.chosen is None else self.chosen], self.shape, self.dtype)
+
+
+def piece_size(signals, out):
+    """Return the number of signals in a piece: whole chunks of the store that is written or else of the one read."""
+    chunk = 1 if out is None else rows_of_chunk(out)
+    n_bytes = prod(signals.shape) * signals.dtype.itemsize
+    if out is not None and not isinstance(out, np.ndarray):
+        n_bytes += prod(out.shape[1:]) * out.dtype.itemsize
+    most = int(working_memory() * PIECE / n_bytes)
+    if isinstance(signals.array, Stored) and signals.chosen is None:
+        both = lcm(chunk, signals.array.rows_of_chunk)
+        chunk = both if chunk == 1 or both <= most else chunk
+    return max(1, most // chunk) * chunk
+
+
+class Target(NamedTuple):
+    """The array that a result is written to: an ndarray, or an array of a store."""
+
+    array: object
+    is_callers: bool = False  # so that the caller still has it after an error
+
+
+def over_pieces(signals, target, fill):
+    """Fill an array with what becomes of signals, piece by piece, and return the array.
+
+    Parameters
+    ----------
+    signals : Signals
+    target : Target
+    fill : callable ``fill(piece, part, place)``, which sets ``part[place(rows)]`` for slices of the rows of a piece.
+        The part is the array itself or a piece of it in memory, because an array of a store is written by whole chunks,
+        from one thread.
+    """
+    out, n_done = target.array, 0
+    try:
+        for piece, places in signals.pieces(out):
+            if isinstance(out, np.ndarray):
+                fill(piece, out, partial(within, places))
+            else:
+                rows = np.empty((len(piece), *out.shape[1:]), dtype=out.dtype)
+                fill(piece, rows, partial(within, slice(0, len(piece))))
+                with with_note(f"While writing out[{n_done}:{n_done + len(piece)}]."):
+                    out[n_done : n_done + len(piece)] = rows
+            n_done += len(piece)
+    except BaseException as error:
+        if target.is_callers and n_done:
+            error.add_note(f"out[:{n_done}] is finished; the rest of it is not.")
+        raise
+    if hasattr(out, "id") and hasattr(out, "flush"):  # HDF5 would otherwise fail to write, and lose data, later.
+        out.flush()
+    return out
+
+
+def within(places, rows):
+    """Return the places of some rows, a slice, of signals that have these places."""
+    if isinstance(places, slice):
+        return slice(places.start + rows.start, places.start + rows.stop)
+    return places[rows]
+
+
+def frozen(array):
+    """Return an array with the same values that nobody can change: itself if it is so, otherwise a read-only copy."""
+    if is_frozen(array):
+        return array
+    copied = np.array(array)
+    copied.setflags(write=False)
+    return copied
+
+
+def is_frozen(array):
+    """Return whether neither an array nor any array that it is a view of can be written to."""
+    while isinstance(array, np.ndarray):
+        if array.flags.writeable:
+            return False
+        array = array.base
+    return True
+
+
+class Prepared(NamedTuple):
+    """The form of a fitted layer in which it was last used, and what that was made from."""
+
+    filters: np.ndarray  # frozen
+    whitening: np.ndarray  # frozen
+    others: tuple  # the settings of the layer, and the shape and the dtype of its maps
+    layer: forward.PreparedLayer
+
+    def is_of(self, layer, others):
+        """Return whether it still is the form of this layer."""
+        arrays = (self.filters, layer.filters_), (self.whitening, layer.whitening_)
+        return self.others == others and all(a is b or np.array_equal(a, b) for a, b in arrays)
+
+
+_LAST_PREPARED = WeakKeyDictionary()  # fitted layer -> Prepared
+
+
+def _prepare(layer, shape, dtype):
+    """Return a fitted layer prepared for maps of this shape, the last one again if nothing has changed."""
+    others, last = (layer._settings, shape, dtype), _LAST_PREPARED.get(layer)
+    if last is None or not last.is_of(layer, others):
+        m, patch = len(layer.filters_), (*layer._settings.patch.size, shape[-1])
+        if layer.filters_.shape[1:] != patch or layer.whitening_.shape != (m, m):  # Compiled code does not check it.
+            raise ValueError(
+                f"filters_ must have shape (n_filters, {', '.join(map(str, patch))}) and whitening_ (n_filters, "
+                f"n_filters); got {layer.filters_.shape} and {layer.whitening_.shape}: fit the layer again."
+            )
+        if not (np.isfinite(layer.filters_).all() and np.isfinite(layer.whitening_).all()):
+            raise ValueError("filters_ and whitening_ must be finite, as after fit: fit the layer again.")
+        filters, whitening = frozen(layer.filters_), frozen(layer.whitening_)
+        Z, A = filters.reshape(m, -1).astype(dtype, copy=False), whitening.astype(dtype, copy=False)
+        last = Prepared(filters, whitening, others, forward.prepare(Z, A, layer._settings, shape))
+        _LAST_PREPARED[layer] = last
+    return last.layer
+
+
+class EncodedSignals:
+    """Signals seen through fitted layers: maps of the last layer are computed only as far as they are asked for."""
+
+    def __init__(self, signals, layers, n_threads):
+        self.signals, self.n_threads, self.dtype = signals, n_threads, signals.dtype
+        self.network, self.shape = [], signals.shape
+        for layer in layers:
+            self.network.append(_prepare(layer, self.shape, self.dtype))
+            self.shape = self.network[-1].output_shape
+
+    def __len__(self):
+        return len(self.signals)
+
+    def fill(self, rows, finish, companion, out):
+        """Set ``out[i]`` to ``finish(maps, companion)`` for the maps of ``rows[i]`` and ``companion[i]``, in blocks."""
+        self.write(self.signals[rows], Target(out), finish, companions=(companion,))
+
+    def write(self, signals, target, finish=None, flip=False, companions=(), count=None):
+        """Fill an array with the maps of ``signals``, and return it.
+
+        Parameters
+        ----------
+        signals : Signals
+        target : Target
+        finish : callable or None, applied to each block of maps first
+        flip : bool, whether to average the maps of each signal and of its mirror image
+        companions : tuple of arrays whose rows belong to the signals, and are passed to ``finish`` with their maps
+        count : callable or None, to which the number of finished signals is passed after each block
+        """
+
+        def fill(piece, part, place):
+            def use(rows, maps):
+                here = place(rows)
+                part[here] = finish(maps, *(array[here] for array in companions)) if finish else maps
+                if count is not None:
+                    count(len(maps))
+
+            forward.encode_signals(piece, self.network, use, self.n_threads, working_memory(), flip)
+
+        return over_pieces(signals, target, fill)

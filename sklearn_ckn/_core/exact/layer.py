@@ -1,0 +1,226 @@
+"""One layer of the exact kernel for blocks of signals, as `definition.encode_kernel` defines it.
+
+Rows of products of patches are mapped by kappa as soon as the ring holds them, and then pooled along the line of y,
+along the line of x, and over the lines. Patches that are zero in all lanes are skipped.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from ..layer import kappa, patches
+from ..runtime import simd
+from ..runtime.compilation import compiled_loops, inlined_loops
+from .patch_products import Pair, PairGeometry, Quantities, Side, add_diagonal, fill_ring, multiply_patches
+
+
+class ExactLayer(NamedTuple):
+    """One layer of a network, for pairs of maps."""
+
+    geometry: PairGeometry
+    kernel: tuple  # a record of `kappa.KERNELS`
+    quantities: Quantities
+
+
+@njit(inline="always")
+def norms_and_cosine(pair, p, i, j, x_r, x_inverse):
+    """Return ``r r'`` and ``P / (r r')`` for patch i of a line of x, with its r and 1 / r, and patch j of line p."""
+    y = pair.y
+    cosine = multiply_patches(pair, 0, i, j) * x_inverse * simd.load(y.inverse, (p, j, 0))
+    return x_r * simd.load(y.r, (p, j, 0)), cosine
+
+
+@inlined_loops
+def map_row(kernel, pair, lines, i, columns):
+    """Compute ``r r' kappa(c)`` for patch i of line o and some patches of line p."""
+    o, p = lines
+    x_r, x_inverse = simd.load(pair.x.r, (o, i, 0)), simd.load(pair.x.inverse, (o, i, 0))
+    for j in range(columns[0], columns[1]):
+        norms, cosine = norms_and_cosine(pair, p, i, j, x_r, x_inverse)
+        simd.store(kappa.homogeneous(kernel, norms, cosine), pair.scratch.row, (0, j, 0))
+
+
+@inlined_loops
+def map_derivatives(derivatives, kernel, pair, lines, i, columns):
+    """Compute the derivatives of ``r r' kappa(c)`` for patch i of line o and some patches of line p.
+
+    With ``g = dr / r + dr' / r'``, they are ``r r' g (kappa(c) - c kappa'(c)) + kappa'(c) dP`` by the parameters of
+    layers below, and ``r r' dkappa(c)`` by the layer's own parameter.
+    """
+    (o, p), x, y, row, n_read = lines, pair.x, pair.y, pair.scratch.row, len(pair.scratch.ring)
+    x_r, x_inverse = simd.load(x.r, (o, i, 0)), simd.load(x.inverse, (o, i, 0))
+    for j in range(columns[0], columns[1]):
+        norms, cosine = norms_and_cosine(pair, p, i, j, x_r, x_inverse)
+        c = kappa.clip(cosine)
+        slope = kappa.slope(kernel, c)
+        stretch = norms * (kappa.value(kernel, c) - c * slope)
+        for quantity in range(1, n_read):
+            growth = simd.load(x.growth, (quantity - 1, o, i, 0)) + simd.load(y.growth, (quantity - 1, p, j, 0))
+            derivative = growth * stretch + slope * multiply_patches(pair, quantity, i, j)
+            simd.store(derivative, row, (quantity, j, 0))
+        if derivatives.has_own:
+            simd.store(norms * kappa.slope_of_log_sigma(kernel, c), row, (n_read, j, 0))
+
+
+# Pooling
+
+
+@inlined_loops
+def pool_row(pair, quantity, i, columns):
+    """Add the row of patch i, mapped for some patches of the other line, to the plane: pool along j, then along i."""
+    geometry, scratch = pair.geometry, pair.scratch
+    window, kept, row, pooled, plane = geometry.window, geometry.kept, scratch.row, scratch.pooled, scratch.plane
+    pointers, outputs, weights = geometry.taps
+    from_j, to_j = len(pooled), 0  # the range that all pooled positions of i need
+    for t in range(pointers[i], pointers[i + 1]):
+        k = outputs[t]
+        if kept.begin[k] < kept.end[k]:
+            from_j, to_j = min(from_j, kept.begin[k]), max(to_j, kept.end[k])
+    for j in range(from_j, to_j):
+        start, total = j * geometry.stride + geometry.first, simd.zeros(row)
+        for k in range(max(start, columns[0]), min(start + len(window), columns[1])):
+            total = total + window[k - start] * simd.load(row, (quantity, k, 0))
+        simd.store(total, pooled, (j, 0))
+    for t in range(pointers[i], pointers[i + 1]):
+        k, weight, first = outputs[t], weights[t], kept.begin[outputs[t]]
+        for j in range(first, kept.end[k]):
+            total = simd.load(plane, (quantity, k, j - first, 0)) + weight * simd.load(pooled, (j, 0))
+            simd.store(total, plane, (quantity, k, j - first, 0))
+
+
+@njit(inline="always")
+def pool_lines(kernel, derivatives, pair, lines):
+    """Make the plane of two lines."""
+    (o, p), x, y, met = lines, pair.x, pair.y, pair.geometry.met
+    clear(pair.scratch.plane)
+    next_row = -pair.geometry.before  # None of the rows are there yet.
+    for i in range(x.begin[o], x.end[o]):
+        columns = max(met.begin[i], y.begin[p]), min(met.end[i], y.end[p])
+        if columns[0] < columns[1]:
+            next_row = fill_ring(pair, lines, i, (y.begin[p], y.end[p]), next_row)
+            map_row(kernel, pair, lines, i, columns)
+            if derivatives is not None:
+                map_derivatives(derivatives, kernel, pair, lines, i, columns)
+            for quantity in range(len(pair.scratch.row)):
+                pool_row(pair, quantity, i, columns)
+
+
+@compiled_loops
+def find_products(layer, derivatives, X, Y, blocks, below, scratch):
+    """Find the products of positions above a layer, from those below.
+
+    Parameters
+    ----------
+    layer : ExactLayer
+    derivatives : its ``quantities.derivatives``, because Numba leaves out a branch only for an argument that is None
+    X, Y : Side
+    blocks : tuple of two ints, the first of the blocks of X and the block of Y that meet
+    below : ndarray of shape (n, n_pairs, quantities, length, width, n_lanes); for signals (n, 0, 0, 0, 0, n_lanes)
+    scratch : Scratch, whose field ``above`` is filled
+    """
+    geometry, y = layer.geometry, at_block(Y, blocks[1])
+    (pointers, outputs, weights), kept = geometry.line_taps, geometry.kept.pairs
+    for q in range(len(below)):
+        x, above = at_block(X, blocks[0] + q), scratch.above[q]
+        pair = Pair(geometry, x, y, below[q], scratch)
+        for pair_of_lines in above:
+            clear(pair_of_lines)
+        for o in range(len(geometry.sources)):
+            if x.begin[o] >= x.end[o]:
+                continue
+            for line in scratch.sums:
+                clear(line)
+            for p in range(len(geometry.sources)):
+                if geometry.met.pairs[o, p] >= 0 and y.begin[p] < y.end[p]:
+                    pool_lines(layer.kernel, derivatives, pair, (o, p))
+                    for t in range(pointers[p], pointers[p + 1]):
+                        if geometry.wanted[o, outputs[t]]:
+                            add_scaled(weights[t], scratch.plane, scratch.sums[outputs[t]])
+            for t in range(pointers[o], pointers[o + 1]):
+                for line in range(len(kept)):
+                    if kept[outputs[t], line] >= 0:
+                        add_scaled(weights[t], scratch.sums[line], above[kept[outputs[t], line]])
+
+
+@compiled_loops
+def clear(X):  # out (quantities, length, width, n_lanes)
+    """Set an array of vectors to zero."""
+    for i in range(0, X.size, simd.lanes_of(X)):
+        simd.store(0.0, X, (0, 0, 0, i))
+
+
+@compiled_loops
+def add_scaled(weight, X, total):  # float, (quantities, length, width, n_lanes), out of the same shape
+    """Add a multiple of an array of vectors to another one."""
+    for i in range(0, X.size, simd.lanes_of(X)):
+        simd.store(simd.load(total, (0, 0, 0, i)) + weight * simd.load(X, (0, 0, 0, i)), total, (0, 0, 0, i))
+
+
+# Signals by themselves
+
+
+@njit(inline="always")
+def at_block(side, k):
+    """Return one block of a side."""
+    return Side(side.maps[k], side.r[k], side.inverse[k], side.growth[k], side.begin[k], side.end[k])
+
+
+@compiled_loops
+def find_norms(geometry, side, block, below, scratch):
+    """Find the norms of the patches of a block of signals, from its products with itself, and their derivatives.
+
+    Products are added in the same order as in `map_row`, so that a patch and its copy have a cosine of 1 up to the last
+    bits. The derivatives are those of the logarithms of the norms.
+    """
+    x, met, ring = at_block(side, block), geometry.met, scratch.ring
+    pair, number = Pair(geometry, x, x, below, scratch), np.finfo(ring.dtype)
+    rounding = patches.ROUNDING_OF_A_LAYER * number.eps if geometry.mean != 0 else 0.0  # left of a constant patch
+    for o in range(len(met.pairs)):
+        x.begin[o], x.end[o] = len(met.begin), 0
+        for i in range(len(met.begin)):
+            if met.pairs[o, o] >= 0 and met.begin[i] <= i < met.end[i]:
+                fill_ring(pair, (o, o), i, (i, i + 1), i - geometry.before)
+                square, uncentred = multiply_patches(pair, 0, i, i), add_diagonal(ring, geometry.slots[i], 0, i)
+                r = simd.sqrt(simd.where_larger(square, rounding * uncentred, square, 0.0))
+                inverse = simd.where_larger(r, 0.0, 1 / simd.larger(r, number.tiny), 0.0)
+                simd.store(r, x.r, (o, i, 0))
+                simd.store(inverse, x.inverse, (o, i, 0))
+                for quantity in range(1, len(ring)):
+                    growth = multiply_patches(pair, quantity, i, i) * inverse * inverse * 0.5
+                    simd.store(growth, x.growth, (quantity - 1, o, i, 0))
+                if simd.largest(r) > 0:
+                    x.begin[o], x.end[o] = min(x.begin[o], i), i + 1
+
+
+@compiled_loops
+def spread(side, first, out):
+    """Copy signals from ``first`` on, each to all lanes of a block of its own."""
+    lanes = side.r.shape[-1]
+    for q in range(len(out.r)):
+        block, lane = divmod(first + q, lanes)
+        for a in range(side.maps.shape[1]):
+            for j in range(side.maps.shape[2]):
+                for k in range(side.maps.shape[3]):
+                    simd.store(side.maps[block, a, j, k, lane], out.maps, (q, a, j, k, 0))
+        for o in range(side.r.shape[1]):
+            out.begin[q, o], out.end[q, o] = side.r.shape[2], 0
+            for i in range(side.r.shape[2]):
+                simd.store(side.r[block, o, i, lane], out.r, (q, o, i, 0))
+                simd.store(side.inverse[block, o, i, lane], out.inverse, (q, o, i, 0))
+                for quantity in range(side.growth.shape[1]):
+                    simd.store(side.growth[block, quantity, o, i, lane], out.growth, (q, quantity, o, i, 0))
+                if side.r[block, o, i, lane] > 0:
+                    out.begin[q, o], out.end[q, o] = min(out.begin[q, o], i), i + 1
+
+
+@compiled_loops
+def add_traces(maps, totals):  # (n, n_pairs, quantities, length, 1, n_lanes), out (n, quantities, n_lanes), float64
+    """Add up the kernel from the last products of positions, which hold pairs of equal positions."""
+    n, n_pairs, n_quantities, length, _, lanes = maps.shape
+    for q in range(n):
+        for pair in range(n_pairs):
+            for quantity in range(n_quantities):
+                for i in range(length):
+                    for lane in range(lanes):
+                        totals[q, quantity, lane] += maps[q, pair, quantity, i, 0, lane]

@@ -1,0 +1,234 @@
+"""Inner products of positions, a few rows of them in a ring, and inner products of patches as diagonals of the ring.
+
+Here are also the records of the room: what a layer is to a pair of maps, what it knows about signals, and its memory.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from ..layer.pooling import Taps
+from ..runtime import simd
+from ..runtime.compilation import compiled_loops, inlined_loops
+from .sparsity import Relation
+
+COLUMNS = 4  # columns of products that are summed side by side
+
+
+class Derivatives(NamedTuple):
+    """The derivatives of the kernel by ``log(sigma)`` of the layers so far, which a layer propagates."""
+
+    n_inherited: int  # derivatives by parameters of the layers before
+    has_own: bool  # whether the derivative by the layer's own parameter is added
+
+
+class Quantities(NamedTuple):
+    """The quantities that a layer propagates: always the kernel itself, first, then those of the fields below.
+
+    A field is None where its quantities are not propagated; code is compiled for the type of a field. To add a
+    quantity, add a field, its numbers here, and what a layer makes of it in `layer`.
+    """
+
+    derivatives: Derivatives | None
+
+    @property
+    def n_read(self):
+        """The number of quantities that the layer reads from below."""
+        return 1 + (self.derivatives.n_inherited if self.derivatives else 0)
+
+    @property
+    def n_made(self):
+        """The number of quantities that the layer makes."""
+        return self.n_read + (self.derivatives.has_own if self.derivatives else 0)
+
+
+class PairGeometry(NamedTuple):
+    """Where a layer reads and writes, which is the same for all pairs of maps."""
+
+    is_first: bool  # whether the layer reads signals
+    read: Relation  # of the positions of its map
+    met: Relation  # of its patches
+    kept: Relation  # of the positions of its pooled map
+    sources: np.ndarray  # (n_lines, n_runs) the line of the map under every run of a patch, -1 outside
+    before: int  # zeros before a line
+    size: int  # positions of a run
+    slots: np.ndarray  # (length, size) the rows of the ring under every patch; the last row of the ring is zero
+    mean: float  # -1 / positions of a patch if patches are centred, 0 otherwise
+    line_taps: Taps  # from lines to pooled lines
+    taps: Taps  # along the lines
+    wanted: np.ndarray  # (n_lines, pooled_lines) whether a line of x meets a pooled line of y
+    first: int  # Pooled position j is the sum over k of ``window[k] * x(first + j * stride + k)``.
+    stride: int
+    window: np.ndarray
+
+
+class Side(NamedTuple):
+    """Blocks of `n_lanes` signals as a layer sees them; for one block, without the first axis."""
+
+    maps: np.ndarray  # (n_blocks, n_lines, length + COLUMNS - 1, c, n_lanes), for the first layer
+    r: np.ndarray  # (n_blocks, n_lines, length, n_lanes) norms of patches
+    inverse: np.ndarray  # and their inverses
+    growth: np.ndarray  # (n_blocks, quantities - 1, n_lines, length, n_lanes) derivatives of log(r)
+    begin: np.ndarray  # (n_blocks, n_lines) the patches that are not zero lie between these two
+    end: np.ndarray
+
+
+class Scratch(NamedTuple):
+    """Memory of a layer that is overwritten on the way, and its result, the last field."""
+
+    ring: np.ndarray
+    means: np.ndarray  # (quantities, size + 1, length, n_lanes) what centring adds to the rows of the ring
+    buffer: np.ndarray  # (columns, n_lanes)
+    row: np.ndarray
+    pooled: np.ndarray  # (pooled_length, n_lanes)
+    plane: np.ndarray
+    sums: np.ndarray
+    above: np.ndarray  # of several signals
+
+
+class Pair(NamedTuple):
+    """Two blocks of signals that meet in a layer: where it reads and writes, both sides, and the memory."""
+
+    geometry: PairGeometry
+    x: Side
+    y: Side
+    below: np.ndarray  # (n_pairs, quantities, length, width, n_lanes) products of positions, from the layer below
+    scratch: Scratch
+
+
+def make_side(geometry, quantities, n, n_channels, dtype):
+    """Allocate a side of n blocks, not yet filled."""
+    lines, length = geometry.met.shape
+    n_lines, n_positions = geometry.read.shape
+    maps = (n_lines, n_positions + COLUMNS - 1, n_channels) if geometry.is_first else (0, 0, 0)
+    shapes = maps, (lines, length), (lines, length), (quantities.n_read - 1, lines, length)
+    extents = (np.zeros((n, lines), dtype=np.int64) for _ in range(2))
+    return Side(*(zeros((n, *shape), dtype) for shape in shapes), *extents)
+
+
+def make_scratch(geometry, quantities, n, dtype):
+    """Allocate the memory of a layer, for n signals x in sequence."""
+    (_, length), pooled_lines, pooled = geometry.met.shape, len(geometry.kept.pairs), geometry.kept.stored
+    columns, rows = length + geometry.size - 1 + COLUMNS, (quantities.n_read, geometry.size + 1)
+    return Scratch(
+        ring=zeros((*rows, columns), dtype),
+        means=zeros((*rows, length) if geometry.mean else (0, 0, 0), dtype),
+        buffer=zeros((columns,), dtype),
+        row=zeros((quantities.n_made, length), dtype),
+        pooled=zeros(pooled[:1], dtype),
+        plane=zeros((quantities.n_made, *pooled), dtype),
+        sums=zeros((pooled_lines, quantities.n_made, *pooled), dtype),
+        above=zeros((n, geometry.kept.n_pairs, quantities.n_made, *pooled), dtype),
+    )
+
+
+def zeros(shape, dtype):
+    """Allocate vectors of zeros."""
+    return simd.aligned((*shape, simd.n_lanes(dtype)), dtype, np.zeros)
+
+
+# Products of positions. ``lines`` are o and p or, as ``sources``, the lines a and b of the maps under them; ``columns``
+# are the first and the last column, the last one exclusive.
+
+
+@njit(inline="always")
+def multiply_positions(pair, lines, m, slot, columns):
+    """Make a row of the ring: the products of position m with some columns, summed over the runs of patches."""
+    geometry, scratch = pair.geometry, pair.scratch
+    sources = geometry.sources[lines[0]], geometry.sources[lines[1]]
+    if geometry.is_first:
+        multiply_signals(pair, sources, m, slot, columns)
+    else:
+        for quantity in range(len(scratch.ring)):
+            ring = scratch.ring[quantity, slot]
+            for j in range(columns[0] + geometry.before, columns[1] + geometry.before):
+                simd.store(0.0, ring, (j, 0))
+            for run in range(len(sources[0])):
+                add_from_below(pair, quantity, (sources[0][run], sources[1][run]), m, columns, ring)
+            if geometry.mean != 0:
+                multiply_means(pair, quantity, sources, m, slot, columns)
+
+
+@njit(inline="always")
+def multiply_signals(pair, sources, m, slot, columns):
+    """Make a row of the ring from signals, `COLUMNS` of its columns at a time."""
+    x, y, ring, before = pair.x.maps, pair.y.maps, pair.scratch.ring, pair.geometry.before
+    for j in range(columns[0], columns[1], COLUMNS):
+        sum0 = sum1 = sum2 = sum3 = simd.zeros(x)
+        for run in range(len(sources[0])):
+            a, b = sources[0][run], sources[1][run]
+            if a >= 0 and b >= 0:
+                for k in range(x.shape[2]):
+                    value = simd.load(x, (a, m, k, 0))
+                    sum0 = sum0 + value * simd.load(y, (b, j, k, 0))
+                    sum1 = sum1 + value * simd.load(y, (b, j + 1, k, 0))
+                    sum2 = sum2 + value * simd.load(y, (b, j + 2, k, 0))
+                    sum3 = sum3 + value * simd.load(y, (b, j + 3, k, 0))
+        simd.store(sum0, ring, (0, slot, before + j, 0))
+        simd.store(sum1, ring, (0, slot, before + j + 1, 0))
+        simd.store(sum2, ring, (0, slot, before + j + 2, 0))
+        simd.store(sum3, ring, (0, slot, before + j + 3, 0))
+
+
+@njit(inline="always")
+def add_from_below(pair, quantity, sources, m, columns, target):
+    """Add the products of position m on line a with some columns of line b to a row."""
+    a, b = sources
+    if a >= 0 and b >= 0:
+        read, before = pair.geometry.read, pair.geometry.before
+        pair_of_lines, first = read.pairs[a, b], read.begin[m]
+        for j in range(columns[0], columns[1]):
+            product = simd.load(pair.below, (pair_of_lines, quantity, m, j - first, 0))
+            simd.store(simd.load(target, (before + j, 0)) + product, target, (before + j, 0))
+
+
+@compiled_loops
+def multiply_means(pair, quantity, sources, m, slot, columns):
+    """Make the products of position m and of the sums of all patches on a line, which centring subtracts."""
+    geometry, buffer, means = pair.geometry, pair.scratch.buffer, pair.scratch.means[quantity, slot]
+    for j in range(len(buffer)):
+        simd.store(0.0, buffer, (j, 0))
+    for a in sources[0]:
+        for b in sources[1]:
+            add_from_below(pair, quantity, (a, b), m, columns, buffer)
+    for j in range(len(means)):
+        total = simd.zeros(means)
+        for t in range(geometry.size):
+            total = total + simd.load(buffer, (j + t, 0))
+        simd.store(geometry.mean * total, means, (j, 0))
+
+
+# Products of patches
+
+
+@inlined_loops
+def fill_ring(pair, lines, i, columns, next_row):
+    """Make the rows under patch i that are missing, for some patches of the other line; return the next row to make."""
+    geometry = pair.geometry
+    first, size, n = i - geometry.before, geometry.size, len(geometry.read.begin)
+    for m in range(max(first, next_row), min(first + size, n)):
+        low = max(geometry.read.begin[m], columns[0] - geometry.before)
+        high = min(geometry.read.end[m], columns[1] - geometry.before + size - 1)
+        multiply_positions(pair, lines, m, geometry.slots[i, m - first], (low, high))
+    return max(next_row, min(first + size, n))
+
+
+@njit(inline="always")
+def multiply_patches(pair, quantity, i, j):
+    """Return the product of patch i, whose rows are in the ring, and patch j."""
+    slots, means = pair.geometry.slots[i], pair.scratch.means
+    total = add_diagonal(pair.scratch.ring, slots, quantity, j)
+    if pair.geometry.mean != 0:
+        for t in range(len(slots)):
+            total = total + simd.load(means, (quantity, slots[t], j, 0))
+    return total
+
+
+@njit(inline="always")
+def add_diagonal(ring, slots, quantity, j):
+    """Return the sum of a diagonal of the ring, the product of patches before centring."""
+    total = simd.load(ring, (quantity, slots[0], j, 0))
+    for t in range(1, len(slots)):
+        total = total + simd.load(ring, (quantity, slots[t], j + t, 0))
+    return total

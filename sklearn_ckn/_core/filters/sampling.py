@@ -1,0 +1,89 @@
+"""Patches drawn from many signals, from which filters are learned."""
+
+from functools import partial
+
+import numpy as np
+
+from ..layer import patches
+from ..runtime.threads import slices
+
+PATCHES_PER_SIGNAL = 16  # patches drawn from one signal while there are enough signals: neighbours are redundant
+ROWS_AT_ONCE = 4096
+LARGEST_SEED = 2**31 - 1
+
+
+def varies(P, c):  # (k, d) -> (k,)
+    """Return whether each patch differs from a constant (from zero, if it has one position) by more than rounding."""
+    centered = patches.center(P, c) if P.shape[-1] > c else P
+    smallest = patches.ROUNDING_OF_A_LAYER * np.finfo(P.dtype).eps * np.linalg.norm(P, axis=-1)
+    return np.linalg.norm(centered, axis=-1) > smallest
+
+
+def not_zero(P, c):  # (k, d) -> (k,)
+    """Return whether each patch has a direction, which it has unless its squares vanish."""
+    return np.linalg.norm(P, axis=-1) > 0
+
+
+def directions(X, starts, at, patch, wanted):  # (n, *space, c), (n, k), Layout, PatchGeometry -> (n, k, d)
+    """Return the directions of the patches that begin at ``starts`` in every signal, 0 for unwanted ones."""
+    P, c = patches.extract_at(X, starts, at), X.shape[-1]
+    U = patches.normalize(patches.center(P, c) if patch.centering else P)[1]
+    U[~wanted(P, c)] = 0
+    return U
+
+
+def sample(signals, n_patches, patch, rng, wanted=varies):
+    """Draw directions of patches uniformly over all signals and positions, none twice, without the unwanted ones.
+
+    Signals are visited in random order, a few patches each, until ``n_patches`` wanted ones are found or no signal is
+    left, so no more signals are read than the patches need. What is drawn does not depend on what is read, so signals
+    can be stored anywhere and be read in any order.
+
+    Parameters
+    ----------
+    signals : object with ``len``, ``shape`` ``(*space, c)``, ``dtype`` and ``fill(rows, finish, companion, out)``
+        The last sets ``out[i]`` to ``finish(maps, companion)`` for the maps of ``rows[i]`` and ``companion[i]``.
+    n_patches : int
+    patch : patches.PatchGeometry
+    rng : RandomState
+    wanted : `varies` or `not_zero`
+
+    Returns
+    -------
+    U : ndarray of shape (at most n_patches, d)
+    n_wanted : float, an estimate of their number in all signals
+    """
+    rng = np.random.default_rng(rng.randint(LARGEST_SEED))  # A Generator draws without replacement in little time.
+    n_signals, at = len(signals), patches.layout(signals.shape, patch)
+    order, per_signal = rng.permutation(n_signals), max(PATCHES_PER_SIGNAL, -(-n_patches // n_signals))
+    per_signal = min(per_signal, at.n_patches)
+    n_patches = min(n_patches, per_signal * n_signals)
+    U = np.empty((n_patches + per_signal, len(at.runs) * at.run), dtype=signals.dtype)
+    finish, found, n_visited = partial(directions, at=at, patch=patch, wanted=wanted), 0, 0
+    while found < n_patches and n_visited < n_signals:
+        rows = order[n_visited : n_visited + -(-(n_patches - found) // per_signal)]
+        starts = np.array([at.start(rng.choice(at.n_patches, per_signal, replace=False)) for _ in rows])
+        drawn = U[found : found + starts.size]
+        signals.fill(rows, finish, starts, drawn.reshape(*starts.shape, -1))
+        found, n_visited = found + keep_directions(drawn), n_visited + len(rows)
+    return U[: min(found, n_patches)], found * n_signals * at.n_patches / (n_visited * per_signal)
+
+
+def merge(before, more, n_patches, rng):  # two results of `sample` -> one
+    """Return a sample of two populations of patches together, with the same share of both."""
+    if not (len(before[0]) and len(more[0])):
+        return before if len(before[0]) else more
+    n_wanted = before[1] + more[1]
+    share = min(n_patches / n_wanted, *(len(U) / n for U, n in (before, more)))
+    parts = [U[rng.permutation(len(U))[: max(1, round(share * n))]] for U, n in (before, more)]
+    return np.concatenate([part.astype(before[0].dtype, copy=False) for part in parts])[:n_patches], n_wanted
+
+
+def keep_directions(U):  # out (k, d) -> int
+    """Move the rows that are not zero to the front, and return their number."""
+    n_kept = 0
+    for block in slices(len(U), ROWS_AT_ONCE):
+        kept = U[block][U[block].any(axis=1)]
+        U[n_kept : n_kept + len(kept)] = kept
+        n_kept += len(kept)
+    return n_kept

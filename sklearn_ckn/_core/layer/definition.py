@@ -1,0 +1,89 @@
+"""A layer, ``x_k = A_k M_k P_k x_{k-1}``, read in three ways. This is the definition that tests hold all else to.
+
+`encode` reads the five steps (patches, normalise, kappa, pool, whiten) as a transform, and `encode_vjp` backwards, as
+its vector-Jacobian product. `encode_kernel` reads the first four as the kernel between two signals, which the transform
+approximates. Pooling comes before whitening: both are linear and commute, and the product is then smaller.
+"""
+
+from math import prod
+from typing import NamedTuple
+
+import numpy as np
+
+from . import patches, pooling
+
+
+class Cache(NamedTuple):
+    """Intermediate results of `encode` that `encode_vjp` needs."""
+
+    space: tuple
+    r: np.ndarray  # (n, *positions, 1)
+    U: np.ndarray  # (n, *positions, d)
+    T: np.ndarray  # (n, *positions, m)
+    Q: np.ndarray  # (n, *pooled, m)
+
+
+def encode(X, Z, A, settings):  # (n, *space, c), (m, d), (m, m), LayerSettings -> (n, *pooled, m)
+    """Return the maps of a layer: the Nyström projection on the filters (Mairal, 2016, section 2), then pooled."""
+    return encode_and_cache(X, Z, A, settings)[0]
+
+
+def encode_and_cache(X, Z, A, settings):  # -> (n, *pooled, m), Cache
+    """Return the maps of a layer together with what the derivative needs."""
+    P = patches.extract(X, settings.patch)  # (n, *positions, d)
+    r, U = patches.normalize(P)  # (n, *positions, 1), (n, *positions, d)
+    T = np.clip(U @ Z.T, -1, 1)  # (n, *positions, m)
+    F = r * settings.kernel.kappa(T)  # (n, *positions, m)
+    Q = pooling.pool(F, settings.pooling_operators(X.shape[1:-1]), first_axis=1)  # (n, *pooled, m)
+    return Q @ A, Cache(X.shape[1:-1], r, U, T, Q)
+
+
+def encode_vjp(G, Z, A, settings, cache):  # (n, *pooled, m), ... -> (n, *space, c), (m, d), (m, m)
+    """Return the gradients with respect to X, Z and A of a function whose gradient by ``encode(X, Z, A)`` is G.
+
+    The derivative of ``r kappa(<P, z> / r)`` is ``kappa'(t) P`` with respect to z, and
+    ``kappa'(t) z + (kappa(t) - t kappa'(t)) P / r`` with respect to P. At a zero patch, where none exists, it is taken
+    as 0. A is a variable of its own here; `nystroem.whitening_vjp` leads from A to Z.
+    """
+    space, r, U, T, Q = cache
+    G_A = np.tensordot(Q, G, (range(Q.ndim - 1),) * 2)
+    G_F = pooling.pool_adjoint(G @ A.T, settings.pooling_operators(space), first_axis=1) * (r > 0)
+    kappa, slope = settings.kernel.kappa(T), settings.kernel.slope(T)
+    G_T = G_F * slope
+    G_Z = np.tensordot(G_T, r * U, (range(U.ndim - 1),) * 2)
+    G_P = G_T @ Z + (G_F * (kappa - T * slope)).sum(axis=-1, keepdims=True) * U
+    return patches.scatter(G_P, space, settings.patch), G_Z, G_A
+
+
+def encode_kernel(k_xy, k_xx, k_yy, settings, space):  # (*space, *space) -> (*pooled, *pooled)
+    """Return the exact kernel of one layer, ``k(u, v) = <x_k(u), y_k(v)>``, from that of the layer before.
+
+    The inner products of all positions of x with y, x with x and y with y go through the layer together, because the
+    last two yield the norms. The products of pixels enter the first layer; the trace of those after the last layer is
+    the kernel of the signals.
+    """
+    operators = settings.pooling_operators(space)
+    P_xy, P_xx, P_yy = (patches.inner_products(K, settings.patch) for K in (k_xy, k_xx, k_yy))
+    r_x, r_y = (_norms(P, K, settings.patch) for P, K in ((P_xx, k_xx), (P_yy, k_yy)))  # (*positions,) each
+
+    def kernel_and_pool(P, r, s):
+        r = np.multiply.outer(r, s)
+        T = np.clip(P / np.where(r > 0, r, 1), -1, 1)
+        F = r * settings.kernel.kappa(T)
+        return pooling.pool(pooling.pool(F, operators, first_axis=0), operators, first_axis=len(space))
+
+    return kernel_and_pool(P_xy, r_x, r_y), kernel_and_pool(P_xx, r_x, r_x), kernel_and_pool(P_yy, r_y, r_y)
+
+
+def _norms(P, K, patch):  # (*positions, *positions), (*space, *space) -> (*positions,)
+    """Return the norms of a signal's patches, 0 for a constant patch, of which centring may leave rounding errors."""
+
+    def squares(products):
+        positions = products.shape[: products.ndim // 2]
+        return np.diag(products.reshape(prod(positions), -1)).reshape(positions)
+
+    smallest = 0
+    if patch.centering:
+        before = squares(patches.inner_products(K, patch._replace(centering=False)))
+        smallest = patches.ROUNDING_OF_A_LAYER * np.finfo(P.dtype).eps * before
+    return np.sqrt(np.where(squares(P) > smallest, squares(P), 0))

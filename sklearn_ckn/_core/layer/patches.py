@@ -1,0 +1,287 @@
+"""Patches (receptive fields) of a map: where they lie, how they are gathered, centred and normalised.
+
+The patch at position u is the vector of all ``x(u + dilation * v)``, v in a box of ``size`` positions, channels last
+and fastest. Maps are first padded with zeros, so that every patch lies inside.
+
+Any number of spatial axes is one case: the memory of a map is read as *lines* along the last spatial axis, and a patch
+consists of *runs*, neighbouring numbers of one line of the box.
+"""
+
+from math import prod
+from typing import NamedTuple
+
+import numpy as np
+
+from ..runtime.compilation import compiled, compiled_sums
+
+ROUNDING = 8  # units in the last place that centring may leave of a constant patch
+ROUNDING_OF_A_LAYER = (
+    100  # units in the last place that a layer, whose whitening amplifies errors, adds to a constant map
+)
+
+
+class PatchGeometry(NamedTuple):
+    """Which positions make the patch at a position, and whether the patch is centred; one int per spatial axis.
+
+    The dilation is 1 along every axis so far: this file takes any, the rooms `network` and `exact` do not.
+    """
+
+    size: tuple  # positions of a patch
+    dilation: tuple  # distance between them
+    padding: tuple  # ((before, after), ...), zeros added to the map
+    centering: bool  # whether its mean over positions is subtracted from each patch, channel by channel
+
+    @classmethod
+    def of(cls, size, padding, centering=False):
+        """Return the geometry for the padding ``"same"``, which keeps the size of maps, or ``"valid"``, no zeros."""
+        widths = tuple(((k - 1) // 2, k // 2) if padding == "same" else (0, 0) for k in size)
+        return cls(tuple(size), (1,) * len(size), widths, bool(centering))
+
+    def positions(self, space):
+        """Return how many patches fit along each axis, none where the padded axis is shorter than a patch."""
+        axes = zip(space, self.size, self.dilation, self.padding)
+        return tuple(max(n + before + after - step * (k - 1), 0) for n, k, step, (before, after) in axes)
+
+
+class Norms(NamedTuple):
+    """Norms of patches and their inverses, 0 for a patch of norm 0."""
+
+    r: np.ndarray
+    inverse: np.ndarray
+
+
+def flip(X):  # (n, *space, c) -> (n, *space, c)
+    """Return mirror images: the last spatial axis, the horizontal one of images, is reversed."""
+    return np.ascontiguousarray(X[..., ::-1, :])
+
+
+def box(counts, shape, steps=1):
+    """Return flat indices, into an array of ``shape``, of ``counts`` positions along every axis, ``steps`` apart."""
+    indices = np.indices((1, *counts)).reshape(len(counts) + 1, -1)
+    indices[1:] *= np.reshape(steps, (-1, 1))
+    return np.ravel_multi_index(tuple(indices), (1, *shape))
+
+
+class Layout(NamedTuple):
+    """Where the patches of one padded signal lie in its memory; numbers are counted from the first one."""
+
+    n_pixels: int  # positions of the padded signal
+    n_channels: int  # numbers in each of them
+    lines: np.ndarray  # (lines of the signal,) the pixel where each begins
+    starts: np.ndarray  # (n_lines,) first number of the first patch of every line along the last spatial axis
+    length: int  # patches in a line, one every n_channels numbers
+    runs: np.ndarray  # (n_runs,) first number of each run of a patch, counted from the patch's first number
+    run: int  # numbers in a run
+
+    @property
+    def n_patches(self):
+        """The number of patches of a signal."""
+        return len(self.starts) * self.length
+
+    def start(self, patch):
+        """Return the first number of patches, which are counted line by line."""
+        line, column = np.divmod(patch, self.length)
+        return self.starts[line] + column * self.n_channels
+
+    def padded(self, dtype):
+        """Allocate memory for a padded signal."""
+        return np.zeros((self.n_pixels, self.n_channels), dtype=dtype)
+
+
+def layout(shape, patch, positions=None, extra_channels=0):  # (*space, c), PatchGeometry
+    """Return the layout of the patches of a signal, of the first ``positions`` along every axis if they are given.
+
+    The signal gets the zeros of the geometry's padding, and ``extra_channels`` channels of zeros.
+    """
+    positions = patch.positions(shape[:-1]) if positions is None else positions
+    space, c = [n + before + after for n, (before, after) in zip(shape, patch.padding)], shape[-1] + extra_channels
+    first = np.ravel_multi_index([before for before, _ in patch.padding], space)
+    lines = first + box((*shape[:-2], 1), space)
+    is_contiguous = patch.dilation[-1] == 1  # along the last axis, so that a run spans the patch
+    counts, run = ((*patch.size[:-1], 1), patch.size[-1] * c) if is_contiguous else (patch.size, c)
+    starts, runs = box((*positions[:-1], 1), space) * c, box(counts, space, patch.dilation) * c
+    return Layout(prod(space), c, lines, starts, positions[-1], runs, run)
+
+
+def by_lines(X):  # (n, *space, c) -> (n, n_lines, length, c)
+    """Return a view that is always read-only, so that compiled code gets a single type of input."""
+    lines = X.reshape(len(X), -1, *X.shape[-2:])
+    lines.flags.writeable = False
+    return lines
+
+
+@compiled
+def read(x, at, padded):  # (n_lines, length, c), out (n_pixels, n_channels)
+    """Write a signal between its zeros."""
+    for line in range(len(at.lines)):
+        for i in range(x.shape[1]):
+            target = padded[at.lines[line] + i]
+            for j in range(x.shape[2]):
+                target[j] = x[line, i, j]
+
+
+@compiled_sums
+def sum_squares(X, squares):  # (k, d), out (k,)
+    """Compute the squared norm of every row."""
+    for i in range(len(X)):
+        total = X[i, 0] * X[i, 0]
+        for j in range(1, X.shape[1]):
+            total += X[i, j] * X[i, j]
+        squares[i] = total
+
+
+@compiled_sums
+def find_norms(padded, at, squares, sums, norms):
+    """Find the norms of all patches by a box filter of squares: over channels, over a run, then over the runs.
+
+    Parameters
+    ----------
+    padded : ndarray of shape (n_pixels, n_channels)
+    squares, sums : ndarrays of shape (n_pixels,), overwritten
+    norms : Norms of shape (n_lines, length), out
+    """
+    c, (r, inverse) = padded.shape[1], norms
+    sum_squares(padded, squares)
+    sums[:] = 0
+    for k in range(at.run // c):
+        shifted = squares[k:]
+        for i in range(len(shifted)):
+            sums[i] += shifted[i]
+    for line in range(len(r)):
+        target, start = r[line], at.starts[line]
+        target[:] = 0
+        for begin in at.runs:
+            here = sums[(start + begin) // c :]
+            for i in range(len(target)):
+                target[i] += here[i]
+    take_roots(r.ravel(), inverse.ravel())
+
+
+@compiled
+def take_roots(r, inverse):  # out (k,), out (k,)
+    """Replace squares by their roots, and compute the inverses of these, 0 for a root of 0."""
+    for i in range(len(r)):
+        root = np.sqrt(r[i])
+        r[i] = root
+        inverse[i] = 1 / root if root > 0 else root
+
+
+@compiled
+def gather(x, starts, runs, run, P):  # (size,), (k,), (n_runs,), int, out (k, n_runs * run)
+    """Copy the patches that begin at ``starts``."""
+    for i in range(len(starts)):
+        for j in range(len(runs)):
+            source, target = x[starts[i] + runs[j] :], P[i, j * run :]
+            for k in range(run):
+                target[k] = source[k]
+
+
+def extract(X, patch):  # (n, *space, c), PatchGeometry -> (n, *positions, d)
+    """Return all patches of X, centred if the geometry says so."""
+    at = layout(X.shape[1:], patch)
+    starts = np.broadcast_to(at.start(np.arange(at.n_patches)), (len(X), at.n_patches))
+    P = extract_at(X, starts, at)
+    P = center(P, X.shape[-1]) if patch.centering else P
+    return P.reshape(len(X), *patch.positions(X.shape[1:-1]), -1)
+
+
+def extract_at(X, starts, at):  # (n, *space, c), (n, k), Layout -> (n, k, d)
+    """Return the patches that begin at ``starts`` in each signal."""
+    P = np.empty((*starts.shape, len(at.runs) * at.run), dtype=X.dtype)
+    gather_all(by_lines(X), at, at.padded(X.dtype), starts, P)
+    return P
+
+
+def scatter(P, space, patch):  # (n, *positions, d), PatchGeometry -> (n, *space, c)
+    """Apply the adjoint of `extract`: every position sums what all patches hold of it."""
+    X = np.empty((len(P), *space, P.shape[-1] // prod(patch.size)), P.dtype)
+    if patch.centering:  # A projection is its own adjoint.
+        P = center(P, X.shape[-1])
+    at, rows = layout(X.shape[1:], patch), np.ascontiguousarray(P).reshape(len(P), -1, P.shape[-1])
+    rows.flags.writeable = False
+    scatter_all(rows, at, at.start(np.arange(at.n_patches)), at.padded(P.dtype), X.reshape(len(X), -1, *X.shape[-2:]))
+    return X
+
+
+@compiled
+def gather_all(X, at, padded, starts, P):  # (n, n_lines, length, c), scratch, (n, k), out (n, k, d)
+    """Copy the patches that begin at ``starts`` in each signal."""
+    for signal in range(len(X)):
+        read(X[signal], at, padded)
+        gather(padded.ravel(), starts[signal], at.runs, at.run, P[signal])
+
+
+@compiled
+def scatter_all(P, at, starts, padded, X):  # (n, k, d), (k,), scratch, out (n, n_lines, length, c)
+    """Add up the patches that begin at ``starts``, and keep what lies inside the padding."""
+    x = padded.ravel()
+    for signal in range(len(P)):
+        x[:] = 0
+        for i in range(len(starts)):
+            for j in range(len(at.runs)):
+                source, target = P[signal, i, j * at.run :], x[starts[i] + at.runs[j] :]
+                for k in range(at.run):
+                    target[k] += source[k]
+        for line in range(X.shape[1]):
+            for i in range(X.shape[2]):
+                source, target = padded[at.lines[line] + i], X[signal, line, i]
+                for j in range(X.shape[3]):
+                    target[j] = source[j]
+
+
+def center(P, c):  # (..., d) -> (..., d)
+    """Return patches minus their means over positions, channel by channel; a constant patch becomes exactly 0."""
+    centered = np.array(P, order="C")
+    center_rows(centered.reshape(-1, P.shape[-1]), c)
+    return centered
+
+
+@compiled
+def center_rows(P, c):  # out (k, d)
+    """Subtract from every patch its mean over positions, channel by channel."""
+    d, first, means = P.shape[1], np.empty(c, P.dtype), np.empty(c, P.dtype)
+    negligible = (ROUNDING * np.finfo(P.dtype).eps) ** 2  # as a fraction of a patch's squares
+    for row in P:
+        before = after = P.dtype.type(0)
+        for j in range(c):
+            first[j] = row[j]
+            means[j] = 0
+        for i in range(0, d, c):
+            position = row[i : i + c]
+            for j in range(c):
+                before += position[j] ** 2
+                position[j] -= first[j]  # A constant patch is exactly 0 from here on.
+                means[j] += position[j]
+        for i in range(0, d, c):
+            position = row[i : i + c]
+            for j in range(c):
+                position[j] -= means[j] * c / d
+                after += position[j] ** 2
+        if after <= negligible * before:
+            row[:] = 0
+
+
+def inner_products(K, patch):  # (*space, *space), PatchGeometry -> (*positions, *positions)
+    """Return the inner products of all patches of two maps, from those of all positions, as a sum of diagonal shifts.
+
+    Those of centred patches lack the product of the means:
+    ``<z - mean, z' - mean'> = <z, z'> - sum over v, w of k(v, w) / |box|``.
+    """
+    n_axes = len(patch.size)
+    positions = patch.positions(K.shape[:n_axes]) + patch.positions(K.shape[n_axes:])
+    K = np.pad(K, (*patch.padding, *patch.padding))
+
+    def shifted(*offsets):
+        starts = [step * v for step, v in zip(2 * patch.dilation, offsets)]
+        return K[tuple(slice(start, start + n) for start, n in zip(starts, positions))]
+
+    total = sum(shifted(*v, *v) for v in np.ndindex(*patch.size))
+    if patch.centering:
+        total = total - sum(shifted(*v) for v in np.ndindex(*patch.size, *patch.size)) / prod(patch.size)
+    return total
+
+
+def normalize(P):  # (..., d) -> (..., 1), (..., d)
+    """Return the norms ``r`` and the directions ``U = P / r``; a zero patch has norm 0 and direction 0."""
+    r = np.linalg.norm(P, axis=-1, keepdims=True)
+    return r, P / np.where(r > 0, r, 1)

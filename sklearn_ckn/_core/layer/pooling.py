@@ -1,0 +1,105 @@
+"""Linear pooling, axis by axis: a window of weights, moved over the map by a stride.
+
+Along one axis, with stride s, the output at i is the sum over t of ``weights[t] * x(i s + offsets[t])``, where x is
+zero outside the map. To add a pooling, write its window and add a row to `WINDOWS`.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from scipy import sparse
+
+
+def gaussian(width):
+    """Return the offsets ``|d| <= width`` and the weights ``exp(-(d / width)^2)`` divided by their sum."""
+    reach = width if width > 1 else 0  # A width of one position does not smooth.
+    d = np.arange(-reach, reach + 1)
+    weights = np.exp(-((d / width) ** 2))
+    return d, weights / weights.sum()
+
+
+def average(width):
+    """Return the offsets from 0 on and equal weights, the mean of ``width`` positions."""
+    return np.arange(width), np.full(width, 1 / width)
+
+
+class Window(NamedTuple):
+    """The weights of a pooling, and which windows it uses."""
+
+    weights: Callable  # width -> offsets, weights
+    is_full: bool  # whether a whole window must lie inside the map; otherwise its centre must
+
+
+WINDOWS = {
+    "gaussian": Window(gaussian, is_full=False),
+    "average": Window(average, is_full=True),
+}
+
+
+class Taps(NamedTuple):
+    """The columns of a pooling operator: position u adds ``weights[t] * x(u)`` to ``outputs[t]``.
+
+    Here t runs from ``pointers[u]`` to ``pointers[u + 1] - 1``.
+    """
+
+    pointers: np.ndarray
+    outputs: np.ndarray
+    weights: np.ndarray
+
+
+class Pooling(NamedTuple):
+    """A window, and its width and stride along each axis, in positions."""
+
+    window: str  # a name in `WINDOWS`
+    width: tuple
+    stride: tuple
+
+    def along(self, axes):
+        """Return the pooling along some axes only, a slice of all."""
+        return self._replace(width=self.width[axes], stride=self.stride[axes])
+
+    def positions(self, space):
+        """Return the number of positions that are left along each axis."""
+        is_full = WINDOWS[self.window].is_full
+        sizes = zip(space, self.width, self.stride)
+        return tuple(len(range(0, n - w + 1 if is_full else n, s)) for n, w, s in sizes)
+
+    def weights(self, axis, length):
+        """Return offsets and weights along one axis, without those that no position of a map of this length reaches."""
+        offsets, weights = WINDOWS[self.window].weights(self.width[axis])
+        near = np.abs(offsets) < length
+        return offsets[near], weights[near]
+
+    def operators(self, space):
+        """Return the sparse matrix ``(positions, length)`` of every axis."""
+        return [self._operator(axis, *sizes) for axis, sizes in enumerate(zip(space, self.positions(space)))]
+
+    def _operator(self, axis, length, count):
+        offsets, weights = self.weights(axis, length)
+        positions = self.stride[axis] * np.arange(count)[:, None] + offsets
+        inside = (positions >= 0) & (positions < length)
+        rows, values = np.nonzero(inside)[0], np.broadcast_to(weights, inside.shape)[inside]
+        return sparse.csc_array((values, (rows, positions[inside])), shape=(count, length))
+
+
+@lru_cache(maxsize=16)
+def taps(pooling, space, dtype):
+    """Return the columns of the operators' Kronecker product: which outputs a position adds to, by which weights."""
+    product = sparse.csc_array(np.ones((1, 1)))
+    for matrix in pooling.operators(space):
+        product = sparse.kron(product, matrix, format="csc")
+    return Taps(product.indptr.astype(np.int64), product.indices.astype(np.int64), product.data.astype(dtype))
+
+
+def pool(X, matrices, first_axis):
+    """Apply ``matrices[a]`` along axis ``first_axis + a`` of X."""
+    for axis, matrix in enumerate(matrices, first_axis):
+        X = np.moveaxis(np.tensordot(matrix.toarray().astype(X.dtype), X, (1, axis)), 0, axis)
+    return X
+
+
+def pool_adjoint(Q, matrices, first_axis):
+    """Apply the adjoint of `pool`."""
+    return pool(Q, [matrix.T for matrix in matrices], first_axis)

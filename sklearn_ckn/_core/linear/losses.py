@@ -1,0 +1,69 @@
+"""The losses of a linear model: their values, and their derivatives with respect to the scores.
+
+A loss returns values ``(n, g)`` and gradients ``(n, k)``. If every column is a problem of its own, there is one value
+per column (g = k). If the columns are coupled, there is one value for all of them (g = 1).
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+
+def squared_hinge(S, Y):
+    """Return ``max(0, 1 - y s)^2``, for every class against all others, and its gradient."""
+    slack = np.maximum(1 - Y * S, 0)
+    return slack * slack, -2 * Y * slack
+
+
+def squared_hinge_second(S, Y):
+    """Return the second derivative of the squared hinge loss: 2 where ``y s < 1``, 0 elsewhere."""
+    return 2.0 * (Y * S < 1)
+
+
+def logistic(S, Y):
+    """Return the negative log-probability of the sample's class, and its gradient."""
+    L, of_class = log_probabilities(S), Y > 0
+    if S.shape[1] == 1:
+        of_class = np.hstack([~of_class, of_class])
+    values = -L[of_class][:, None]
+    gradients = np.exp(L)
+    gradients[of_class] -= 1
+    return values, gradients[:, -S.shape[1] :]
+
+
+def logistic_second(S, Y):
+    """Return ``p (1 - p)`` for the probability p of every class, the second derivative of the logistic loss."""
+    P = np.exp(log_probabilities(S))[:, -S.shape[1] :]
+    return P * (1 - P)
+
+
+def log_probabilities(S):  # (n, k) -> (n, max(k, 2))
+    """Return ``log(exp(s_c) / sum over classes of exp(s))``, where the first of two classes has score 0."""
+    if S.shape[1] == 1:
+        S = np.hstack([np.zeros_like(S), S])
+    S = S - S.max(axis=1, keepdims=True)
+    return S - np.log(np.exp(S).sum(axis=1, keepdims=True))
+
+
+def squared_error(S, Y):
+    """Return ``(s - y)^2`` and its gradient."""
+    error = S - Y
+    return error * error, 2 * error
+
+
+class Loss(NamedTuple):
+    """A loss and the properties of its derivatives with respect to a score."""
+
+    function: Callable  # function (S, Y) that returns values and gradients
+    second: Callable | None  # function (S, Y) that returns second derivatives (n, k); None if they are constant
+    typical_curvature: float  # mean of the second derivatives that is typical at the optimum
+    largest_curvature: float  # upper bound of the second derivatives, which limits the steps of training
+    separable: bool  # whether every column is a problem of its own
+
+
+LOSSES = {
+    "squared_hinge": Loss(squared_hinge, squared_hinge_second, 0.5, 2.0, True),
+    "logistic": Loss(logistic, logistic_second, 0.05, 2.0, False),
+    "squared_error": Loss(squared_error, None, 2.0, 2.0, True),
+}

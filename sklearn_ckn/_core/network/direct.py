@@ -1,0 +1,133 @@
+"""The convolution that reads patches where they lie in the map.
+
+It takes any number of axes, any patch and both precisions. Patches to be centred are copied first, a tile at a time.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ..layer import patches
+from ..runtime import simd
+from ..runtime.compilation import compiled
+from ..runtime.microkernel import ROWS, Runs, multiply_panel, pack
+from .epilogue import Place, finish
+
+TILE_BYTES = 2**14  # products of a tile, which stay in the first-level cache
+
+
+class Direct(NamedTuple):
+    """A `convolution.Convolution` tile by tile."""
+
+    at: patches.Layout
+    centering: bool
+    tiles: np.ndarray  # (n_tiles, 4): first line, last line, first column, last column, the last ones exclusive
+    panels: np.ndarray  # (n_panels, d, n_lanes)
+    epilogue: tuple  # epilogue.Pooled or epilogue.Kept
+
+    size = 0  # It holds the tiles of one signal at a time.
+
+    @classmethod
+    def make(cls, Z, settings, shape, epilogue):  # (m, d), LayerSettings, (*space, c)
+        """Prepare the filters for maps of any shape."""
+        at = patches.layout(shape, settings.patch)
+        return cls(at, settings.patch.centering, cut_tiles(len(at.starts), at.length), pack(Z), epilogue)
+
+    def add_to(self, Q, X):  # out (n, lines, length, n_panels * n_lanes), (n, *space, c)
+        """Finish the products of all patches of the maps."""
+        sizes = self.tiles[:, 1::2] - self.tiles[:, ::2]
+        n_patches, (_, d, lanes) = sizes.prod(axis=1).max() + ROWS - 1, self.panels.shape
+        scratch = Scratch(
+            padded=self.at.padded(X.dtype),
+            starts=np.empty(n_patches, dtype=np.int64),
+            T=simd.aligned((n_patches, lanes), X.dtype),
+            epilogue=self.epilogue.scratch(sizes[:, 1].max(), Q),
+        )
+        if self.centering:
+            add_centered_tiles(patches.by_lines(X), self, scratch, np.zeros((n_patches, d), dtype=X.dtype), Q)
+        else:
+            add_tiles(patches.by_lines(X), self, scratch, Q)
+
+
+class Scratch(NamedTuple):
+    """Memory that is overwritten on the way."""
+
+    padded: np.ndarray  # a padded signal
+    starts: np.ndarray  # (n_patches,) where the patches of a tile begin, and some more
+    T: np.ndarray  # (n_patches, n_lanes) products of a tile
+    epilogue: tuple
+
+
+def cut_tiles(n_lines, length):  # -> (n_tiles, 4)
+    """Cut a map into tiles of at most `TILE_BYTES` of products: whole lines, or parts of a long one."""
+    n_patches = max(1, TILE_BYTES // simd.VECTOR_BYTES)
+    lines, columns = max(1, n_patches // length), -(-length // -(-length // n_patches))
+    return np.array(
+        [
+            (line, min(line + lines, n_lines), column, min(column + columns, length))
+            for line in range(0, n_lines, lines)
+            for column in range(0, length, columns)
+        ]
+    )
+
+
+@compiled
+def add_tiles(X, direct, scratch, Q):
+    """Finish the products of patches as they lie, tile by tile."""
+    at, padded = direct.at, scratch.padded
+    squares, sums = np.empty(at.n_pixels, X.dtype), np.empty(at.n_pixels, X.dtype)
+    shape = len(at.starts), at.length
+    norms = patches.Norms(np.empty(shape, X.dtype), np.empty(shape, X.dtype))
+    in_place = Runs(padded.ravel(), scratch.starts, at.runs, at.run)
+    for signal in range(len(X)):
+        patches.read(X[signal], at, padded)
+        patches.find_norms(padded, at, squares, sums, norms)
+        for line, last_line, column, last_column in direct.tiles:
+            find_starts(at, line, last_line, column, last_column, scratch.starts)
+            here = slice(line, last_line), slice(column, last_column)
+            of_tile = patches.Norms(norms.r[here], norms.inverse[here])
+            add_tile(in_place, of_tile, direct, Place(line, column, 0), scratch, Q[signal])
+
+
+@compiled
+def add_centered_tiles(X, direct, scratch, P, Q):  # P (n_patches, d)
+    """Finish the products of patches that are copied to P and centred, tile by tile."""
+    at, d = direct.at, P.shape[1]
+    copied = Runs(P.ravel(), np.arange(len(P)) * d, np.zeros(1, np.int64), d)
+    r, inverse = np.zeros(len(P), P.dtype), np.zeros(len(P), P.dtype)
+    for signal in range(len(X)):
+        patches.read(X[signal], at, scratch.padded)
+        for line, last_line, column, last_column in direct.tiles:
+            shape = last_line - line, last_column - column
+            n_patches = shape[0] * shape[1]
+            find_starts(at, line, last_line, column, last_column, scratch.starts)
+            patches.gather(scratch.padded.ravel(), scratch.starts[:n_patches], at.runs, at.run, P)
+            patches.center_rows(P[:n_patches], at.n_channels)
+            patches.sum_squares(P, r)
+            patches.take_roots(r, inverse)
+            of_tile = patches.Norms(r[:n_patches].reshape(shape), inverse[:n_patches].reshape(shape))
+            add_tile(copied, of_tile, direct, Place(line, column, 0), scratch, Q[signal])
+
+
+@compiled
+def find_starts(at, line, last_line, column, last_column, starts):
+    """Find where the patches of a tile begin; the `ROWS` - 1 starts after them repeat the last one."""
+    i = 0
+    for k in range(line, last_line):
+        for j in range(column, last_column):
+            starts[i] = at.starts[k] + j * at.n_channels
+            i += 1
+    for k in range(i, min(i + ROWS - 1, len(starts))):
+        starts[k] = starts[i - 1]
+
+
+@compiled
+def add_tile(tile, norms, direct, place, scratch, Q):  # Runs, patches.Norms of its shape, ...
+    """Multiply the patches of a tile by one panel after the other, and finish the products."""
+    shape, T = norms.r.shape, scratch.T
+    n_patches, lanes = shape[0] * shape[1], T.shape[1]
+    products = T[:n_patches].reshape(shape + (lanes,))
+    for panel in range(len(direct.panels)):
+        multiply_panel(tile, n_patches, direct.panels[panel], T, direct.panels[panel, :0])
+        here = Place(place.line, place.column, panel * lanes)
+        finish(products, norms, direct.epilogue, here, scratch.epilogue, Q)

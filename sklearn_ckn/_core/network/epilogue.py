@@ -1,0 +1,139 @@
+"""What happens to the products of patches and filters: norms, kappa and pooling in one pass, while they are in cache.
+
+The products arrive as tiles: some columns of some *lines* of the map (positions along its last spatial axis), for the
+filters of one panel. They leave as sums in the pooled map, so that the map before pooling never exists. Training keeps
+the products themselves.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba.extending import overload
+
+from ..layer import kappa, patches, pooling
+from ..runtime import simd
+from ..runtime.compilation import compiled
+
+
+class Pooled(NamedTuple):
+    """The epilogue of a transform: a kernel, and where lines and columns go when the map is pooled."""
+
+    kernel: tuple
+    line_taps: pooling.Taps  # of all axes but the last
+    first: int  # Column o of a pooled line is the sum over i of ``weights[i] * x(first + o * stride + i)``.
+    stride: int
+    weights: np.ndarray
+
+    def scratch(self, n_columns, Q):
+        """Allocate what `add_pooled` overwrites for tiles of ``n_columns``: a row of the map, and a pooled one."""
+        window, lanes = len(self.weights), simd.n_lanes(Q.dtype)
+        n_pooled = min(Q.shape[2], (n_columns + window) // self.stride + 1)
+        return tuple(simd.aligned((n, lanes), Q.dtype) for n in (n_columns + 2 * window, n_pooled))
+
+
+class Kept(NamedTuple):
+    """The epilogue that keeps the products: Q is a map of products with the lines and columns of the patches."""
+
+    def scratch(self, n_columns, Q):
+        """Return None, because nothing is overwritten."""
+        return None
+
+
+class Place(NamedTuple):
+    """Where a tile begins in the map of products."""
+
+    line: int
+    column: int
+    filter: int  # the first filter of its panel
+
+
+def pooled(settings, space, dtype):  # -> Pooled
+    """Return the epilogue of a layer for maps of this space: lines and columns are pooled one after the other."""
+    *outer, length = settings.patch_positions(space)
+    offsets, weights = settings.pooling.weights(-1, length)
+    taps = pooling.taps(settings.pooling.along(slice(-1)), tuple(outer), dtype)
+    return Pooled(settings.kernel, taps, int(offsets[0]), settings.pooling.stride[-1], weights.astype(dtype))
+
+
+def pooled_patch_by_patch(settings, space, dtype):  # -> Pooled
+    """Return the epilogue of a layer whose patches are lines of a single column: all axes are pooled at once."""
+    taps = pooling.taps(settings.pooling, settings.patch_positions(space), dtype)
+    return Pooled(settings.kernel, taps, 0, 1, np.ones(1, dtype))
+
+
+def finish(T, norms, epilogue, place, scratch, Q):
+    """Add a tile to the pooled map, or keep it, depending on the type of the epilogue; for compiled code only."""
+
+
+@overload(finish, inline="always")
+def _compile_finish(T, norms, epilogue, place, scratch, Q):
+    if epilogue.instance_class is Kept:
+        return lambda T, norms, epilogue, place, scratch, Q: keep(T, norms.r.shape, place, Q)
+    return lambda T, norms, epilogue, place, scratch, Q: add_pooled(T, norms, epilogue, place, scratch, Q)
+
+
+@compiled
+def keep(T, shape, place, Q):  # (n_lines, n_columns) of T
+    """Write a tile to its place in the map of products, Q."""
+    for line in range(shape[0]):
+        for i in range(shape[1]):
+            simd.store(simd.load(T, (line, i, 0)), Q, (place.line + line, place.column + i, place.filter))
+
+
+@compiled
+def add_pooled(T, norms, epilogue, place, scratch, Q):
+    """Add ``r kappa(T / r)``, pooled, to the map of a signal.
+
+    Parameters
+    ----------
+    T : ndarray of shape (n_lines, at least n_columns, n_lanes), products of patches and filters
+    norms : patches.Norms of shape (n_lines, n_columns)
+    epilogue : Pooled
+    place : Place
+    scratch : from `Pooled.scratch`, overwritten
+    Q : ndarray of shape (pooled_lines, pooled_length, n_filled), out
+    """
+    (r, inverse), (row, pooled), window = norms, scratch, len(epilogue.weights)
+    (n_lines, n_columns), (pointers, outputs, weights) = r.shape, epilogue.line_taps
+    begin = max(0, -(-(place.column - epilogue.first - window + 1) // epilogue.stride))
+    end = min(Q.shape[1], (place.column + n_columns - 1 - epilogue.first) // epilogue.stride + 1)
+    start = window + epilogue.first + begin * epilogue.stride - place.column  # of the first window in the row
+    for i in range(window):  # zeros before and after the tile's columns
+        simd.store(0.0, row, (i, 0))
+        simd.store(0.0, row, (window + n_columns + i, 0))
+    for line in range(n_lines):
+        columns = row[window:]
+        for i in range(n_columns):
+            cosines = simd.load(T, (line, i, 0)) * inverse[line, i]
+            simd.store(kappa.homogeneous(epilogue.kernel, r[line, i], cosines), columns, (i, 0))
+        for o in range(end - begin):
+            total, columns = simd.zeros(T), row[start + o * epilogue.stride :]
+            for i in range(window):
+                total = total + epilogue.weights[i] * simd.load(columns, (i, 0))
+            simd.store(total, pooled, (o, 0))
+        in_map = place.line + line
+        for t in range(pointers[in_map], pointers[in_map + 1]):
+            weight, target = weights[t], Q[outputs[t], begin:]
+            for o in range(end - begin):
+                total = simd.load(target, (o, place.filter)) + weight * simd.load(pooled, (o, 0))
+                simd.store(total, target, (o, place.filter))
+
+
+@compiled
+def finish_signals(T, norms, epilogue, scratch, Q):
+    """Finish the stored products of signals.
+
+    Parameters
+    ----------
+    T : ndarray of shape (n, n_lines, n_columns, n_filled), products of patches and filters
+    norms : patches.Norms of shape (n, n_lines, n_columns)
+    epilogue : Pooled or Kept
+    scratch : from its method `scratch`, overwritten
+    Q : ndarray of shape (n, lines, length, n_filled), out
+    """
+    lanes = simd.lanes_of(T)
+    for signal in range(len(T)):
+        of_signal = patches.Norms(norms.r[signal], norms.inverse[signal])
+        for first in range(0, T.shape[3], lanes):
+            tile = T[signal, :, :, first : first + lanes]
+            finish(tile, of_signal, epilogue, Place(0, 0, first), scratch, Q[signal])

@@ -1,0 +1,88 @@
+"""The transform of a network over blocks of signals: every layer a convolution, its epilogue and the whitening.
+
+No sum has terms of two signals, so maps are the same, bit for bit, whatever the block that their signal is in.
+"""
+
+from math import prod
+from typing import NamedTuple
+
+import numpy as np
+
+from ..layer import patches
+from ..runtime import simd
+from ..runtime.microkernel import add_product, pack
+from ..runtime.threads import over_blocks, slices
+from . import epilogue
+from .convolution import Convolution, make_convolution
+
+BLOCK = 32  # most signals that one thread takes through the network together
+
+
+class PreparedLayer(NamedTuple):
+    """A layer prepared for signals of one shape."""
+
+    shape: tuple  # (*space, c) of its maps
+    output_shape: tuple  # (*pooled, m)
+    convolution: Convolution
+    whitening: np.ndarray  # (n_panels, m, n_lanes)
+
+
+def prepare(Z, A, settings, shape):  # (m, d), (m, m), LayerSettings, (*space, c) -> PreparedLayer
+    """Prepare a layer with these filters for maps of this shape."""
+    made = make_convolution(Z, settings, shape, epilogue.pooled(settings, shape[:-1], Z.dtype))
+    return PreparedLayer(tuple(shape), (*settings.pooled_positions(shape[:-1]), len(Z)), made, pack(A.T))
+
+
+def encode_block(X, layer):  # (n, *space, c), PreparedLayer -> (n, *pooled, m)
+    """Compute what `definition.encode` defines, for a block of signals."""
+    *lines, length, m = layer.output_shape
+    n_panels, lanes = len(layer.whitening), layer.whitening.shape[2]
+    Q = simd.aligned((len(X), prod(lines), length, n_panels * lanes), X.dtype, np.zeros)
+    layer.convolution.add_to(Q, X)
+    maps = np.zeros((len(X), *layer.output_shape), dtype=X.dtype)
+    add_product(Q.reshape(-1, n_panels * lanes), layer.whitening, maps.reshape(-1, m))
+    return maps
+
+
+def encode_network(X, network):  # (n, *space, c), list of PreparedLayer
+    """Take a block of signals through all layers."""
+    for layer in network:
+        X = encode_block(X, layer)
+    return X
+
+
+def encode_signals(signals, network, use, n_threads, memory, flip=False):
+    """Stream signals through a network, block by block, in threads, and pass each block of maps to ``use``.
+
+    Parameters
+    ----------
+    signals : object with ``len``, ``shape`` ``(*space, c)``, ``dtype`` and ``read(rows)``, the maps of a slice of them
+    network : list of PreparedLayer
+    use : callable ``use(rows, maps)``, for a slice of signals and their maps
+    n_threads : int
+    memory : int, bytes that the maps of one block may take
+    flip : bool, whether to average the maps of each signal and of its mirror image
+    """
+
+    def encode_rows(rows):
+        X = signals.read(rows)
+        maps = encode_network(X, network)
+        if flip:
+            maps += encode_network(patches.flip(X), network)
+            maps /= 2
+        use(rows, maps)
+
+    size = block_size(signals, network, memory, n_threads, flip)
+    over_blocks(encode_rows, slices(len(signals), size), n_threads)
+
+
+def block_size(signals, network, memory, n_threads, flip=False):
+    """Return a number of signals whose maps fit in ``memory`` bytes, and that leaves two blocks for every thread."""
+    largest = prod(signals.shape)
+    for layer in network:
+        *pooled, m = layer.output_shape
+        n_panels, _, lanes = layer.whitening.shape
+        largest = max(largest, prod(layer.shape) + layer.convolution.size + prod(pooled) * (n_panels * lanes + m))
+    if flip:  # The signals and their maps stay while the mirror images are encoded.
+        largest += prod(network[0].shape) + prod(network[-1].output_shape)
+    return max(1, min(BLOCK, int(memory / (largest * signals.dtype.itemsize)), -(-len(signals) // (2 * n_threads))))

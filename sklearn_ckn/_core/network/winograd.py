@@ -1,0 +1,189 @@
+"""The convolution with fewer multiplications, by Winograd's minimal filtering (see `winograd_transforms`).
+
+Tiles of the map are transformed, and so are the filters. The sum over channels, and over the axes that are not
+transformed, is then one matrix product for each entry of the transformed tiles, and the products are transformed back.
+
+Rounding errors grow with the matrices of the transforms, up to tenfold. They are shared by the patches of a tile: the
+error of a faint patch is relative to the largest patches of its tile. This strategy is for float32 only.
+"""
+
+from math import prod
+from typing import NamedTuple
+
+import numpy as np
+
+from ..layer import patches
+from ..runtime import simd
+from ..runtime.compilation import compiled
+from ..runtime.microkernel import ROWS, Runs, count_panels, multiply_panel
+from ..runtime.threads import single_threaded_blas
+from .epilogue import Place, finish
+from .winograd_transforms import backward, choose, forward
+
+TILES = 96  # tiles of products that are computed with a panel while it is in the cache
+MOST_TILES = 2048  # tiles in a band, beyond which it leaves the cache
+MOST_NUMBERS = 2**22  # numbers in the transformed tiles of the bands that a thread holds
+SPACING = 48  # numbers between the entries of all tiles, which must not lie powers of two apart
+FEWEST_CHANNELS = simd.n_lanes(np.float32)  # channels that fill the vectors
+MOST_WORK = 0.6  # largest fraction of the direct multiplications for which the transforms pay
+
+
+class Tiling(NamedTuple):
+    """A padded signal as planes of rows and columns of tiles; the planes are lines if the scheme has one axis.
+
+    A *band* is one row of tiles of all planes of a signal. The bands that together have `TILES` tiles are transformed
+    together.
+    """
+
+    n_planes: int
+    n_outputs: int  # number of planes of products
+    n_blocks: int  # short filters side by side that make a long one along the columns
+    n_rows: int
+    n_columns: int
+    n_bands: int
+    n_numbers: int  # numbers of each entry in the transformed tiles of these bands
+    starts: np.ndarray  # (n_bands * n_outputs * n_columns + ROWS - 1,) where tiles begin, as patches in `Runs`
+    runs: np.ndarray  # (n_runs,)
+
+
+class Winograd(NamedTuple):
+    """A `convolution.Convolution` by transformed tiles."""
+
+    scheme: tuple  # a scheme of `winograd_transforms`
+    at: patches.Layout  # with zeros around the signal, so that whole tiles and vectors cover it
+    tiling: Tiling
+    panels: np.ndarray  # (n_panels, entries of a tile, n_runs * c, n_lanes)
+    epilogue: tuple  # epilogue.Pooled or epilogue.Kept
+
+    size = 0  # It holds the tiles of a few bands at a time.
+
+    @classmethod
+    def make(cls, Z, settings, shape, epilogue):  # (m, d), LayerSettings, (*space, c)
+        """Prepare the filters, or return None where that is slower, not precise enough or takes too much memory."""
+        (*space, c), patch, positions = shape, settings.patch, settings.patch_positions(shape[:-1])
+        if Z.dtype != np.float32 or patch.centering or c < FEWEST_CHANNELS or max(patch.dilation) > 1:
+            return None
+        scheme, work = choose(positions, patch.size)
+        c_padded = c + -c % simd.n_lanes(Z.dtype)
+        if work * c_padded > MOST_WORK * c:
+            return None
+        tiling, padded = cut(scheme, positions, patch.size, c_padded)
+        if tiling is None:
+            return None
+        widths = tuple((before, full - n - before) for n, full, (before, _) in zip(space, padded, patch.padding))
+        at = patches.layout(shape, patch._replace(padding=widths), positions, extra_channels=c_padded - c)
+        return cls(scheme, at, tiling, transform(Z, scheme, tiling, c_padded), epilogue)
+
+    def add_to(self, Q, X):  # out (n, lines, length, n_panels * n_lanes), (n, *space, c)
+        """Finish the products of all patches of the maps."""
+        rows, columns, tiling, lanes = self.scheme.rows, self.scheme.columns, self.tiling, self.panels.shape[3]
+        scratch = Scratch(
+            padded=self.at.padded(X.dtype),
+            V=simd.aligned((rows.n, columns.n, tiling.n_numbers + SPACING), X.dtype),
+            products=simd.aligned((rows.n, columns.n, len(tiling.starts), lanes), X.dtype),
+            T=simd.aligned((rows.m, tiling.n_columns * columns.m, lanes), X.dtype),
+            epilogue=self.epilogue.scratch(self.at.length, Q),
+        )
+        add_bands(patches.by_lines(X), self, scratch, Q)
+
+
+class Scratch(NamedTuple):
+    """Memory that is overwritten on the way."""
+
+    padded: np.ndarray  # a padded signal
+    V: np.ndarray  # (n_y, n_x, numbers of the transformed tiles of a few bands)
+    products: np.ndarray  # (n_y, n_x, tiles of products of a few bands, n_lanes)
+    T: np.ndarray  # (m_y, m_x * n_columns, n_lanes) products transformed back
+    epilogue: tuple
+
+
+def cut(scheme, positions, size, c):
+    """Return the tiling for patches of c channels, or None if even one band is too large, and the padded space."""
+    split = len(positions) - len(scheme.filterings)
+    grid = [filtering.n_tiles(n) for filtering, n in zip(scheme.filterings, positions[split:])]
+    filled = [*positions[:split], *(n * filtering.m for n, filtering in zip(grid, scheme.filterings))]
+    padded = [n + k - 1 for n, k in zip(filled, size)]
+
+    outer, (n_rows, n_columns), n_blocks = padded[:split], [1, *grid][-2:], size[-1] // scheme.columns.k
+    outputs, offsets = patches.box(positions[:split], outer), patches.box(size[:split], outer)
+    n_tiles, n_numbers = len(outputs) * n_columns, prod(outer) * n_blocks * n_columns * c  # in one band
+    most = MOST_NUMBERS // (scheme.rows.n * scheme.columns.n * n_numbers)
+    n_bands = min(max(1, TILES // n_tiles), MOST_TILES // n_tiles, most)
+    if n_bands == 0:
+        return None, padded
+
+    planes = np.add.outer(np.arange(n_bands) * prod(outer), outputs)
+    starts = np.add.outer(planes * n_blocks * n_columns, np.arange(n_columns)).ravel()
+    runs = np.add.outer(offsets * n_blocks, np.arange(n_blocks)).ravel() * n_columns
+    counts = prod(outer), len(outputs), n_blocks, n_rows, n_columns, n_bands, n_bands * n_numbers
+    return Tiling(*counts, np.pad(starts, (0, ROWS - 1), mode="edge") * c, runs * c), padded
+
+
+def transform(Z, scheme, tiling, c_padded):  # (m, n_offsets * k_y * n_blocks * k_x * c)
+    """Return the transformed filters as panels, with zeros for the channels that fill the vectors."""
+    lanes, rows, columns = simd.n_lanes(Z.dtype), scheme.rows, scheme.columns
+    n_entries, n_runs, n_blocks = rows.n * columns.n, len(tiling.runs), tiling.n_blocks
+    panels = simd.aligned((count_panels(len(Z), Z.dtype), n_entries, n_runs, c_padded, lanes), Z.dtype, np.zeros)
+    G, c = np.kron(rows.G, columns.G), Z.shape[1] // (rows.k * columns.k * n_runs)
+    with single_threaded_blas():
+        for first, panel in zip(range(0, len(Z), lanes), panels):
+            filters = Z[first : first + lanes].reshape(-1, n_runs // n_blocks, rows.k, n_blocks, columns.k, c)
+            by_tap = filters.transpose(2, 4, 1, 3, 5, 0).reshape(rows.k * columns.k, -1).astype(np.float64)
+            panel[:, :, :c, : len(filters)] = (G @ by_tap).reshape(n_entries, n_runs, c, -1)
+    return panels.reshape(len(panels), n_entries, -1, lanes)
+
+
+@compiled
+def add_bands(X, winograd, scratch, Q):
+    """Transform a few bands of tiles, multiply them, transform the products back and finish them.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, n_lines, length, c), the maps
+    winograd : Winograd
+    scratch : Scratch, overwritten
+    Q : ndarray of shape (n, lines, length, n_panels * n_lanes), out
+    """
+    at, tiling, V, T = winograd.at, winograd.tiling, scratch.V, scratch.T
+    (n_y, n_x, _), (m_y, width, lanes), c = V.shape, T.shape, at.n_channels
+    m_x, n_lines, length = width // tiling.n_columns, len(at.starts), at.length
+    height = n_lines // tiling.n_outputs
+    squares, sums = np.empty(at.n_pixels, X.dtype), np.empty(at.n_pixels, X.dtype)
+    r, inverse = np.empty((len(X), n_lines, length), X.dtype), np.empty((len(X), n_lines, length), X.dtype)
+    planes = scratch.padded.reshape(tiling.n_planes, m_y * tiling.n_rows + n_y - m_y, -1, c)
+    entry_panels = winograd.panels.reshape(len(winograd.panels) * n_y * n_x, -1, lanes)
+    entries, entry_products = V.reshape(n_y * n_x, -1), scratch.products.reshape(n_y * n_x, -1, lanes)
+    for first in range(0, len(X) * tiling.n_rows, tiling.n_bands):
+        n_bands = min(tiling.n_bands, len(X) * tiling.n_rows - first)
+        n_tiles, place = n_bands * tiling.n_outputs * tiling.n_columns, 0
+        for band in range(first, first + n_bands):
+            signal, y = divmod(band, tiling.n_rows)
+            if y == 0:
+                patches.read(X[signal], at, scratch.padded)
+                norms = patches.Norms(r[signal], inverse[signal])
+                patches.find_norms(scratch.padded, at, squares, sums, norms)
+            for plane in range(tiling.n_planes):
+                for block in range(tiling.n_blocks):
+                    for x in range(tiling.n_columns):
+                        for j in range(0, c, lanes):
+                            source = plane, m_y * y, m_x * x + (n_x - m_x + 1) * block, j
+                            forward(winograd.scheme, planes, source, V, (0, 0, place))
+                            place += lanes
+        for panel in range(len(winograd.panels)):
+            for entry in range(n_y * n_x):
+                i = panel * n_y * n_x + entry
+                Z, following = entry_panels[i], entry_panels[min(i + 1, len(entry_panels) - 1)]
+                tiles = Runs(entries[entry], tiling.starts, tiling.runs, c)
+                multiply_panel(tiles, n_tiles, Z, entry_products[entry], following)
+            place = 0
+            for band in range(first, first + n_bands):
+                signal, y = divmod(band, tiling.n_rows)
+                for plane in range(tiling.n_outputs):
+                    for x in range(tiling.n_columns):
+                        backward(winograd.scheme, scratch.products, (0, 0, place, 0), T, (0, m_x * x, 0))
+                        place += 1
+                    line = plane * height + m_y * y
+                    lines = slice(line, min(line + m_y, (plane + 1) * height))
+                    norms = patches.Norms(r[signal, lines], inverse[signal, lines])
+                    here = Place(line, 0, panel * lanes)
+                    finish(T, norms, winograd.epilogue, here, scratch.epilogue, Q[signal])

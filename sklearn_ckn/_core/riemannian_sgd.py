@@ -1,0 +1,156 @@
+"""Stochastic gradient descent on the filters of a network, jointly with a linear model of its features.
+
+The objective is the same as in `linear.solver`, ``ridge / 2 |W|^2 + sum_i share_i loss(W x_i + b, y_i)`` with shares
+that sum to 1, but here the features x depend on the filters. A filter is a point on a sphere: its gradient is projected
+onto the tangent space, and a step rotates the filter along the sphere.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .layer.flatten import flatten, flatten_vjp
+from .layer.nystroem import whitening_and_cache, whitening_vjp
+from .layer.patches import normalize
+from .linear.losses import LOSSES
+from .network import backward
+from .runtime.threads import over_blocks, slices
+
+BLOCK = 16  # largest number of signals that one thread takes forwards and backwards together
+
+
+class Head(NamedTuple):
+    """The linear model of the features, or a gradient with respect to it."""
+
+    W: np.ndarray  # (k, f)
+    b: np.ndarray  # (k,)
+
+
+class Gradients(NamedTuple):
+    """The loss of one mini-batch and its gradients."""
+
+    loss: float  # sum of the losses of the signals, multiplied by their shares
+    filters: list  # gradients (m, d) with respect to the filters of every layer, tangent to their spheres
+    head: Head
+    curvature: float  # upper bound of the second derivative of the loss along any direction of the head
+    weight: float  # sum of the shares, at most 1: the fraction of a full step that the mini-batch takes
+
+
+class Top(NamedTuple):
+    """The part above the last maps, which turns them into features and computes the loss of the scores."""
+
+    loss: str
+    center: bool
+    scale: bool
+
+    def features(self, maps):  # (n, *space, m) -> (n, f)
+        """Return the features of maps."""
+        return flatten(maps, self.center, self.scale)
+
+    def scorer(self, head):  # -> callable, (n, *space, m) -> (n, k)
+        """Return a function that computes the scores of maps, with the same result, bit for bit, for any block size."""
+        return lambda maps: np.array([head.W @ x for x in self.features(maps)]) + head.b
+
+    def losses(self, maps, Y, share, head):  # -> float, (n, *space, m), Head, float
+        """Return the sum of the losses, its gradients with respect to maps and head, and `Gradients.curvature`."""
+        loss, features = LOSSES[self.loss], self.features(maps)
+        curvature = loss.largest_curvature * float(share @ ((features**2).sum(axis=1) + 1))
+        losses, G_S = loss.function(features @ head.W.T + head.b, Y)
+        share = share[:, None]
+        G_S = (share * G_S).astype(maps.dtype)
+        G = flatten_vjp(G_S @ head.W, maps, self.center, self.scale)
+        return float((share * losses).sum(dtype=float)), G, Head(G_S.T @ features, G_S.sum(axis=0)), curvature
+
+
+class DifferentiableNetwork:
+    """A network prepared for signals of one shape, to compute features and gradients.
+
+    Parameters
+    ----------
+    filters : sequence of ndarrays of shape (m, d)
+    settings : sequence of LayerSettings
+    shape : tuple, ``(*space, c)`` of the signals
+    n_threads : int
+    memory : int, maximum number of bytes for a block of signals; every thread takes one block at a time
+    """
+
+    def __init__(self, filters, settings, shape, n_threads, memory):
+        self.filters, self.settings, self.n_threads = filters, settings, n_threads
+        self.whitenings = over_blocks(self._whiten, range(len(filters)), n_threads)
+        self.layers = []
+        for k, (Z, A) in enumerate(zip(filters, self.whitenings)):
+            A = A.value.astype(Z.dtype)
+            self.layers.append(backward.prepare(Z, A, settings[k], shape, is_first=k == 0))
+            shape = self.layers[-1].output_shape
+        size = sum(layer.size for layer in self.layers) * filters[0].itemsize
+        self.block = int(min(max(1, memory / size), BLOCK))  # independent of n_threads, and so are the sums
+
+    def _whiten(self, k):
+        return whitening_and_cache(self.filters[k], self.settings[k])
+
+    def gradients(self, X, Y, share, head, top):  # -> Gradients
+        """Compute the gradients for a mini-batch of signals X with targets Y and shares in the objective."""
+
+        def of_block(rows):
+            return self._of_block(X[rows], Y[rows], share[rows], head, top)
+
+        parts = over_blocks(of_block, slices(len(X), self.block), self.n_threads)
+        losses, of_heads, curvatures, G_Zs, G_As = zip(*parts)
+
+        def of_filters(k):
+            Z, G_A = self.filters[k], sum(part[k] for part in G_As)
+            G = sum(part[k] for part in G_Zs)
+            G = G + whitening_vjp(G_A, Z, self.settings[k], self.whitenings[k]).astype(Z.dtype)
+            return tangent(G, Z)
+
+        filters = over_blocks(of_filters, range(len(self.layers)), self.n_threads)
+        of_head, weight = Head(*map(sum, zip(*of_heads))), min(1.0, float(share.sum(dtype=float)))
+        return Gradients(sum(losses), filters, of_head, sum(curvatures), weight)
+
+    def _of_block(self, X, Y, share, head, top):  # -> float, Head, float, (m, d) and (m, m) of every layer
+        caches = []
+        for layer in self.layers:
+            X, cache = backward.encode(X, layer)
+            caches.append(cache)
+        loss, G, of_head, curvature = top.losses(X, Y, share, head)
+        G_Zs, G_As = [None] * len(caches), [None] * len(caches)
+        for k in reversed(range(len(caches))):
+            G, G_Zs[k], G_As[k] = backward.encode_vjp(G, self.layers[k], caches.pop(), wanted=k > 0)
+        return loss, of_head, curvature, G_Zs, G_As
+
+
+def tangent(G, Z):  # (m, d), (m, d)
+    """Return the part of every row of G that is orthogonal to the filter in the same row of Z."""
+    return G - (G * Z).sum(axis=1, keepdims=True) * Z
+
+
+def step_filters(filters, velocities, found, momentum, angle):  # -> filters, velocities
+    """Add the gradients to the velocities (decaying sums of gradients), and rotate all filters against them."""
+    velocities = tuple(momentum * V + G for V, G in zip(velocities, found.filters))
+    return tuple(turn(Z, V, found.weight * angle) for Z, V in zip(filters, velocities)), velocities
+
+
+def step_head(head, found, ridge):  # -> Head
+    """Return the linear model after a gradient step on the objective of a mini-batch.
+
+    The length of the step is at most the inverse of an upper bound of the curvature, so the objective cannot increase.
+    """
+    rate = found.weight / (found.curvature + ridge * found.weight) if found.weight else 0.0
+    W, b = head.W - rate * (found.head.W + found.weight * ridge * head.W), head.b - rate * found.head.b
+    return Head(W.astype(head.W.dtype), b.astype(head.b.dtype))
+
+
+def turn(Z, V, angle):  # (m, d), (m, d)
+    """Rotate filters along their spheres against V, each by an angle proportional to the tangent part of its row.
+
+    The root mean square of the angles is ``angle``.
+    """
+    V = tangent(V, Z)
+    largest = np.abs(V).max()
+    if largest == 0:
+        return Z
+    V = V / largest  # squares neither overflow nor vanish
+    lengths = np.linalg.norm(V, axis=1, keepdims=True)
+    angles = angle * lengths / np.sqrt((lengths**2).mean())
+    turned = np.cos(angles) * Z - np.sin(angles) * V / np.where(lengths > 0, lengths, 1)
+    return normalize(turned.astype(Z.dtype))[1]

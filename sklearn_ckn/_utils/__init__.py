@@ -1,0 +1,12 @@
+"""What estimators share that is neither arrays nor mathematics: types, threads, messages, files.
+
+=============  ===========================================================================
+typing         types that recur in signatures
+threads        the number of threads that `n_jobs` stands for
+caller         warnings that point at the line of the caller
+progress       progress reports and scikit-learn's callbacks
+checkpoint     files from which an interrupted fit resumes
+serialization  the state of estimators in files
+maps           the mixin of transformers whose output has several axes
+=============  ===========================================================================
+"""

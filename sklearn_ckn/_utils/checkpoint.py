@@ -1,0 +1,88 @@
+"""A file from which a fit that was killed resumes."""
+
+import os
+from pathlib import Path
+from types import CodeType, FunctionType
+
+import joblib
+import numpy as np
+from sklearn.base import BaseEstimator
+
+FORMAT = 1  # version of the file format; files of other versions are refused
+
+
+class Checkpoint:
+    """The state of a fit on disk, which is written as a whole or not at all, and read only by the same fit.
+
+    Parameters
+    ----------
+    path : str, PathLike or None
+        If None, nothing is written.
+    estimator : the estimator that is fitted
+    ignored : names of its parameters that do not change the result
+    data : arrays that it is fitted on
+    """
+
+    def __init__(self, path, estimator, ignored, data):
+        self.path = None if path is None else Path(path)
+        if path is None:
+            return
+        if self.path.is_dir() or not os.access(self.path.parent, os.W_OK):
+            raise ValueError(
+                f"checkpoint must be the path of a file in a folder that exists and is writable; got {str(path)!r}."
+            )
+        self.fit = [joblib.hash(part) for part in (identity(estimator, ignored), *data)]
+
+    def read(self):
+        """Return the state that was written last, or None if there is no file."""
+        if self.path is None or not self.path.exists():
+            return None
+        try:
+            found = joblib.load(self.path)
+            is_known = found["format"] == FORMAT
+        except Exception as error:
+            raise ValueError(
+                f"checkpoint={str(self.path)!r} exists but cannot be read: delete the file, or choose another path."
+            ) from error
+        if not is_known or found["fit"] != self.fit:
+            which = "to a fit with other data or parameters" if is_known else "to another version of the package"
+            raise ValueError(f"checkpoint={str(self.path)!r} belongs {which}: delete the file, or choose another path.")
+        return found["reached"]
+
+    def write(self, reached):
+        """Write the state of the fit, replacing the file."""
+        if self.path is not None:
+            part = self.path.with_name(self.path.name + ".part")
+            joblib.dump({"format": FORMAT, "fit": self.fit, "reached": reached}, part)
+            os.replace(part, self.path)
+
+
+def identity(estimator, ignored):
+    """Return hashes of the parameters, nested ones included, that determine what the estimator learns."""
+    hashes = {}
+    for name, value in estimator.get_params(deep=True).items():
+        is_used_up = isinstance(value, np.random.RandomState)  # the seeds drawn from it are in the file
+        if name.rpartition("__")[2] not in (*ignored, "steps") and not is_used_up:
+            try:
+                hashes[name] = joblib.hash(_contents(value))
+            except Exception as error:  # pickling may raise any exception
+                raise ValueError(
+                    f"checkpoint cannot be used with {name}={value!r}, which cannot be hashed: use a function defined "
+                    f"at module level, or set checkpoint=None."
+                ) from error
+    return hashes
+
+
+def _contents(value):
+    """Return what identifies the value of a parameter; for a function, its name, its code and the values it holds."""
+    if isinstance(value, BaseEstimator):
+        return type(value).__name__
+    if isinstance(value, FunctionType):
+        held = [cell.cell_contents for cell in value.__closure__ or ()]
+        held += [*(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values()]
+        return value.__module__, value.__qualname__, _contents(value.__code__), [_contents(each) for each in held]
+    if isinstance(value, CodeType):
+        return value.co_code, value.co_names, [_contents(each) for each in value.co_consts]
+    if isinstance(value, frozenset):  # a constant of code; the hash of a set does not depend on its order
+        return set(value)
+    return value.item() if isinstance(value, np.generic) else value

@@ -1,0 +1,45 @@
+"""Parts that the transformers from signals to maps share."""
+
+from typing import Literal, Self
+
+import numpy as np
+from sklearn.base import TransformerMixin
+from sklearn.utils.metadata_routing import UNUSED
+
+
+def channel_names(letter, n):  # -> ndarray of str
+    return np.array([f"{letter}{i}" for i in range(n)], dtype=object)
+
+
+class MapsMixin(TransformerMixin):
+    """A mixin for transformers that return maps and have the parameters `ndim` and `input_shape`."""
+
+    __metadata_request__transform = {"out": UNUSED}  # It is not metadata.
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(auto_wrap_output_keys=None, **kwargs)  # Subclasses do not inherit the keyword.
+
+    def set_output(self, *, transform: Literal["default", "pandas", "polars"] | None = None) -> Self:
+        """Do nothing, because maps have several axes and are always returned as arrays.
+
+        Arrays have no index. A Pipeline of layers therefore returns a table with a new index, whereas `CKNFeatureMap`
+        keeps the index of `X`.
+
+        Parameters
+        ----------
+        transform : {"default", "pandas", "polars"}, default=None
+            Ignored. The method exists so that a `Pipeline` with such steps can be configured as a whole.
+
+        Returns
+        -------
+        self : estimator
+            The transformer.
+        """
+        return self
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = self.ndim == 1 or self.input_shape is not None
+        tags.input_tags.three_d_array = self.ndim in (1, 2)
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags

@@ -1,0 +1,60 @@
+"""Types that recur in the signatures of the package, kept short because signatures are printed."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+else:
+    Axes = Any  # Matplotlib is imported only in the functions that draw.
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class Rows(Protocol):
+    """An object that is read in slices of rows: a list, a table, or an array of NumPy, zarr, h5py or Dask."""
+
+    def __getitem__(self, rows: slice, /) -> Any: ...
+
+
+class Writable(Rows, Protocol):
+    """An array that is read and written in slices of rows."""
+
+    @property
+    def dtype(self) -> Any: ...
+    def __setitem__(self, rows: slice, values: Any, /) -> None: ...
+
+
+Result = np.ndarray | Any  # Any stands for `out`, a Dask array or a table.
+Sizes = int | Sequence[int]  # one for all spatial axes, or one for each
+RandomState = int | np.random.RandomState
+Numbers = float | Sequence[float] | np.ndarray  # one or several
+ClassWeight = dict[Any, float] | Literal["balanced"]
+Loss = Literal[
+    "squared_hinge",
+    "logistic",
+    "squared_error",
+]
+KernelName = Literal[
+    "exponential",
+    "polynomial",
+    "inverse_polynomial",
+    "arccos0",
+    "arccos1",
+    "vovk",
+    "linear",
+]
+PoolingName = Literal[
+    "gaussian",
+    "average",
+]
+Augmentation = Literal["flip", "flip-crop"] | Callable[[np.ndarray, np.random.Generator], np.ndarray]
+Field = Literal["warp", "translation", "rotation"]
+Kind = Literal["fast", "balanced", "accurate"]
+
+
+def typed(decorator: Any) -> Callable[[Function], Function]:
+    """Return a decorator of scikit-learn, which has no type hints, typed as one that keeps the type of a function."""
+    return decorator

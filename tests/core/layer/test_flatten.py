@@ -1,0 +1,28 @@
+"""Maps as rows of features."""
+
+import numpy as np
+import pytest
+from gradients import assert_is_gradient
+from numpy.testing import assert_allclose, assert_array_equal
+
+from sklearn_ckn._core.layer import flatten
+
+
+def test_flatten(rng):
+    X = rng.randn(3, 4, 2)
+    X[1] = 0
+    assert_array_equal(flatten.flatten(X, False, False), X.reshape(3, 8))
+    rows = flatten.flatten(X, True, True)
+    assert_allclose(rows[[0, 2]].mean(axis=1), 0, atol=1e-15)
+    assert_allclose(np.linalg.norm(rows, axis=1), [1, 0, 1])
+
+
+@pytest.mark.parametrize("center", [False, True])
+@pytest.mark.parametrize("scale", [False, True])
+def test_flatten_vjp(center, scale, rng):
+    X = rng.randn(3, 2, 3, 4)
+    G = rng.randn(3, 24)
+    G_X = flatten.flatten_vjp(G, X, center, scale)
+    assert_is_gradient(G_X, lambda X: (G * flatten.flatten(X, center, scale)).sum(), X, rng)
+    X[1] = 1  # what is left after centring is zero, and stays
+    assert np.isfinite(flatten.flatten_vjp(G, X, center, scale)).all()

@@ -1,0 +1,59 @@
+"""Patches: extraction against loops, its adjoint, centring and norms."""
+
+import naive
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from layers import SPACES
+from numpy.testing import assert_allclose, assert_array_equal
+
+from sklearn_ckn._core.layer import patches
+
+
+@pytest.mark.parametrize("space", SPACES)
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_extract(space, padding, size, rng):
+    X = rng.randn(2, *space, 3)
+    size = (size,) * len(space)
+    expected = [naive.patches(x, size, padding) for x in X]
+    assert_array_equal(patches.extract(X, patches.PatchGeometry.of(size, padding)), expected)
+
+
+def test_extract_of_unequal_sizes(rng):
+    X, size = rng.randn(2, 5, 6, 2), (2, 4)
+    assert_array_equal(patches.extract(X, patches.PatchGeometry.of(size, "same")), [naive.patches(x, size) for x in X])
+
+
+@pytest.mark.parametrize("dtype, tolerance", [(np.float32, 2e-7), (np.float64, 2e-16)])
+@pytest.mark.parametrize("space, size", [((9,), (4,)), ((6, 5), (3, 2)), ((4, 3, 5), (2, 3, 1))], ids=str)
+def test_norms_are_those_of_the_patches(space, size, dtype, tolerance, rng):
+    at = patches.layout((*space, 5), patches.PatchGeometry.of(size, "same"), extra_channels=2)
+    padded, (squares, sums) = at.padded(dtype), np.empty((2, at.n_pixels), dtype=dtype)
+    r, inverse = np.empty((2, len(at.starts), at.length), dtype=dtype)
+    for x in (rng.randn(*space, 5).astype(dtype), np.zeros((*space, 5), dtype=dtype)):
+        patches.read(x.reshape(-1, *x.shape[-2:]), at, padded)
+        patches.find_norms(padded, at, squares, sums, patches.Norms(r, inverse))
+        expected = np.linalg.norm(naive.patches(x, size), axis=-1).reshape(r.shape)
+        assert_allclose(r, expected, rtol=8 * tolerance)
+        assert_allclose(r * inverse, expected > 0, rtol=2 * tolerance)
+
+
+@given(data=st.data())
+@settings(max_examples=30, deadline=None)
+def test_scatter_is_the_adjoint_of_extract(data):
+    ndim, padding = data.draw(st.integers(1, 3)), data.draw(st.sampled_from(["same", "valid"]))
+    size = data.draw(st.tuples(*[st.integers(1, 3)] * ndim))
+    space = data.draw(st.tuples(*[st.integers(3, 6)] * ndim))
+    centering = data.draw(st.booleans())
+    rng, patch = np.random.RandomState(0), patches.PatchGeometry.of(size, padding, centering)
+    X = rng.randn(2, *space, 2)
+    P = patches.extract(X, patch)
+    G = rng.randn(*P.shape)
+    assert_allclose((P * G).sum(), (X * patches.scatter(G, space, patch)).sum(), rtol=1e-10, atol=1e-10)
+
+
+def test_centring_is_its_own_adjoint(rng):
+    P, G = rng.randn(2, 7, 12)
+    assert_allclose((patches.center(P, 3) * G).sum(), (P * patches.center(G, 3)).sum(), rtol=1e-10)

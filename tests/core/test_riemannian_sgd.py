@@ -1,0 +1,120 @@
+"""Gradients of a whole network, and steps along them."""
+
+import math
+
+import numpy as np
+import pytest
+from gradients import SPACES, STEP, assert_is_gradient
+from layers import layer_settings, unit_rows
+from numpy.testing import assert_allclose, assert_array_equal
+
+from sklearn_ckn._core import riemannian_sgd
+from sklearn_ckn._core.layer import definition, nystroem, patches
+from sklearn_ckn._core.linear import losses
+
+TWO_LAYERS = {
+    1: [{"size": 3}, {"size": 2, "kernel": "polynomial", "kind": "average", "stride": 1}],
+    2: [{"centering": True}, {"kernel": "arccos1"}],
+    3: [{"size": 2, "width": 1, "stride": 1}, {"kernel": "vovk", "size": (1, 3, 2)}],
+}
+
+
+@pytest.mark.parametrize("loss", losses.LOSSES)
+@pytest.mark.parametrize("ndim", [1, 2, 3])
+@pytest.mark.parametrize("is_singular", [False, True])
+def test_gradient_of_a_network_of_two_layers(ndim, loss, is_singular, rng):
+    """Whitening, features and loss included, along the spheres."""
+    settings, shape = [layer_settings(ndim, **case) for case in TWO_LAYERS[ndim]], (*SPACES[ndim], 3)
+    X, c, filters = rng.randn(5, *shape), 3, []
+    for layer in settings:
+        filters.append(unit_rows(rng, 6, math.prod(layer.patch.size) * c))
+        c = 6
+    if is_singular:
+        filters[1][1] = patches.normalize(filters[1][:1] + 1e-6 * rng.randn(1, filters[1].shape[1]))[1]
+    Y = np.where(rng.randint(3, size=5)[:, None] == np.arange(3), 1.0, -1.0)
+    share, top = rng.rand(5), riemannian_sgd.Top(loss, center=True, scale=True)
+
+    def maps(filters):
+        x = X
+        for Z, layer in zip(filters, settings):
+            x = definition.encode(x, Z, nystroem.whitening(Z, layer), layer)
+        return x
+
+    n_features = maps(filters)[0].size
+    head = riemannian_sgd.Head(3 * rng.randn(3, n_features), rng.randn(3))
+
+    def objective(filters, head):
+        values, _ = losses.LOSSES[loss].function(top.scorer(head)(maps(filters)), Y)
+        return (share[:, None] * values).sum()
+
+    network = riemannian_sgd.DifferentiableNetwork(filters, settings, shape, n_threads=1, memory=0)
+    found = network.gradients(X, Y, share, head, top)
+    assert found.loss == pytest.approx(objective(filters, head), rel=1e-10)
+    for k, (Z, G) in enumerate(zip(filters, found.filters)):
+        assert_allclose((G * Z).sum(axis=1), 0, atol=1e-9 * np.abs(G).max())
+        D = riemannian_sgd.tangent(rng.randn(*Z.shape), Z)
+
+        def moved(t, k=k, Z=Z, D=D):
+            return objective([*filters[:k], patches.normalize(Z + t * D)[1], *filters[k + 1 :]], head)
+
+        h = 1e-6 if is_singular else STEP
+        expected = (moved(h) - moved(-h)) / (2 * h)
+        assert abs((G * D).sum() - expected) <= 1e-6 * np.linalg.norm(G) * np.linalg.norm(D)
+    assert_is_gradient(found.head.W, lambda W: objective(filters, riemannian_sgd.Head(W, head.b)), head.W, rng)
+    assert_is_gradient(found.head.b, lambda b: objective(filters, riemannian_sgd.Head(head.W, b)), head.b, rng)
+
+
+def test_gradients_are_the_same_for_any_number_of_threads(rng):
+    settings, X = [layer_settings(2), layer_settings(2, size=2)], rng.randn(70, 8, 8, 1).astype(np.float32)
+    filters = [unit_rows(rng, 7, 9).astype(np.float32), unit_rows(rng, 9, 28).astype(np.float32)]
+    Y, share = rng.randn(70, 2).astype(np.float32), np.full(70, 1 / 70, np.float32)
+    head = riemannian_sgd.Head(rng.randn(2, 36).astype(np.float32), np.zeros(2, np.float32))
+    top = riemannian_sgd.Top("squared_error", center=False, scale=False)
+    networks = [riemannian_sgd.DifferentiableNetwork(filters, settings, X.shape[1:], n, memory=2**30) for n in (1, 2)]
+    one, two = (network.gradients(X, Y, share, head, top) for network in networks)
+    assert one.loss == two.loss and one.curvature == two.curvature and one.weight == two.weight == pytest.approx(1)
+    assert all(map(np.array_equal, (*one.filters, *one.head), (*two.filters, *two.head)))
+    assert [network.block for network in networks] == [riemannian_sgd.BLOCK] * 2
+    memory = 3 * 4 * sum(k.size for k in networks[0].layers)
+    small = riemannian_sgd.DifferentiableNetwork(filters, settings, X.shape[1:], 1, memory)
+    assert small.block == 3
+    assert_allclose(small.gradients(X, Y, share, head, top).filters[0], one.filters[0], atol=1e-4)
+
+
+@pytest.mark.parametrize("loss", losses.LOSSES)
+def test_a_step_of_the_linear_model_lowers_the_objective_whatever_the_features(loss, rng):
+    maps, k = rng.randn(20, 3, 4), 1 if loss == "squared_error" else 3
+    Y, share = np.where(rng.randint(k, size=20)[:, None] == np.arange(k), 1.0, -1.0), np.full(20, 1 / 20)
+    for size in (1e-3, 1.0, 1e3):
+        top, head, last = (
+            riemannian_sgd.Top(loss, center=False, scale=False),
+            riemannian_sgd.Head(rng.randn(k, 12), rng.randn(k)),
+            np.inf,
+        )
+        for _ in range(20):
+            value, _, of_head, curvature = top.losses(size * maps, Y, share, head)
+            value += 0.1 / 2 * (head.W**2).sum()
+            assert value < last
+            found, last = riemannian_sgd.Gradients(value, [], of_head, curvature, weight=1), value
+            head = riemannian_sgd.step_head(head, found, 0.1)
+
+
+def test_a_minibatch_of_little_weight_moves_the_linear_model_little(rng):
+    """By its part of the step that it would take with the whole weight."""
+    head, of_head = (riemannian_sgd.Head(rng.randn(3, 12), rng.randn(3)) for _ in range(2))
+    whole = riemannian_sgd.step_head(head, riemannian_sgd.Gradients(1.0, [], of_head, 5.0, weight=1), ridge=0.7)
+    part = riemannian_sgd.Head(*(0.1 * array for array in of_head))
+    step = riemannian_sgd.step_head(head, riemannian_sgd.Gradients(0.1, [], part, 0.5, weight=0.1), ridge=0.7)
+    for now, there, before in zip(step, whole, head):
+        assert_allclose(now - before, 0.1 * (there - before), rtol=1e-10)
+
+
+def test_turn_moves_filters_by_the_angle_on_their_spheres(rng):
+    Z, V = unit_rows(rng, 5, 8), rng.randn(5, 8)
+    turned = riemannian_sgd.turn(Z, V, 1e-3)
+    assert_allclose(np.linalg.norm(turned, axis=1), 1, rtol=1e-14)
+    angles = np.arccos((turned * Z).sum(axis=1))
+    assert np.sqrt((angles**2).mean()) == pytest.approx(1e-3, rel=1e-5)
+    assert ((turned - Z) * V).sum() < 0
+    assert_array_equal(riemannian_sgd.turn(Z, 0 * V, 1e-3), Z)
+    assert riemannian_sgd.turn(Z.astype(np.float32), V.astype(np.float32), np.float64(0.1)).dtype == np.float32
