@@ -105,6 +105,9 @@ def outputs_of_networks(ndim, dtype, rng):
         yield f"kernel {normalize} {kernels} {centred}", K(X[:9]), K(X[:5], X[5:12]), K.diag(X)
         if "arccos0" not in kernels:
             yield f"derivatives {normalize} {kernels} {centred}", *K(X[:6], eval_gradient=True)
+    for centering, padding in itertools.product((False, True), ("same", "valid")):
+        K = CKNKernel(CKNLayer(patch_centering=centering, padding=padding, ndim=ndim))
+        yield f"kernel of one layer {centering} {padding}", K(X[:9]), *K(X[:6], eval_gradient=True)
     three = [CKNLayer(patch_size=2, pooling_width=1 + (k == 0), ndim=ndim, sigma=0.5 + k / 10) for k in range(3)]
     yield "derivatives, three layers", *CKNKernel(make_pipeline(*three))(X[:6], eval_gradient=True)
 

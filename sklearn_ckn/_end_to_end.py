@@ -22,16 +22,16 @@ from ._network import input_tags, learn, read_signals, to_be_fitted
 from ._targets import Units, hold_out
 from ._utils.caller import warn
 from ._utils.checkpoint import Checkpoint
+from ._utils.n_jobs import effective_n_jobs
 from ._utils.progress import CallbackSupportMixin, Progress
 from ._utils.serialization import PersistentMixin
-from ._utils.threads import effective_n_jobs
 
 # Parameters that do not change the result of a fit.
 NOT_OF_THE_RESULT = ("checkpoint", "warm_start", "n_jobs", "verbose", "memory", "transform_input")
 
 
 class EndToEnd(PersistentMixin, CallbackSupportMixin, BaseEstimator):
-    """Estimator whose subclasses define ``_read_targets`` and ``_loss``."""
+    """Base class of estimators that are trained end to end; subclasses define ``_read_targets`` and ``_loss``."""
 
     _RECORDS = Top, Units
 
@@ -141,7 +141,7 @@ class EndToEnd(PersistentMixin, CallbackSupportMixin, BaseEstimator):
 
     @staticmethod
     def _learned(layer):
-        """Return the attributes of a layer that `fit` has set, its `random_state` included."""
+        """Return the attributes of a layer that `fit` has set, including its `random_state`."""
         names = vars(layer).keys() - layer.get_params().keys() | {"random_state"}
         return {name: vars(layer)[name] for name in names}
 
@@ -210,7 +210,7 @@ class EndToEnd(PersistentMixin, CallbackSupportMixin, BaseEstimator):
         if state.n_rounds and state.n_halvings == state.n_rounds:
             smallest = self.learning_rate / 2 ** (state.n_halvings - 1)
             warn(
-                f"None of {state.n_rounds} rounds has lowered the objective, with learning rates from "
+                f"None of the {state.n_rounds} rounds has lowered the objective, with learning rates from "
                 f"{self.learning_rate} down to {smallest:.2g} or less: the filters are those that training began with. "
                 f"Lower learning_rate, raise max_iter or batch_size, or change alpha.",
                 ConvergenceWarning,

@@ -112,5 +112,5 @@ def warmup(
     if compilation.cache_folder(patches.read) is None:
         warn(
             "No folder for compiled code is writable, so the code is kept in memory only: set the environment variable "
-            "NUMBA_CACHE_DIR to a folder that is."
+            "NUMBA_CACHE_DIR to a writable folder."
         )

@@ -12,14 +12,14 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
 from ._arrays import validation
-from ._arrays.dask import encoded
+from ._arrays.encoded import encoded
 from ._arrays.results import check_container, transformed
 from ._core.layer.flatten import flatten
 from ._flatten import feature_names
 from ._network import Network, input_tags, learn, read_signals, to_be_fitted
+from ._utils.n_jobs import effective_n_jobs
 from ._utils.progress import CallbackSupportMixin, Count, Progress
 from ._utils.serialization import PersistentMixin
-from ._utils.threads import effective_n_jobs
 from ._utils.typing import Result, Rows, Writable, typed
 
 
@@ -55,7 +55,7 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, TransformerMixin, Bas
     verbose : bool, default=False
         Whether to print progress. `fit` prints a line for every layer, and `transform` prints from time to time how
         many signals are done. The callbacks of scikit-learn 1.9 and later, such as
-        :class:`~sklearn.callback.ProgressBar`, see the layers of `fit` as tasks, whether or not `verbose` is set.
+        :class:`~sklearn.callback.ProgressBar`, receive the layers of `fit` as tasks, whether or not `verbose` is set.
 
     n_jobs : int or None, default=None
         Number of threads. None means 1 unless in a :obj:`joblib.parallel_config` context. -1 means using all
@@ -116,7 +116,7 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, TransformerMixin, Bas
     True
     """
 
-    __metadata_request__transform = {"out": UNUSED}  # It is not metadata.
+    __metadata_request__transform = {"out": UNUSED}  # `out` is not metadata.
 
     _parameter_constraints = {
         "network": "no_validation",

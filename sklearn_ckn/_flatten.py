@@ -46,7 +46,7 @@ class Flatten(PersistentMixin, TransformerMixin, BaseEstimator):
 
     See Also
     --------
-    CKNFeatureMap : The layers and this step in one, which does not keep the intermediate maps in memory.
+    CKNFeatureMap : The layers and this step in one estimator, which does not keep intermediate maps in memory.
     CKNLayer : The layers, which produce the maps.
 
     Examples

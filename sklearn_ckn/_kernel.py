@@ -14,19 +14,20 @@ from ._arrays.dask import kernel_blocks
 from ._arrays.results import check_no_out, check_out
 from ._arrays.stores import is_lazy
 from ._core.exact import gram
+from ._core.layer import kappa
 from ._layer import CKNLayer
 from ._network import Network, check_architecture, check_parameters, in_step, layers_of, steps_of
+from ._utils.n_jobs import effective_n_jobs
 from ._utils.progress import Count
 from ._utils.serialization import PersistentMixin
-from ._utils.threads import effective_n_jobs
 from ._utils.typing import Result, Rows
 
 
 class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
-    """Exact multilayer convolutional kernel, which a network of `CKNLayer` approximates.
+    """Exact multilayer convolutional kernel that a network of `CKNLayer` approximates.
 
     Each layer computes the inner products between all positions of two output maps from the inner products between all
-    positions of the two input maps. The recursion is that of [1]_, without an approximation by filters::
+    positions of the two input maps. The recursion follows [1]_, but does not approximate the kernel by filters::
 
         k_0(u, u') = <x(u), x'(u')>
         P(u, u')   = sum_v k_{l-1}(u + v, u' + v)
@@ -34,37 +35,40 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
         K(x, x')   = sum_w k_n(w, w)
 
     where v ranges over the positions of a patch (`patch_size`), kappa is the function selected by `kernel`, h are the
-    pooling weights (`pooling`) and n is the number of layers. The norms of the patches come from each signal with
-    itself: ``|z|^2 = P(u, u)``.
+    pooling weights (`pooling`), l is the index of a layer and n is the number of layers. The norm of a patch is
+    computed from the products of its signal with itself: ``|z|^2 = P(u, u)``.
 
     The kernel works with :class:`~sklearn.gaussian_process.GaussianProcessClassifier` and
-    :class:`~sklearn.gaussian_process.GaussianProcessRegressor`, can be added to and multiplied with other kernels, can
-    be passed as `kernel` to :class:`~sklearn.svm.SVC`, and computes the matrix for estimators with
-    ``kernel="precomputed"``. The computing time grows with the square of the number of signals and with the square of
-    the number of positions in a signal. The kernel is therefore suited to up to a few thousand small signals.
+    :class:`~sklearn.gaussian_process.GaussianProcessRegressor`, and can be passed as `kernel` to
+    :class:`~sklearn.svm.SVC`. It can be added to other kernels or multiplied by them. The matrices that it computes can
+    be passed to estimators with ``kernel="precomputed"``. The computing time grows with the square of the number of
+    signals and with the square of the number of positions in a signal. The kernel is therefore best suited to at most a
+    few thousand small signals.
 
-    A Gaussian process can also tune the scale of the kernel: pass ``ConstantKernel(10) * kernel``. Gaussian process
-    regression needs a matrix in double precision: pass signals in float64, or set ``normalize=True`` and an `alpha` (or
-    a :class:`~sklearn.gaussian_process.kernels.WhiteKernel`) of at least 1e-5.
+    To let a Gaussian process tune the scale of the kernel as well, pass ``ConstantKernel(10) * kernel``. For Gaussian
+    process regression, the matrix may not be positive definite in single precision. Pass signals in float64, or set
+    ``normalize=True`` and an `alpha` of at least 1e-5. The noise level of a
+    :class:`~sklearn.gaussian_process.kernels.WhiteKernel` can replace `alpha`.
 
     Parameters
     ----------
     network : CKNLayer or Pipeline of CKNLayer
-        The architecture, as for `CKNFeatureMap`. It need not be fitted: `n_filters`, `reg` and all other parameters of
-        the filters are ignored, and so is `n_jobs` of the layers. Only a layer with ``sigma="auto"`` must be fitted.
-        Gaussian processes and searches clone the kernel, and a clone is not fitted. For these, set `sigma` to the
-        fitted layer's `sigma_`.
+        The architecture, as for `CKNFeatureMap`. The network need not be fitted, except for layers with
+        ``sigma="auto"``. All parameters of the filters, such as `n_filters` and `reg`, and the `n_jobs` of each layer
+        are ignored. Gaussian processes and hyperparameter searches clone the kernel, and clones are not fitted. Both
+        therefore require a numeric `sigma`, such as the `sigma_` of a fitted layer.
 
     normalize : bool, default=False
-        Whether to return the cosine ``K(x, x') / sqrt(K(x, x) K(x', x'))``, which is 0 for a signal of zeros.
+        Whether to return the cosine similarity ``K(x, x') / sqrt(K(x, x) K(x', x'))``, which is 0 for an all-zero
+        signal.
 
     sigma_bounds : pair of floats > 0 or "fixed", default=(0.1, 10)
         Bounds within which Gaussian processes tune `sigma`. Every layer with an exponential kernel has its own `sigma`,
-        and all of them share these bounds. Other layers have nothing to tune. If `"fixed"`, no `sigma` is tuned. The
-        `sigma` of a layer with ``sigma="auto"`` is never tuned.
+        and the bounds are the same for all layers. Layers with other kernels have no `sigma` to tune. If `"fixed"`, no
+        `sigma` is tuned. The `sigma` of a layer with ``sigma="auto"`` is never tuned.
 
     verbose : bool, default=False
-        Whether to print progress. A call prints the number of pairs computed so far, at growing intervals.
+        Whether to print progress. Each call prints the number of pairs computed so far, at increasing intervals.
 
     n_jobs : int or None, default=None
         Number of threads. None means 1 unless in a :obj:`joblib.parallel_config` context. -1 means using all
@@ -73,14 +77,15 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
     Raises
     ------
     TypeError
-        If `network` is neither a `CKNLayer` nor a `Pipeline` of them.
+        If `network` is neither a `CKNLayer` nor a `Pipeline` of `CKNLayer`. The error is raised when the kernel is
+        used.
     ValueError
-        If, when the kernel is called, the signals are not valid input for `CKNLayer`, a parameter is out of its range,
-        a layer with ``sigma="auto"`` is not fitted, or the result is too large for its dtype.
+        If the signals are not valid input for `CKNLayer`, a parameter is out of range, a layer with ``sigma="auto"`` is
+        not fitted, or the result is too large for its dtype. The error is raised when the kernel is used.
 
     See Also
     --------
-    CKNFeatureMap : Approximation of the kernel by filters, for many signals.
+    CKNFeatureMap : Approximation of the kernel by filters, which is suited to many signals.
 
     References
     ----------
@@ -129,41 +134,45 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
     def __call__(
         self, X: Rows, Y: Rows | None = None, eval_gradient: bool = False, *, out: np.ndarray | None = None
     ) -> Result:
-        """Compute the kernel of all pairs of signals.
+        """Compute the kernel for all pairs of signals.
 
         Parameters
         ----------
         X : array-like of shape `(n, *space, n_channels)`, `(n, *space)` or `(n, n_features)`
-            Signals; see `ndim` and `input_shape` of the network's first layer.
+            Signals. The parameters `ndim` and `input_shape` of the network's first layer determine their layout.
         Y : array-like of the same kind, default=None
-            Other signals. If None or the same object as `X`, the kernel is computed between the signals of `X`, once
-            for each pair.
+            Signals to pair with the signals of `X`. If None or the same object as `X`, the signals of `X` are paired
+            with each other, and the kernel of each pair is computed only once.
         eval_gradient : bool, default=False
-            Whether to also return the derivatives with respect to `theta`. It needs ``Y=None``.
+            Whether to also return the derivatives with respect to `theta`. If True, `Y` must be None.
         out : ndarray of shape `(n, n_Y)`, default=None
-            Array to write the result to, of the same dtype, such as a :obj:`numpy.memmap`. After an exception or an
-            interrupt, the blocks computed so far are kept, and a note on the exception lists them. If, for example,
-            rows 0:96 of a Gram matrix are finished, ``kernel(X[96:], out=out[96:, 96:])`` computes the rest. Sums and
-            products of kernels do not accept `out`: pass one to each kernel and combine the results.
+            Array to which the result is written, such as a :obj:`numpy.memmap`. It must have the dtype of the result.
+            After an exception or an interrupt, the blocks computed so far are kept and are listed in a note on the
+            exception. If, for example, rows 0:96 of a Gram matrix are finished, ``kernel(X[96:], out=out[96:, 96:])``
+            computes the rest. Sums and products of kernels do not accept `out`: pass a separate array to each kernel
+            and combine the results.
 
         Returns
         -------
         K : ndarray or Dask array of shape `(n, n_Y)`
-            The kernel matrix. The dtype is float64 if `X` or `Y` is float64, float32 otherwise. `out` if it is given.
-            For Dask arrays, the result is a Dask array that is not computed yet.
+            The kernel matrix. The dtype is float64 if `X` or `Y` is float64, float32 otherwise. If `out` is given, the
+            result is `out`. For Dask arrays, the result is a Dask array that is not computed yet.
         gradient : ndarray of shape `(n, n, n_dims)`
-            The derivatives with respect to `theta`, which holds the logarithm of every `sigma` that is not fixed.
+            The derivatives with respect to `theta`, which contains the logarithm of every `sigma` that is not fixed.
             Returned only if `eval_gradient` is True.
 
         Raises
         ------
         ValueError
-            If the signals of `X` and `Y` differ in shape, only one of `X` and `Y` is a Dask array, or `out` has another
-            shape or dtype or is read-only. With `eval_gradient`, if `Y` is given, `X` is a Dask array, or a layer with
-            ``kernel="arccos0"`` follows a layer whose `sigma` is tuned.
+            If the signals of `X` and `Y` differ in shape, only one of `X` and `Y` is a Dask array, or `out` has the
+            wrong shape or dtype or is read-only. If `eval_gradient` is True and either `Y` is given, `X` is a Dask
+            array, or a layer with ``kernel="arccos0"`` follows a layer whose `sigma` is tuned.
         """
         if eval_gradient and Y is not None:
-            raise ValueError("eval_gradient=True needs Y=None: derivatives are computed only for X with itself.")
+            raise ValueError(
+                "eval_gradient=True needs Y=None, because derivatives are computed only for the kernel of X with "
+                "itself. Omit Y, or set eval_gradient=False."
+            )
         X, Y, settings = self._read(X, Y, stored=is_lazy(X) or is_lazy(Y))
         dtype, shape, n_threads = np.result_type(X.dtype, Y.dtype), (len(X), len(Y)), effective_n_jobs(self.n_jobs)
         if X.is_lazy or Y.is_lazy:
@@ -183,8 +192,9 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
             gram.fill(network, described, others, matrix, n_threads, count)
         except BaseException as error:
             if out is not None:
-                blocks = _name_blocks(matrix.finished, Y is X, len(Y)) if matrix.finished else "no finished block"
-                error.add_note(f"out holds {blocks}; the rest of it is not finished.")
+                blocks = _name_blocks(matrix.finished, Y is X, len(Y))
+                note = f"The finished part of out is {blocks}. The rest is not finished."
+                error.add_note(note if matrix.finished else "out contains no finished block.")
             raise
         return (K, gradient) if eval_gradient else K
 
@@ -194,12 +204,12 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
         Parameters
         ----------
         X : array-like of shape `(n, *space, n_channels)`, `(n, *space)` or `(n, n_features)`
-            Signals; see `ndim` and `input_shape` of the network's first layer.
+            Signals. The parameters `ndim` and `input_shape` of the network's first layer determine their layout.
 
         Returns
         -------
         diagonal : ndarray of shape `(n,)`
-            The diagonal of ``K(X)``. Computing it takes as long as computing n pairs.
+            The diagonal of the kernel matrix of `X`. The computing time is the same as for n pairs of signals.
         """
         X, _, settings = self._read(X)
         network = gram.prepare(settings, X.shape, X.dtype, [False] * len(settings))
@@ -221,12 +231,12 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
 
     @property
     def hyperparameters(self) -> list[Hyperparameter]:
-        """The `sigma` of every layer with an exponential kernel, as hyperparameters of a scikit-learn kernel."""
+        """List of scikit-learn hyperparameters, one for the `sigma` of each layer with an exponential kernel."""
         is_layer = isinstance(self.network, CKNLayer)
         return [
             Hyperparameter(f"network__{'' if is_layer else f'{name}__'}sigma", "numeric", self._bounds_of(layer))
             for name, layer in self._read_steps()
-            if layer.kernel == "exponential"
+            if kappa.has_sigma(layer.kernel)
         ]
 
     def set_params(self, **params: Any) -> Self:
@@ -246,12 +256,12 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
         Raises
         ------
         ValueError
-            If there is no parameter of that name.
+            If a name is not the name of a parameter.
         """
         return super().set_params(**{k: v.item() if isinstance(v, np.generic) else v for k, v in params.items()})
 
     def __eq__(self, other: object) -> bool:
-        """Return whether all parameters are equal, including the parameters of the layers."""
+        """Return whether the other kernel has the same class and equal parameters, including those of the layers."""
         if type(self) is not type(other):
             return False
         mine, others = (kernel._leaves() for kernel in (self, other))
@@ -273,20 +283,20 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
     def _differentiated(self):
         """Return, for each layer, whether to differentiate with respect to its sigma."""
         layers = [layer for _, layer in layers_of(self.network)]
-        free = [layer.kernel == "exponential" and not isinstance(self._bounds_of(layer), str) for layer in layers]
+        free = [kappa.has_sigma(layer.kernel) and not isinstance(self._bounds_of(layer), str) for layer in layers]
         for k, layer in enumerate(layers):
             if layer.kernel == "arccos0" and any(free[:k]):
                 raise ValueError(
-                    "eval_gradient=True: there is no derivative through a layer with kernel='arccos0', whose slope is "
-                    "infinite, with respect to the sigma of an earlier layer. Set sigma_bounds='fixed' or "
-                    "kernel='arccos1'."
+                    "eval_gradient=True is not possible for this network: there is no derivative through a layer with "
+                    "kernel='arccos0' with respect to the sigma of an earlier layer, because the slope of arccos0 at 1 "
+                    "is infinite. Set sigma_bounds='fixed', or set kernel='arccos1' in that layer."
                 )
         return free
 
     def _read_steps(self):
-        """Check the layers and return them with their names.
+        """Check the layers and `sigma_bounds`, and return the layers with their names.
 
-        Gaussian processes read the hyperparameters before they call the kernel, so these are checked here too.
+        The bounds are checked here because Gaussian processes read the hyperparameters before they call the kernel.
         """
         steps = layers_of(self.network)
         check_architecture(steps)
@@ -297,15 +307,18 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
     def _of_blocks(self, X, Y, dtype, eval_gradient):
         """Return the kernel matrix of Dask arrays as a Dask array."""
         if eval_gradient:
-            raise ValueError("eval_gradient=True needs arrays in memory; got a Dask array.")
+            raise ValueError("eval_gradient=True needs arrays in memory; got a Dask array. Pass X.compute().")
         if not (X.is_lazy and Y.is_lazy):
-            raise ValueError("X and Y must both be Dask arrays, or both be in memory; got one of each kind.")
+            raise ValueError(
+                "X and Y must both be Dask arrays, or both be in memory; got one Dask array and one array in memory. "
+                "Call compute() on the Dask array, or convert the other array with dask.array.from_array."
+            )
         return kernel_blocks(self, X, Y, dtype)
 
     def _read(self, X, Y=None, stored=False):
-        """Return the signals of X and of Y, checked to have the same shape, and the settings of the layers.
+        """Check that the signals of X and Y have the same shape, and return them with the settings of the layers.
 
-        If Y is None or X itself, both are the same object.
+        If Y is None or the same object as X, one and the same object is returned for X and for Y.
         """
         self._validate_params()
         steps = self._read_steps()
@@ -316,7 +329,7 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
         if others.shape != signals.shape:
             raise ValueError(
                 f"X has signals of shape {signals.shape}, but Y has signals of shape {others.shape}: their spatial "
-                f"sizes and channels must be the same."
+                f"shapes and numbers of channels must be the same."
             )
         settings, space = [], signals.shape[:-1]
         for name, layer in steps:
@@ -328,7 +341,7 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
 
 
 def settings_of(layer):
-    """Return the settings of a layer that follow from its parameters: everything except the filters."""
+    """Return the settings of a layer, which depend on its parameters and its sigma but not on its filters."""
     return layer._read_settings()._replace(kernel=layer._read_kernel(_sigma_of(layer)))
 
 
@@ -337,15 +350,19 @@ def _sigma_of(layer):
         return float(layer.sigma)
     if not hasattr(layer, "sigma_"):
         raise ValueError(
-            "sigma='auto' is found by fit, but this layer is not fitted (clones, which Gaussian processes and searches "
-            "make, never are). Either set sigma to a number, such as the sigma_ of a fitted layer, or, if nothing "
-            "clones the kernel, pass the network_ of a fitted CKNFeatureMap as network."
+            "sigma='auto' is determined by fit, but this layer is not fitted. (Gaussian processes and hyperparameter "
+            "searches clone the kernel, and clones are never fitted.) Either set sigma to a number, such as the sigma_ "
+            "of a fitted layer, or, if nothing clones the kernel, pass the network_ of a fitted CKNFeatureMap as "
+            "network."
         )
     return layer.sigma_
 
 
 def _name_blocks(blocks, symmetric, n_columns):
-    """Describe in words which blocks of a matrix have been written; each block is a pair (rows, columns) of slices."""
+    """Describe in words which blocks of a matrix are finished.
+
+    Each block is a pair ``(rows, columns)`` of slices. If ``symmetric``, the transposes of the blocks are finished too.
+    """
     whole, others, bands = 0, [], {}
     for rows, columns in sorted(blocks, key=lambda block: (block[0].start, block[1].start)):
         bands.setdefault((rows.start, rows.stop), []).append((columns.start, columns.stop))
@@ -356,5 +373,6 @@ def _name_blocks(blocks, symmetric, n_columns):
             whole = stop
         else:
             others += [f"[{start}:{stop}, {first}:{last}]" for first, last in columns]
-    mirrored = f" and, mirrored, columns 0:{whole}" if symmetric else ""
-    return f"rows 0:{whole}{mirrored}" + (f" and the blocks {', '.join(others)}" if others else "")
+    mirrored = f" and, by symmetry, columns 0:{whole}" if symmetric else ""
+    listed = f", as well as the block{'s' * (len(others) > 1)} {', '.join(others)}" if others else ""
+    return f"rows 0:{whole}{mirrored}{listed}"

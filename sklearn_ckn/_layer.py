@@ -12,7 +12,7 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from ._arrays import validation
-from ._arrays.dask import encoded
+from ._arrays.encoded import encoded
 from ._arrays.results import transformed
 from ._arrays.signals import frozen
 from ._core.filters import bandwidth, kmeans, sampling
@@ -21,9 +21,9 @@ from ._core.layer.pooling import WINDOWS, Pooling
 from ._core.layer.settings import LayerSettings
 from ._utils.caller import warn
 from ._utils.maps import MapsMixin, channel_names
+from ._utils.n_jobs import effective_n_jobs
 from ._utils.progress import CallbackSupportMixin, Progress
 from ._utils.serialization import PersistentMixin
-from ._utils.threads import effective_n_jobs
 from ._utils.typing import KernelName, PoolingName, RandomState, Result, Rows, Sizes, Writable, typed
 
 
@@ -89,7 +89,7 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
         - `"linear"`: ``u``.
 
     sigma : float or "auto", default=0.6
-        Width of the exponential kernel, > 0. Values from 0.5 to 1 are worth a search. If `"auto"`, sigma^2 is the 0.1
+        Width of the exponential kernel, > 0. Values from 0.5 to 1 are worth trying. If `"auto"`, sigma^2 is the 0.1
         quantile of the squared distances between normalised patches drawn from the signals [2]_.
 
     degree : int, default=2
@@ -107,7 +107,7 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
     n_patches : int, default=100_000
         Maximum number of patches drawn from the signals. They are all in memory at the same time, which takes a lot of
         memory if patches have thousands of values. If there are few signals, `fit` spends most of its time on these
-        patches, and a tenth of the default is often enough for a search.
+        patches, and a tenth of the default is often enough to compare parameters.
 
     max_iter : int, default=20
         Maximum number of k-means iterations. For patches of 256 values or more, all iterations but the last two run in
@@ -475,7 +475,7 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
         return sampling.sample(maps, self.n_patches, settings.patch, rng, wanted)
 
     def _constant_patches(self, maps, settings, rng):
-        """Return constant patches, normalised, for signals in which no patch varies; there is at least one."""
+        """Return constant patches, normalised, for signals in which no patch varies; at least one is returned."""
         if not settings.patch.centering:
             U, _ = self._draw(maps, settings, rng, sampling.not_zero)
             if len(U):

@@ -14,11 +14,11 @@ from ._core.linear.losses import LOSSES
 from ._core.linear.solver import LinearModel, scores
 from ._targets import Classification, hold_out, of_classes, of_numbers
 from ._utils.caller import warn
+from ._utils.n_jobs import effective_n_jobs
 from ._utils.serialization import PersistentMixin
-from ._utils.threads import effective_n_jobs
 from ._utils.typing import ClassWeight, Loss, Numbers, RandomState, Rows, typed
 
-PATH_TOL = 1e-3  # smallest tol while C is chosen; the choice of the validation set changes the scores more
+PATH_TOL = 1e-3  # smallest tol while C is chosen: the choice of the validation set adds more noise to the scores
 
 
 class _Linear(PersistentMixin, BaseEstimator):
@@ -39,7 +39,7 @@ class _Linear(PersistentMixin, BaseEstimator):
         Y, weights = targets.Y, targets.weights
         path, held_out = validation.check_path(self.C, weights), None
         if np.ndim(self.C):
-            held_out = hold_out(self, weights, targets.strata, "C is a list", "pass a single C")
+            held_out = hold_out(self, weights, targets.strata, "A list for C", "pass a single C")
         model = LinearModel(X, Y, weights, loss, self.fit_intercept, effective_n_jobs(self.n_jobs))
         solutions, C, best, validation_scores, failed = {}, path[0], None, None, []
         if held_out is not None:
@@ -157,7 +157,7 @@ class LinearClassifier(Classification, _Linear):
         Accuracy on the validation set for every value of C. None if C is a single number.
 
     n_iter_ : int
-        Number of passes over `X` in the last minimisation, at most `max_iter`. If the classes are solved in sequence,
+        Number of passes over `X` in the last minimisation, at most `max_iter`. If the classes are fitted in sequence,
         it is the largest number of passes for any class.
 
     n_features_in_ : int

@@ -9,7 +9,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils import get_tags
 
 from ._arrays import validation
-from ._arrays.dask import encoded
+from ._arrays.encoded import encoded
 from ._layer import CKNLayer
 
 Network: TypeAlias = CKNLayer | Pipeline

@@ -97,11 +97,11 @@ class CKNClassifier(Classification, EndToEnd):
         Whether `fit` starts from the filters of the previous `fit`. In that case `network` is not read again.
 
     checkpoint : str, PathLike or None, default=None
-        Path of a file that is written after every round. If the file exists, the same fit resumes from it, whether it
-        was killed, interrupted or stopped by a callback, and the result is that of an uninterrupted fit. If the fit had
-        already finished, its result is restored. A file of another fit is refused, so a checkpoint cannot be used in
-        cross-validation. The file is a pickle: never load a checkpoint from an untrusted source. `partial_fit` does not
-        use it.
+        Path of a file that is written after every round. If the file exists, the same fit resumes from it after having
+        been killed, interrupted or stopped by a callback, and gives the result of an uninterrupted fit. If the fit had
+        already finished, its result is restored. The file of a different fit is refused, so a checkpoint cannot be used
+        in cross-validation. The file is a pickle: never load a checkpoint from an untrusted source. `partial_fit` does
+        not use it.
 
     verbose : bool, default=False
         Whether to print progress. `fit` prints one line for each layer and each round. The callbacks of scikit-learn
@@ -180,9 +180,9 @@ class CKNClassifier(Classification, EndToEnd):
     spheres, with one row per filter. In each step, filter j turns along its sphere in the direction of ``-V_j``, by an
     angle proportional to ``|V_j|``. The root mean square of these angles is `learning_rate`, or less for a mini-batch
     of small total weight. The gradient includes the derivative of ``(kappa(Z Z^T) + reg I)^(-1/2)``, where the rows of
-    Z are the filters. The classifier follows by gradient descent, with step sizes that the norms of the features limit.
-    A step needs memory for a few signals per thread, up to scikit-learn's `working_memory` for each thread. A round
-    needs memory for the features of all signals.
+    Z are the filters. The classifier is updated by gradient descent, with step sizes limited by the norms of the
+    features. A step needs memory for a few signals per thread, up to scikit-learn's `working_memory` for each thread. A
+    round needs memory for the features of all signals.
 
     Deep networks gain more from training with labels than networks of two layers, and narrow networks gain more than
     wide ones. A larger `alpha` than for fixed filters is often better. If `loss_curve_` contains the same value twice
@@ -407,11 +407,11 @@ class CKNRegressor(RegressorMixin, EndToEnd):
         Whether `fit` starts from the filters of the previous `fit`. In that case `network` is not read again.
 
     checkpoint : str, PathLike or None, default=None
-        Path of a file that is written after every round. If the file exists, the same fit resumes from it, whether it
-        was killed, interrupted or stopped by a callback, and the result is that of an uninterrupted fit. If the fit had
-        already finished, its result is restored. A file of another fit is refused, so a checkpoint cannot be used in
-        cross-validation. The file is a pickle: never load a checkpoint from an untrusted source. `partial_fit` does not
-        use it.
+        Path of a file that is written after every round. If the file exists, the same fit resumes from it after having
+        been killed, interrupted or stopped by a callback, and gives the result of an uninterrupted fit. If the fit had
+        already finished, its result is restored. The file of a different fit is refused, so a checkpoint cannot be used
+        in cross-validation. The file is a pickle: never load a checkpoint from an untrusted source. `partial_fit` does
+        not use it.
 
     verbose : bool, default=False
         Whether to print progress. `fit` prints one line for each layer and each round. The callbacks of scikit-learn
@@ -611,7 +611,7 @@ class CKNRegressor(RegressorMixin, EndToEnd):
         Raises
         ------
         ValueError
-            If `X` is not finite, or if its signals have another shape than in `fit`.
+            If `X` is not finite, or if its signals have a different shape than in `fit`.
         """
         S = self._scores(X)
         return S[:, 0] if self.coef_.ndim == 1 else S

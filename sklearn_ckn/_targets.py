@@ -1,4 +1,4 @@
-"""Targets of classifiers and regressors: labels, sample weights, validation sets, and decisions from scores."""
+"""Targets of classifiers and regressors, their sample weights and validation sets, and predictions from scores."""
 
 from collections.abc import Callable
 from math import ceil
@@ -20,14 +20,17 @@ from ._utils.typing import Rows, typed
 
 
 class Units(NamedTuple):
-    """Standardisation of real targets for the solver: their mean is subtracted, and the largest deviation becomes 1."""
+    """Standardisation of real-valued targets for the solver.
+
+    The centre is subtracted from each target, and the largest deviation from the centre is scaled to 1.
+    """
 
     size: np.ndarray  # (k,)
     centre: np.ndarray  # (k,)
 
     @classmethod
     def of(cls, targets, weights, centred):  # (n, k), (n,)
-        """Compute the centre and the size of the targets whose weight is positive."""
+        """Compute the centre and the size from the targets whose weight is positive."""
         targets, weights = targets[weights > 0], weights[weights > 0]
         centre = np.zeros(targets.shape[1])
         if centred:
@@ -39,36 +42,39 @@ class Units(NamedTuple):
         return cls(size, centre)
 
     def standardise(self, targets):  # (..., k)
-        """Return standardised targets."""
+        """Subtract the centre from the targets and divide the result by the size."""
         return (targets - self.centre) / self.size
 
     def restore(self, S):  # (..., k)
-        """Invert `standardise`, in double precision because a mean may be much larger than the deviations."""
+        """Convert standardised targets or scores back to the original units.
+
+        The result is in double precision, because the centre may be much larger than the deviations.
+        """
         return S * self.size + self.centre
 
     def coefficients(self, W, b):  # (k, f), (k,)
-        """Convert the coefficients of a model of standardised targets to those of a model of the original targets."""
+        """Convert a linear model of the standardised targets to a linear model of the original targets."""
         return (W * self.size[:, None]).astype(W.dtype), self.restore(b)
 
 
 class Targets(NamedTuple):
-    """Targets, weights and score of a fit, in the form that the solver takes."""
+    """Targets, weights and scoring function of a fit, in the form that the solver requires."""
 
-    Y: object  # (n, k), read by rows
+    Y: object  # (n, k), read a few rows at a time
     weights: np.ndarray  # (n,)
-    score: Callable  # (indices of signals, their scores (n, k)) -> float
+    score: Callable  # (indices of samples, scores (n, k) of the samples) -> float
     strata: np.ndarray  # labels (n,) that stratify the validation set, or None
-    attributes: dict  # attributes of the fitted estimator
-    units: Units = None  # standardisation of real targets, or None
-    is_flat: bool = False  # whether there is one target, given as (n,)
+    attributes: dict  # attributes to set on the fitted estimator
+    units: Units = None  # standardisation of real-valued targets, or None for classes
+    is_flat: bool = False  # whether the targets were passed in shape (n,)
 
     def coefficients(self, head):  # -> (k, f), (k,); or (f,), ()
-        """Return the linear model of the targets in their original units and shape."""
+        """Convert a linear model of the solver to the original units and shape of the targets."""
         coef, intercept = head if self.units is None else self.units.coefficients(*head)
         return (coef[0], intercept[0]) if self.is_flat else (coef, intercept)
 
     def head(self, coef, intercept):
-        """Return the linear model of the targets as the solver takes them, which is the inverse of `coefficients`."""
+        """Convert a linear model in the original units and shape to a linear model of the solver."""
         W, b = np.atleast_2d(coef), np.atleast_1d(intercept)
         if self.units is not None:
             W, b = W / self.units.size[:, None], self.units.standardise(b)
@@ -76,7 +82,10 @@ class Targets(NamedTuple):
 
 
 def of_classes(classes, labels, weights):  # (n_classes,), (n,), (n,) -> Targets
-    """Return the targets of a classifier, from the index of each sample's class; the score is the accuracy."""
+    """Return the targets of a classifier, whose score is the accuracy.
+
+    The array ``labels`` contains the index of the class of each sample.
+    """
 
     def accuracy(rows, S):
         return accuracy_score(labels[rows], decide(S), sample_weight=weights[rows])
@@ -85,7 +94,10 @@ def of_classes(classes, labels, weights):  # (n_classes,), (n,), (n,) -> Targets
 
 
 def of_numbers(y, weights, centred, units=None):  # (n,) or (n, k), (n,) -> Targets
-    """Return the targets of a regressor, standardised by the given units or by their own; the score is R^2."""
+    """Return the standardised targets of a regressor, whose score is R^2.
+
+    If ``units`` is None, the standardisation is computed from the targets.
+    """
     targets = validation.as_targets(y, weights.dtype)
     units = Units.of(targets, weights, centred) if units is None else units
     Y = np.where(weights[:, None] > 0, units.standardise(targets), 0).astype(weights.dtype)
@@ -99,8 +111,9 @@ def of_numbers(y, weights, centred, units=None):  # (n,) or (n, k), (n,) -> Targ
 def hold_out(estimator, weights, labels, reason, instead):
     """Draw the indices of the held-out validation set from the samples whose weight is not 0.
 
-    The set is stratified by the labels, if there are any. It contains at least one sample of every class that has more
-    than one. The texts ``reason`` and ``instead`` complete the error message for too few samples.
+    If ``labels`` is not None, the set is stratified by class and contains at least one sample of every class that has
+    at least two samples. If there are too few samples, the error message states with ``reason`` why a validation set is
+    required, and with ``instead`` how to avoid it.
     """
     rows = np.flatnonzero(weights)
     n_held_out, strata = ceil(estimator.validation_fraction * len(rows)), None
@@ -116,41 +129,45 @@ def hold_out(estimator, weights, labels, reason, instead):
             raise ValueError("One sample is not enough for a score.")
     except ValueError as error:
         raise ValueError(
-            f"{reason}, but validation_fraction={estimator.validation_fraction} of {np.count_nonzero(weights)} samples "
-            f"cannot be held out for validation: {str(error).rstrip('.')}. Change validation_fraction, or {instead}."
+            f"{reason} requires a validation set, but none can be drawn from {np.count_nonzero(weights)} samples with "
+            f"validation_fraction={estimator.validation_fraction}: {str(error).rstrip('.')}. Change "
+            f"validation_fraction, or {instead}."
         ) from error
     return held_out
 
 
 def _has_probabilities(classifier):
-    loss = getattr(classifier, "_top", classifier).loss  # CKNClassifier keeps the loss of its fit in _top
+    loss = getattr(classifier, "_top", classifier).loss  # CKNClassifier stores the loss used by fit in _top.
     if loss != "logistic":
         raise AttributeError(f"Probabilities need loss='logistic'; got loss={loss!r}.")
     return True
 
 
 def decide(S):  # (n, k) -> (n,)
-    """Return the indices of the predicted classes."""
+    """Return the index of the class that is predicted from each row of scores."""
     return (S[:, 0] > 0).astype(int) if S.shape[1] == 1 else S.argmax(axis=1)
 
 
 class Classification(ClassifierMixin):
-    """Mixin for classifiers that predict from scores.
+    """Mixin for classifiers that predict classes from scores.
 
-    The estimator defines `loss`, `class_weight`, `classes_` and ``_scores(X)``.
+    The estimator must define `loss`, `class_weight`, `classes_` and ``_scores(X)``.
     """
 
     def _read_classes(self, X, y, sample_weight, dtype, known=None):
         """Return the classes, the index of each sample's class, and the sample weights.
 
-        If ``known`` is given, it is the array of all classes, and ``y`` need not contain each of them.
+        If ``known`` is given, it is the array of all classes, and ``y`` may contain only some of the classes.
         """
         check_classification_targets(y)
         classes, labels = np.unique(y, return_inverse=True)
         if known is not None:
             unknown = np.setdiff1d(classes, known)
             if len(unknown):
-                raise ValueError(f"y has classes that are not among {known.tolist()}: {unknown.tolist()}.")
+                raise ValueError(
+                    f"y contains classes that are not among {known.tolist()}: {unknown.tolist()}. Remove the samples "
+                    f"of these classes, or fit a new estimator with all classes."
+                )
             classes, labels = known, np.searchsorted(known, y)
         if len(classes) < 2:
             name = "y" if known is None else "classes"
@@ -164,7 +181,7 @@ class Classification(ClassifierMixin):
         return validation.check_weights(sample_weight, X, dtype, factors[labels], " times class_weight")
 
     def _class_weights(self, classes, labels, weights):
-        """Return one multiplier of the sample weights per class."""
+        """Return the multiplier of the sample weights for each class."""
         if self.class_weight != "balanced":
             return compute_class_weight(self.class_weight, classes=classes, y=classes[labels])
         sums = np.bincount(labels, weights)
@@ -176,18 +193,18 @@ class Classification(ClassifierMixin):
         Parameters
         ----------
         X : array-like of shape `(n_samples, ...)`
-            As in `fit`.
+            Samples of the same kind as in `fit`.
 
         Returns
         -------
         scores : ndarray of shape `(n_samples,)` or `(n_samples, n_classes)`
-            The scores ``W x + b``. With two classes, the score of the second class, which is predicted where the score
-            is positive.
+            The scores ``W x + b``. For two classes, only the score of the second class is returned, and the second
+            class is predicted if its score is positive.
 
         Raises
         ------
         ValueError
-            If `X` has values that are not finite, or a shape other than in `fit`.
+            If `X` contains values that are not finite, or if its samples differ in shape from the samples in `fit`.
         """
         S = self._scores(X)
         return S[:, 0] if S.shape[1] == 1 else S
@@ -198,7 +215,7 @@ class Classification(ClassifierMixin):
         Parameters
         ----------
         X : array-like of shape `(n_samples, ...)`
-            As in `fit`.
+            Samples of the same kind as in `fit`.
 
         Returns
         -------
@@ -208,7 +225,7 @@ class Classification(ClassifierMixin):
         Raises
         ------
         ValueError
-            If `X` has values that are not finite, or a shape other than in `fit`.
+            If `X` contains values that are not finite, or if its samples differ in shape from the samples in `fit`.
         """
         S = self._scores(X)
         return self.classes_[decide(S)]
@@ -217,24 +234,24 @@ class Classification(ClassifierMixin):
     def predict_log_proba(self, X: Rows) -> np.ndarray:
         """Compute the logarithms of the probabilities of the classes.
 
-        This method exists only with the logistic loss.
+        This method is available only if ``loss="logistic"``.
 
         Parameters
         ----------
         X : array-like of shape `(n_samples, ...)`
-            As in `fit`.
+            Samples of the same kind as in `fit`.
 
         Returns
         -------
         logarithms : ndarray of shape `(n_samples, n_classes)`
-            One column per class, in the order of `classes_`.
+            Logarithms of the probabilities, with one column per class in the order of `classes_`.
 
         Raises
         ------
         AttributeError
             If the classifier was not fitted with ``loss="logistic"``.
         ValueError
-            If `X` has values that are not finite, or a shape other than in `fit`.
+            If `X` contains values that are not finite, or if its samples differ in shape from the samples in `fit`.
         """
         return log_probabilities(self._scores(X))
 
@@ -242,23 +259,23 @@ class Classification(ClassifierMixin):
     def predict_proba(self, X: Rows) -> np.ndarray:
         """Compute the probabilities of the classes.
 
-        This method exists only with the logistic loss.
+        This method is available only if ``loss="logistic"``.
 
         Parameters
         ----------
         X : array-like of shape `(n_samples, ...)`
-            As in `fit`.
+            Samples of the same kind as in `fit`.
 
         Returns
         -------
         probabilities : ndarray of shape `(n_samples, n_classes)`
-            One column per class, in the order of `classes_`.
+            Probabilities, with one column per class in the order of `classes_`.
 
         Raises
         ------
         AttributeError
             If the classifier was not fitted with ``loss="logistic"``.
         ValueError
-            If `X` has values that are not finite, or a shape other than in `fit`.
+            If `X` contains values that are not finite, or if its samples differ in shape from the samples in `fit`.
         """
         return np.exp(self.predict_log_proba(X))

@@ -25,12 +25,12 @@ from ._utils.caller import warn
 HEAD_TOL, HEAD_PASSES = 1e-5, 1000
 # Tolerance when the solver starts from the linear model of the epoch, where the gradient is already small.
 WARM_TOL = HEAD_TOL / 10
-# Maximum number of passes from that start, before the solver starts from zero.
+# Maximum number of passes from the linear model of the epoch, before the solver starts again from zero.
 FEW_PASSES = solver.FIRST_ROUND
 CHUNK = 256  # number of signals that are augmented together for the linear model
 CROP = 8  # "flip-crop" shifts a signal along each axis by up to its size divided by this number
 
-SCHEDULES = {  # factor of the learning rate when this fraction of all rounds is done
+SCHEDULES = {  # factor of the learning rate, as a function of the fraction of all rounds that is done
     "constant": lambda done: 1.0,
     "cosine": lambda done: (1 + cos(pi * min(done, 1))) / 2,
 }
@@ -89,7 +89,7 @@ class Problem(NamedTuple):
     weights: np.ndarray  # (n,)
     alpha: float
     top: riemannian_sgd.Top
-    held_out: np.ndarray  # indices of the signals, of weight 0, whose score selects the best filters; or None
+    held_out: np.ndarray  # indices of the signals, with weight 0, whose score selects the best filters; or None
     score: Callable  # indices of signals, their scores (n, k) -> float
     n_threads: int
     memory: int  # bytes that a block of signals may take; every thread has one block
@@ -156,7 +156,7 @@ class State:
     velocities: tuple  # of (m, d): running sums of gradients
     head: riemannian_sgd.Head
     loss_curve: tuple  # the objective before the first round and after every round
-    scores: tuple = None  # on the validation set, at the same times; None without a validation set
+    scores: tuple = None  # validation scores before the first and after every round; None without a validation set
     best: tuple = None  # filters and head with the highest score
     n_halvings: int = 0  # number of times that the learning rate was halved
 
@@ -245,8 +245,8 @@ def place(filters, layers):
 def descend(state, layers, problem, angle):  # -> filters, velocities, head, float
     """Run one epoch of mini-batches in random order; return the filters, velocities, linear model and mean loss.
 
-    The filters of every layer turn by ``angle(part)`` when this fraction of the epoch is done. The linear model takes
-    one gradient step per mini-batch, short enough not to overshoot the optimum for that mini-batch.
+    The filters of every layer turn by ``angle(part)`` when the fraction ``part`` of the epoch is done. The linear model
+    takes one gradient step per mini-batch, short enough not to overshoot the optimum for that mini-batch.
     """
     options, settings = problem.options, [layer._settings for layer in layers]
     filters, velocities, head, total = state.filters, state.velocities, state.head, 0.0

@@ -19,8 +19,8 @@ from ._core.layer.patches import PatchGeometry
 from ._core.patch_whitening import WhiteningSettings
 from ._core.runtime.threads import over_blocks, slices
 from ._utils.maps import MapsMixin, channel_names
+from ._utils.n_jobs import effective_n_jobs
 from ._utils.serialization import PAGES, PersistentMixin
-from ._utils.threads import effective_n_jobs
 from ._utils.typing import RandomState, Result, Rows, Sizes, Writable, typed
 
 __all__ = ["Differences", "PatchWhitening"]
@@ -29,9 +29,9 @@ __all__ = ["Differences", "PatchWhitening"]
 class PatchWhitening(PersistentMixin, MapsMixin, BaseEstimator):
     """Whitening of images by their patches, which keeps edges and removes local correlation.
 
-    From all patches z that lie inside an image, their means over positions are subtracted, channel by channel. The
-    patches are then multiplied by a negative power of their second moments C, and the image is put together again from
-    them, by their mean where they overlap::
+    Each patch z that lies inside an image is centred by subtracting its mean over positions, channel by channel. The
+    patches are then multiplied by a negative power of the matrix C of their second moments. The image is reassembled
+    from the results, which are averaged where they overlap::
 
         C  = mean over patches of z z^T
         z' = (C + reg trace(C) / d I)^(-exponent) z
@@ -56,8 +56,8 @@ class PatchWhitening(PersistentMixin, MapsMixin, BaseEstimator):
 
     reg : float, default=0.1
         Regularisation strength, >= 0. It is added to the eigenvalues of C, in units of their mean, before the power is
-        taken. Directions with less than 1e-12 of the largest eigenvalue, which may come from floating-point rounding,
-        become 0.
+        taken. Directions whose eigenvalue is less than 1e-12 times the largest one, which may be due to floating-point
+        rounding, are set to 0.
 
     normalize_contrast : bool, default=True
         Whether to divide each image by its own standard deviation first. The result for a constant image is 0.
@@ -97,8 +97,8 @@ class PatchWhitening(PersistentMixin, MapsMixin, BaseEstimator):
     Raises
     ------
     ValueError
-        If, in `fit` or `transform`, `X` has other axes or channels than expected, is empty, is not finite or is so
-        large that its squares are not finite, or if the images are smaller than a patch.
+        If, in `fit` or `transform`, `X` has unexpected axes or channels, is empty, is not finite, or has values so
+        large that their squares overflow, or if the images are smaller than a patch.
 
     See Also
     --------
@@ -210,7 +210,8 @@ class PatchWhitening(PersistentMixin, MapsMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape `(n_samples, *space, n_channels)`, `(n_samples, *space)` or `(n_samples, n_features)`
-            Signals with as many channels as in `fit`. Their spatial size may differ, except in a 2-D `X`.
+            Signals with the same number of channels as in `fit`. Their spatial sizes may differ from those in `fit`,
+            unless `X` is 2-D.
 
         out : array of shape `(n_samples, *space, n_channels)`, default=None
             Array to write the result to, of the same dtype: an ndarray, a :obj:`numpy.memmap`, or an array of zarr or
@@ -224,10 +225,10 @@ class PatchWhitening(PersistentMixin, MapsMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If `out` has another shape or dtype, cannot be written to, shares memory with `X`, or is given for a Dask
-            array.
+            If `out` has the wrong shape or dtype, cannot be written to, shares memory with `X`, or is given although
+            `X` is a Dask array.
         OSError
-            If there is not enough space on the disk for `out`.
+            If there is not enough disk space for `out`.
         """
         check_is_fitted(self)
         signals = validation.as_fitted_signals(self, X, self._flattened, stored=True)
@@ -271,7 +272,7 @@ class PatchWhitening(PersistentMixin, MapsMixin, BaseEstimator):
         return WhiteningSettings(patch, self.normalize_contrast, self.exponent, self.reg)
 
     def _second_moments(self, signals, settings):  # -> (d, d)
-        """Return the mean second moments of the patches of all signals, or of those drawn."""
+        """Return the mean second moments of the patches of all signals, or of signals drawn at random."""
         if len(signals) > self.subsample:
             rng = check_random_state(self.random_state)
             signals = signals[np.sort(rng.choice(len(signals), self.subsample, replace=False))]
@@ -291,8 +292,8 @@ class PatchWhitening(PersistentMixin, MapsMixin, BaseEstimator):
 def _check_space(size, shape):
     if any(k > length for k, length in zip(size, shape)):
         raise ValueError(
-            f"X has signals of shape {shape} (n_features={prod(shape)}), smaller than a patch of {size}. Reduce "
-            f"patch_size."
+            f"X has signals of shape {shape} (n_features={prod(shape)}), which are smaller than a patch of size "
+            f"{size}. Reduce patch_size."
         )
 
 
@@ -304,8 +305,8 @@ class Differences(PersistentMixin, TransformerMixin, BaseEstimator):
         d_t = x_(t+1) - x_t
         z_t = d_t / sqrt(mean over t of d_t^2)
 
-    If the channel is constant, z is 0. Adding a constant to a channel or multiplying it by a positive number does not
-    change z. The results are rows that a `CKNLayer` reads as series with ``ndim=1`` and
+    If the channel is constant, z is 0. Adding a constant to a channel, or multiplying the channel by a positive number,
+    does not change z. The results are rows that a `CKNLayer` reads as series with ``ndim=1`` and
     ``input_shape=(length - 1, n_channels)``.
 
     Parameters
@@ -328,8 +329,8 @@ class Differences(PersistentMixin, TransformerMixin, BaseEstimator):
     Raises
     ------
     ValueError
-        If, in `fit` or `transform`, `X` has other axes or channels than expected, is empty, is not finite or is so
-        large that its squares are not finite, or if, in `transform`, its series have another length than in `fit`.
+        If, in `fit` or `transform`, `X` has unexpected axes or channels, is empty, is not finite, or has values so
+        large that their squares overflow, or if, in `transform`, its series have a different length than in `fit`.
 
     See Also
     --------
@@ -371,7 +372,7 @@ class Differences(PersistentMixin, TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If `input_shape` is not a shape of series or does not fit `X`.
+            If `input_shape` is not a valid shape for series or does not fit `X`.
         """
         signals = validation.as_signals(self, X, 1, self.input_shape)
         validation.record_feature_names(self, X)
@@ -398,7 +399,7 @@ class Differences(PersistentMixin, TransformerMixin, BaseEstimator):
         NotFittedError
             If the transformer is not fitted.
         ValueError
-            If the series have another shape than in `fit`.
+            If the series have a different shape than in `fit`.
         """
         check_is_fitted(self)
         signals = validation.as_fitted_signals(self, X, self.input_shape is not None, same_space=True)

@@ -1,4 +1,4 @@
-"""Complete recipes: networks and classifiers that work well, by the kind of signals and the available computing time.
+"""Complete recipes: networks and classifiers that work well, for each kind of signal and computing budget.
 
 Their settings were chosen on held-out training data.
 """
@@ -28,9 +28,9 @@ PATHS = {  # values of C for each loss, for features whose norms are near 1
 }
 TOL = 1e-4
 SIGMA = 0.8  # width of the Gaussian kernel of features of norm 1
-BESIDE = 0.5  # factor of additional features, whose kernel then has a weight of a quarter
+BESIDE = 0.5  # scale factor of additional features, whose kernel then has a weight of 1/4
 PATCHES = 30  # number of patches drawn per filter; more did not improve the accuracy
-SHORTEST = 3  # number of positions from which first differences have at least two
+SHORTEST = 3  # minimum number of positions, so that first differences have at least two
 ALPHAS = np.logspace(-6, 2, 9)  # regularisation strengths of the ridge classifier, which suits few signals
 
 
@@ -135,7 +135,7 @@ def make_network(
         Shape ``(*space,)`` or ``(*space, n_channels)`` of one signal, ``X.shape[1:]``. It becomes the `input_shape` of
         the first layer. Images with three channels are treated as whitened photographs, all others as grey images.
     ndim : {1, 2}, default=2
-        Number of spatial axes: 1 for time series, 2 for images. Set ``ndim=1`` for time series of several channels,
+        Number of spatial axes: 1 for time series, 2 for images. Set ``ndim=1`` for time series with several channels,
         whose shape would otherwise be read as a narrow grey image.
     random_state : int, RandomState instance or None, default=None
         Determines the patches and the initial filters of the layers. Pass an int for reproducible results.
@@ -179,9 +179,9 @@ def make_classifier(
     ----------
     kind : {"fast", "balanced", "accurate"}
         Size of the network: few, some or many filters. For images, `"accurate"` also adds features of a Gaussian
-        kernel, which is worthwhile with thousands of images. This kernel is projected on 3000 training images, or on
-        all images if there are fewer. In that case its layer warns, unless
-        ``set_params(featureunion__gaussian__network__n_filters=...)`` sets the number of images that there are.
+        kernel, which is worthwhile with thousands of images. This kernel is projected onto 3000 training images, or
+        onto all images if there are fewer. In the latter case, its layer issues a warning, unless
+        ``set_params(featureunion__gaussian__network__n_filters=...)`` sets the actual number of images.
     shape : tuple of ints
         Shape ``(*space,)`` or ``(*space, n_channels)`` of one signal, ``X.shape[1:]``, as in `make_network`. In `fit`,
         signals of another shape raise an error, and the rows of a 2-D `X` are read as flattened signals of this shape.
@@ -218,7 +218,7 @@ def make_classifier(
     Raises
     ------
     ValueError
-        If a parameter is out of its range. In `fit` to images, if no class has two images, because no C can then be
+        If a parameter is out of its range. If, in `fit` on images, no class has two samples, because no C can then be
         chosen; ``set_params(linearclassifier__C=10)`` sets C to one value.
 
     See Also
@@ -231,7 +231,7 @@ def make_classifier(
 
         K(x, x') = <Phi(x), Phi(x')> + exp(-|Phi(x) - Phi(x')|^2 / (2 * 0.8^2)) / 4
 
-    where Phi are the features of `CKNFeatureMap`, which have norm 1. The second kernel is projected on 3000 images by
+    where Phi are the features of `CKNFeatureMap`, which have norm 1. The second kernel is projected onto 3000 images by
     the Nyström method, as in every layer. If all features of an image are 0, as for a black image, then K = 0.
 
     During `fit`, `"accurate"` holds the features of all images in memory twice. In float32, which is used for uint8
@@ -271,7 +271,7 @@ def make_classifier(
 
 
 def _with_gaussian_kernel(n_landmarks, n_jobs, random_state):  # -> FeatureUnion
-    """Return a union of the features, which have norm 1, and of features that approximate a Gaussian kernel of them.
+    """Return a union of the features, which have norm 1, and features that approximate a Gaussian kernel on them.
 
     The Gaussian kernel is a layer that reads each row of features as a single patch.
     """

@@ -5,9 +5,10 @@ import tempfile
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_digits
 
-# The suite compiles everything itself: what it tests is the code on disk, never an older compilation of it. Its worker
-# processes share what they compile, and CI keeps it in an empty folder for the examples.
+# The suite compiles all code itself, so that it tests the code on disk and never an older compilation. Its worker
+# processes share the compiled code, and CI keeps it in a new folder, which its examples use afterwards.
 if "SKLEARN_CKN_TESTS_CACHE" in os.environ:
     os.environ["NUMBA_CACHE_DIR"] = os.environ["SKLEARN_CKN_TESTS_CACHE"]
 elif "PYTEST_XDIST_WORKER" not in os.environ:
@@ -17,4 +18,12 @@ elif "PYTEST_XDIST_WORKER" not in os.environ:
 
 @pytest.fixture
 def rng():
+    """Return a random number generator with a fixed seed."""
     return np.random.RandomState(0)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    """Return 300 images of digits in single precision, and their labels."""
+    images, target = load_digits(return_X_y=True)
+    return images[:300].reshape(-1, 8, 8).astype(np.float32), target[:300]

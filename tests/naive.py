@@ -1,4 +1,4 @@
-"""The definitions in explicit loops, for small signals; nothing here is imported from the package."""
+"""The definitions in explicit loops, for small signals. They import nothing from the package."""
 
 import math
 from itertools import product
@@ -17,13 +17,13 @@ KAPPA = {
 
 
 def logistic_loss(s, y):
-    """Minus the log-probability of the class with y = 1; a single score is that of the second of two classes."""
+    """Return minus the log-probability of the class with y = 1. A single score belongs to the second of two classes."""
     if len(s) == 1:
         s, y = [0, *s], [-y[0], *y]
     return math.log(sum(math.exp(a) for a in s)) - next(a for a, b in zip(s, y) if b > 0)
 
 
-LOSSES = {  # of one sample, from its scores and its targets
+LOSSES = {  # loss of one sample, from its scores and its targets
     "squared_hinge": lambda s, y: sum(max(0, 1 - a * b) ** 2 for a, b in zip(s, y)),
     "squared_error": lambda s, y: sum((a - b) ** 2 for a, b in zip(s, y)),
     "logistic": logistic_loss,
@@ -31,7 +31,7 @@ LOSSES = {  # of one sample, from its scores and its targets
 
 
 def patches(x, size, padding="same", centering=False):
-    """(*space, c) -> (*positions, d), one patch at a time."""
+    """Return the patches (*positions, d) of a signal (*space, c), one patch at a time."""
     *space, c = x.shape
     before = [(k - 1) // 2 if padding == "same" else 0 for k in size]
     positions = [n if padding == "same" else n - k + 1 for n, k in zip(space, size)]
@@ -47,7 +47,7 @@ def patches(x, size, padding="same", centering=False):
 
 
 def pooling_weight(kind, centre, position, width):
-    """The weight of one input position for one pooled position, on one axis; ``centre`` is a multiple of the stride."""
+    """Return the weight of a position for the pooled position at ``centre``, a multiple of the stride, on one axis."""
     if kind == "average":
         return 1 / width if centre <= position < centre + width else 0
     if width == 1:
@@ -58,13 +58,14 @@ def pooling_weight(kind, centre, position, width):
 
 
 def pooled_length(kind, length, width, stride):
+    """Return the number of pooled positions on one axis."""
     if kind == "average":
         return len([i for i in range(0, length, stride) if i + width <= length])
     return len(range(0, length, stride))
 
 
 def pool(F, kind, width, stride):
-    """(*positions, m) -> (*pooled, m)."""
+    """Return the pooled map (*pooled, m) of a map (*positions, m)."""
     *positions, m = F.shape
     pooled = [pooled_length(kind, *sizes) for sizes in zip(positions, width, stride)]
     out = np.zeros((*pooled, m))
@@ -75,7 +76,7 @@ def pool(F, kind, width, stride):
 
 
 def dot_product_kernel(z, zz, kernel, parameters):
-    """|z| |z'| kappa(cos), 0 where either is 0."""
+    """Return |z| |z'| kappa(cos), which is 0 if either vector is 0."""
     norms = math.sqrt(sum(a * a for a in z)) * math.sqrt(sum(a * a for a in zz))
     if norms == 0:
         return 0.0
@@ -84,7 +85,7 @@ def dot_product_kernel(z, zz, kernel, parameters):
 
 
 def layer(x, Z, A, size, kernel, parameters, width, stride, padding="same", pooling="gaussian", centering=False):
-    """One signal (*space, c) through one layer with filters (m, d) and whitening (m, m)."""
+    """Return the map of one signal (*space, c) after a layer with filters (m, d) and whitening (m, m)."""
     P = patches(x, size, padding, centering)
     F = np.zeros((*P.shape[:-1], len(Z)))
     for u in np.ndindex(*P.shape[:-1]):
@@ -93,7 +94,7 @@ def layer(x, Z, A, size, kernel, parameters, width, stride, padding="same", pool
 
 
 def patch_products(K, size, padding, centering):
-    """(*space, *space) -> (*positions, *positions): inner products of patches from those of positions."""
+    """Return inner products of patches (*positions, *positions) from inner products of positions (*space, *space)."""
     ndim = len(size)
     before = [(k - 1) // 2 if padding == "same" else 0 for k in size]
     positions = [n if padding == "same" else n - k + 1 for n, k in zip(K.shape, size)]
@@ -113,7 +114,7 @@ def patch_products(K, size, padding, centering):
 
 
 def exact_kernel(x, y, layers):
-    """The exact kernel of two signals (*space, c); ``layers`` are dicts of a layer's settings."""
+    """Return the exact kernel of two signals (*space, c). Each of the ``layers`` is a dict of settings."""
     products = [np.tensordot(a, b, (-1, -1)) for a, b in ((x, y), (x, x), (y, y))]
     for layer in layers:
         sizes = layer["size"], layer.get("padding", "same"), layer.get("centering", False)
@@ -125,7 +126,7 @@ def exact_kernel(x, y, layers):
             for index in np.ndindex(*K.shape):
                 u, v = index[:ndim], index[ndim:]
                 squares = max(first[u + u], 0) * max(second[v + v], 0)
-                if squares > 0:  # the root of a product: of a square it is exact
+                if squares > 0:  # The root of the product of equal factors is exact.
                     cosine = min(max(K[index] / math.sqrt(squares), -1.0), 1.0)
                     F[index] = math.sqrt(squares) * KAPPA[layer["kernel"]](cosine, layer["parameters"])
             W = pooling_matrix(K.shape[:ndim], layer.get("pooling", "gaussian"), layer["width"], layer["stride"])
@@ -138,7 +139,7 @@ def exact_kernel(x, y, layers):
 
 
 def pooling_matrix(positions, kind, width, stride):
-    """(n_pooled, n_positions), one weight at a time."""
+    """Return the pooling matrix (n_pooled, n_positions), one weight at a time."""
     pooled = [pooled_length(kind, *sizes) for sizes in zip(positions, width, stride)]
     weights = [
         math.prod(pooling_weight(kind, a * s, b, w) for a, b, w, s in zip(i, u, width, stride))

@@ -1,4 +1,4 @@
-"""The house as a whole: who imports whom, what is documented, and what the documents say."""
+"""The package as a whole: its imports, its signatures and docstrings, and the examples in its documentation."""
 
 import ast
 import doctest
@@ -21,7 +21,7 @@ from sklearn_ckn import inspection, onnx, preprocessing, presets
 PACKAGE = Path(sklearn_ckn.__file__).parent
 REPOSITORY = Path(__file__).parent.parent
 
-ROOMS = {  # every room of the package, and the rooms that its files may import
+ROOMS = {  # room of the package -> other rooms that its files import
     "_core.runtime": "",
     "_core.layer": "_core.runtime",
     "_core.linear": "_core.runtime",
@@ -36,7 +36,7 @@ ROOMS = {  # every room of the package, and the rooms that its files may import
     "_layer": "_core.layer _core.filters _utils _arrays",
     "_network": "_arrays _layer",
     "_feature_map": "_core.layer _utils _arrays _flatten _network",
-    "_kernel": "_core.exact _utils _arrays _layer _network",
+    "_kernel": "_core.layer _core.exact _utils _arrays _layer _network",
     "_targets": "_core.linear _core.riemannian_sgd _utils _arrays",
     "_linear": "_core.linear _utils _arrays _targets",
     "_training": "_core.runtime _core.layer _core.linear _core.riemannian_sgd _utils _arrays",
@@ -53,7 +53,7 @@ LIBRARIES_OF_CORE = {"numpy", "scipy", "numba", "llvmlite", "threadpoolctl"}
 
 
 def imports_of(path):
-    """Modules of the package, and top-level names of others, that a file imports."""
+    """Return the modules of the package that a file imports, and the top-level names of other modules."""
     own, others = set(), set()
     package = path.relative_to(PACKAGE).parent.parts
     for node in ast.walk(ast.parse(path.read_text())):
@@ -72,16 +72,18 @@ def imports_of(path):
 
 
 def room_of(module):
+    """Return the room that a module belongs to."""
     parts = module.split(".")
     return ".".join(parts[:2]) if parts[0] == "_core" else parts[0]
 
 
 def modules():
+    """Return the files of all modules by the names of the modules."""
     files = {path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py"}
     return {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for path in files}
 
 
-def test_rooms_import_what_they_may():
+def test_rooms_import_exactly_the_rooms_that_are_listed():
     used = {room: set() for room in ROOMS}
     for module, path in modules().items():
         own, others = imports_of(path)
@@ -91,13 +93,13 @@ def test_rooms_import_what_they_may():
     assert used == {room: set(allowed.split()) for room, allowed in ROOMS.items()}
 
 
-def test_no_file_imports_itself_by_way_of_others():
+def test_imports_have_no_cycles():
     graph = {module: imports_of(path)[0] & modules().keys() for module, path in modules().items()}
     assert len(list(TopologicalSorter(graph).static_order())) == len(graph)  # raises CycleError
 
 
 @pytest.mark.parametrize("room", sorted({path.parent for path in (PACKAGE / "_core").rglob("*.py")}))
-def test_rooms_of_the_core_name_their_files(room):
+def test_rooms_of_the_core_list_their_files(room):
     text = ast.get_docstring(ast.parse((room / "__init__.py").read_text()))
     for path in [*room.glob("*.py"), *room.glob("*/__init__.py")]:
         name = path.parent.name if path.name == "__init__.py" else path.stem
@@ -106,6 +108,7 @@ def test_rooms_of_the_core_name_their_files(room):
 
 
 def public_names():
+    """Yield the names of all public classes, functions and methods, and whether each is a method."""
     methods = "fit partial_fit transform get_feature_names_out set_output decision_function predict predict_proba"
     methods = f"{methods} predict_log_proba __call__ diag is_stationary set_params from_estimator plot".split()
     for module in (sklearn_ckn, inspection, onnx, preprocessing, presets):
@@ -121,14 +124,14 @@ def public_names():
 
 @pytest.mark.parametrize("name, is_method", public_names())
 def test_docstrings_follow_numpydoc(name, is_method):
-    optional = {"ES01", "RT02"}  # RT02: returns are named, as in sklearn
+    optional = {"ES01", "RT02"}  # RT02 forbids names of results, but scikit-learn uses them.
     optional |= {"EX01", "SA01"} if is_method else set()
     errors = [text for code, text in validate(f"sklearn_ckn.{name}")["errors"] if code not in optional]
     assert not errors
 
 
 @pytest.mark.parametrize("name", [name for name, _ in public_names()])
-def test_signatures_tell_all_types(name):
+def test_signatures_annotate_all_parameters_and_results(name):
     found = pkgutil.resolve_name(f"sklearn_ckn.{name}")
     function = found.__init__ if isinstance(found, type) else found
     named = inspect.signature(function).parameters.keys() - {"self"}
@@ -139,17 +142,17 @@ ESTIMATORS = [name for name in sklearn_ckn.__all__ if hasattr(getattr(sklearn_ck
 
 
 @pytest.mark.parametrize("name", ESTIMATORS)
-def test_signatures_name_what_is_accepted(name):
+def test_signatures_list_the_strings_that_are_accepted(name):
     estimator = getattr(sklearn_ckn, name)
     hints, accepted = typing.get_type_hints(estimator.__init__), estimator._parameter_constraints
-    for parameter in accepted.keys() - {"sigma_bounds"}:  # which has a check of its own
+    for parameter in accepted.keys() - {"sigma_bounds"}:  # Its values are checked by a function.
         parts = [hints[parameter], *typing.get_args(hints[parameter])]
         named = [set(typing.get_args(part)) for part in parts if typing.get_origin(part) is typing.Literal]
         options = [each.options for each in accepted[parameter] if isinstance(each, StrOptions)]
         assert named == options, parameter
 
 
-def test_examples_in_docstrings():
+def test_examples_in_docstrings_pass():
     n_examples = 0
     for module in pkgutil.walk_packages(sklearn_ckn.__path__, "sklearn_ckn."):
         result = doctest.testmod(importlib.import_module(module.name))
@@ -160,7 +163,12 @@ def test_examples_in_docstrings():
 
 PAGES = ["README.rst", *(f"doc/{path.name}" for path in sorted((REPOSITORY / "doc").glob("*.rst")))]
 EXECUTED = [page for page in PAGES if ">>> " in (REPOSITORY / page).read_text()]
-LONG = ["README.rst", "doc/out_of_core.rst", "doc/clusters.rst", "doc/deployment.rst"]  # of ten lines at least
+LONG = [
+    "README.rst",
+    "doc/out_of_core.rst",
+    "doc/clusters.rst",
+    "doc/deployment.rst",
+]  # ten examples or more
 
 
 def test_pages_have_examples():
@@ -168,7 +176,7 @@ def test_pages_have_examples():
 
 
 @pytest.mark.parametrize("page", EXECUTED)
-def test_what_pages_say_is_so(page):
+def test_examples_in_pages_pass(page):
     result = doctest.testfile(str(REPOSITORY / page), module_relative=False)
     assert result.failed == 0 and result.attempted >= (10 if page in LONG else 3)
 
@@ -179,6 +187,6 @@ def test_pages_are_valid_without_sphinx(page):
     core.publish_doctree((REPOSITORY / page).read_text(), settings_overrides={"halt_level": 2, "report_level": 2})
 
 
-def test_readme_names_what_exists():
+def test_paths_in_the_readme_exist():
     named = re.findall(r"``((?:examples|benchmarks|doc)/[\w/]+\.\w+)``", (REPOSITORY / "README.rst").read_text())
     assert named and all((REPOSITORY / path).exists() or path.startswith("doc/_build") for path in named)

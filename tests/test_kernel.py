@@ -1,14 +1,11 @@
-"""The exact kernel: against its definition in loops, against networks, and inside scikit-learn's tools."""
+"""`CKNKernel`: its inputs and results, its use in scikit-learn's tools, and its errors."""
 
 import copy
 import itertools
 
-import naive
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
+from exact_kernels import layer
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.cluster import SpectralClustering
@@ -23,245 +20,8 @@ from sklearn.svm import SVC
 
 from sklearn_ckn import CKNFeatureMap, CKNKernel, CKNLayer
 from sklearn_ckn._core.exact import gram
-from sklearn_ckn._core.layer import definition, kappa, patches
-from sklearn_ckn._core.runtime import simd
 
-RELATIVE = {"float64": 1e-10, "float32": 1e-5}
-both_dtypes = pytest.mark.parametrize("dtype", RELATIVE)
-
-
-def layer(ndim=2, **parameters):
-    """A layer, for the exact kernel."""
-    return CKNLayer(**{"ndim": ndim, "pooling_width": 2, "degree": 3, "coef0": 0.5, **parameters})
-
-
-def naive_settings(a_layer):
-    """The same for the loops."""
-
-    def per_axis(value):
-        return (value,) * a_layer.ndim if isinstance(value, int) else tuple(value)
-
-    return {
-        "size": per_axis(a_layer.patch_size),
-        "padding": a_layer.padding,
-        "centering": a_layer.patch_centering,
-        "kernel": a_layer.kernel,
-        "parameters": {"sigma": a_layer.sigma, "degree": a_layer.degree, "coef0": a_layer.coef0},
-        "pooling": a_layer.pooling,
-        "width": per_axis(a_layer.pooling_width),
-        "stride": per_axis(a_layer.pooling_width if a_layer.subsampling is None else a_layer.subsampling),
-    }
-
-
-def exact(layers, X, Y):
-    return np.array([[naive.exact_kernel(x, y, [naive_settings(a) for a in layers]) for y in Y] for x in X])
-
-
-def signals(rng, n, *shape, dtype="float64"):
-    """Of random sign, one with a region of zeros."""
-    X = rng.randn(n, *shape)
-    X[0, : shape[0] // 2] = 0
-    return X.astype(dtype)
-
-
-def check(layers, X, Y, dtype):
-    """X against Y and X against itself, symmetric, with its diagonal, and positive up to rounding."""
-    kernel, X, Y = CKNKernel(make_pipeline(*layers)), X.astype(dtype), Y.astype(dtype)
-    tolerance = RELATIVE[dtype]
-    expected = exact(layers, X.astype(float), np.concatenate([X, Y]).astype(float))
-    K, cross = kernel(X), kernel(X, Y)
-    scale = np.abs(expected).max()
-    assert K.dtype == cross.dtype == dtype
-    assert np.abs(np.hstack([K, cross]) - expected).max() <= tolerance * scale
-    assert_array_equal(K, K.T)
-    assert_array_equal(np.diag(K), kernel.diag(X))
-    assert np.linalg.eigvalsh(K.astype(float)).min() >= -tolerance * scale
-
-
-@pytest.mark.parametrize(
-    "name, dtype",
-    [*((name, "float64") for name in kappa.KERNELS), ("exponential", "float32"), ("arccos1", "float32")],
-)
-def test_every_kernel(name, dtype, rng):
-    check([layer(kernel=name), layer(kernel=name)], signals(rng, 2, 5, 4, 2), rng.randn(1, 5, 4, 2), dtype)
-
-
-ARCHITECTURES = [
-    [layer(padding="valid"), layer(patch_size=2)],
-    [layer(pooling="average", subsampling=1), layer(pooling="average", pooling_width=1)],
-    [layer(patch_size=(2, 3), pooling_width=(1, 2), subsampling=(2, 1)), layer(patch_size=1, pooling_width=3)],
-    [layer(pooling_width=1, subsampling=3)],
-    [layer(patch_size=4, pooling_width=3, subsampling=1)],
-    [layer(pooling_width=1), layer(subsampling=1), layer()],
-    [layer(patch_centering=True), layer(pooling_width=1)],
-    [layer(pooling_width=1), layer(patch_centering=True, padding="valid", patch_size=2)],
-]
-
-
-@both_dtypes
-@pytest.mark.parametrize("layers", ARCHITECTURES, ids=range(len(ARCHITECTURES)))
-def test_every_architecture(layers, dtype, rng):
-    check(layers, signals(rng, 2, 6, 5, 2), rng.randn(1, 6, 5, 2), dtype)
-
-
-@pytest.mark.parametrize(
-    "space, dtype", [((9,), "float64"), ((9,), "float32"), ((4, 7), "float64"), ((3, 4, 3), "float64")], ids=str
-)
-def test_every_number_of_axes(space, dtype, rng):
-    ndim = len(space)
-    centred = layer(ndim, patch_size=(2,) * (ndim - 1) + (3,), patch_centering=True)
-    for second in (layer(ndim, patch_size=2), centred):
-        layers = [layer(ndim, pooling_width=1, subsampling=(2,) + (1,) * (ndim - 1)), second]
-        check(layers, signals(rng, 2, *space, 3), rng.randn(1, *space, 3), dtype)
-
-
-@given(data=st.data())
-@hypothesis_settings(max_examples=40, deadline=None)
-def test_the_fast_kernel_is_the_page_of_mathematics(data):
-    """`encode_kernel` takes any sizes, strides and paddings; so must the lanes."""
-    ndim = data.draw(st.integers(1, 3))
-
-    def sizes(largest):
-        return data.draw(st.tuples(*[st.integers(1, largest)] * ndim))
-
-    space = data.draw(st.tuples(*[st.integers(4, (14, 7, 5)[ndim - 1])] * ndim))
-    layers, below = [], space
-    for _ in range(data.draw(st.integers(1, 3))):
-        a_layer = layer(
-            ndim,
-            patch_size=sizes(min(4, *below)),
-            pooling_width=sizes(min(3, *below)),
-            subsampling=sizes(3),
-            pooling=data.draw(st.sampled_from(["average", "gaussian"])),
-            padding=data.draw(st.sampled_from(["same", "valid"])),
-            patch_centering=data.draw(st.booleans()),
-        )
-        if a_layer.patch_centering and np.prod(a_layer.patch_size) == 1:
-            break
-        settings = a_layer._read_settings()._replace(kernel=kappa.Exponential(0.6))
-        if 0 in settings.patch_positions(below) or 0 in settings.pooled_positions(below):
-            break
-        layers.append((a_layer, settings))
-        below = settings.pooled_positions(below)
-    if layers:
-        X = signals(np.random.RandomState(0), 2, *space, 2)
-        products = [np.tensordot(a, b, (-1, -1)) for a, b in ((X[0], X[1]), (X[0], X[0]), (X[1], X[1]))]
-        below = space
-        for _, settings in layers:
-            products = definition.encode_kernel(*products, settings, below)
-            below = settings.pooled_positions(below)
-        expected = np.array([np.trace(K.reshape(np.prod(below), -1)) for K in products])
-        K = CKNKernel(make_pipeline(*(a for a, _ in layers)))(X)
-        assert_allclose([K[0, 1], K[0, 0], K[1, 1]], expected, rtol=1e-12, atol=1e-12 * expected.max())
-
-
-@pytest.mark.parametrize("space", [(8,), (5, 4), (3, 2, 3)], ids=str)
-def test_all_patches_as_filters_give_the_exact_kernel_layer_after_layer(space, rng):
-    """The master identity."""
-    X, ndim, steps = rng.randn(2, *space, 2), len(space), []
-    maps = X
-    for kernel in ("exponential", "arccos1", "exponential"):
-        a_layer = layer(ndim, kernel=kernel, patch_size=2, subsampling=1, reg=1e-13)
-        filters = patches.extract(maps, a_layer._read_settings().patch).reshape(-1, *[2] * ndim, maps.shape[-1])
-        maps = a_layer.set_params(init=filters, n_filters=len(filters)).fit_transform(maps)
-        steps.append(a_layer)
-        rows = maps.reshape(2, -1)
-        assert_allclose(rows @ rows.T, CKNKernel(make_pipeline(*steps))(X), rtol=1e-8)
-
-
-def test_the_approximation_converges():
-    """On digits, of one layer, to less than 2 %."""
-    images = load_digits().images[:100]
-    exact_gram, errors = CKNKernel(CKNLayer())(images), []
-    for n_filters in (16, 64, 256, 1024):
-        feature_map = CKNFeatureMap(CKNLayer(n_filters, n_patches=20_000, random_state=0)).fit(load_digits().images)
-        features = feature_map.transform(images)
-        errors.append(np.linalg.norm(features @ features.T - exact_gram) / np.linalg.norm(exact_gram))
-    assert errors == sorted(errors, reverse=True)
-    assert errors[-1] < 0.02
-
-
-def gradient_cases():
-    return {
-        "two": [layer(), layer(sigma=0.8)],
-        "another between": [layer(sigma=0.7), layer(kernel="arccos1", pooling_width=1), layer(patch_size=2)],
-        "centred": [layer(patch_centering=True), layer(patch_centering=True)],
-        "fixed": [layer(kernel="vovk"), layer(sigma=0.5)],
-    }
-
-
-@pytest.mark.parametrize("normalize", [False, True])
-@pytest.mark.parametrize("layers", gradient_cases().values(), ids=gradient_cases())
-def test_gradient(layers, normalize, rng):
-    X = signals(rng, 4, 6, 5, 2)
-    X[1] = 0
-    kernel = CKNKernel(make_pipeline(*layers), normalize=normalize)
-    K, gradient = kernel(X, eval_gradient=True)
-    assert_array_equal(K, kernel(X))
-    assert gradient.shape == (4, 4, kernel.n_dims)
-    for k, step in enumerate(1e-5 * np.eye(kernel.n_dims)):
-        high, low = (kernel.clone_with_theta(kernel.theta + sign * step)(X) for sign in (1, -1))
-        assert_allclose(gradient[..., k], (high - low) / 2e-5, atol=1e-5 * np.abs(gradient).max())
-
-
-def test_gradient_in_single_precision(rng):
-    X, kernel = signals(rng, 4, 6, 5, 2), CKNKernel(make_pipeline(layer(), layer(sigma=0.8)))
-    expected = kernel(X, eval_gradient=True)[1]
-    gradient = kernel(X.astype(np.float32), eval_gradient=True)[1]
-    assert gradient.dtype == np.float32
-    assert_allclose(gradient, expected, atol=1e-5 * np.abs(expected).max())
-
-
-def test_normalized_is_a_cosine(rng):
-    X, network = signals(rng, 5, 6, 5, 1), make_pipeline(layer(), layer())
-    X[2] = 0
-    K, cosines = CKNKernel(network)(X), CKNKernel(network, normalize=True)
-    r = np.sqrt(np.diag(K))
-    expected = K / np.where(np.outer(r, r) > 0, np.outer(r, r), 1)
-    assert_allclose(cosines(X), expected, rtol=1e-14)
-    assert_array_equal(cosines.diag(X), [1, 1, 0, 1, 1])
-    assert_array_equal(np.diag(cosines(X)), [1, 1, 0, 1, 1])
-    assert_allclose(cosines(X[:2], X), expected[:2], rtol=1e-14)
-
-
-@pytest.mark.parametrize("n", [1, simd.n_lanes(np.float32) - 1, simd.n_lanes(np.float32) + 1, 133])
-def test_the_same_bits_for_any_number_of_threads_and_any_neighbours(n, rng):
-    X = rng.rand(n, 6, 5).astype(np.float32)
-    kernel = CKNKernel(make_pipeline(layer(), layer()))
-    K = kernel(X)
-    assert_array_equal(K, CKNKernel(kernel.network, n_jobs=2)(X))
-    assert_array_equal(kernel(X[-1:], X[:1]), kernel(X, X.copy())[-1:, :1])
-    assert_allclose(kernel(X, X.copy()), K, rtol=1e-6)  # x and y change places below the diagonal
-    assert_array_equal(np.triu(kernel(X, X.copy())), np.triu(K))
-
-
-@both_dtypes
-def test_the_kernel_is_homogeneous_to_the_last_bit(dtype, rng):
-    """As far as numbers reach: nothing on the way is smaller or larger than the result."""
-    X = rng.rand(3, 6, 5, 2).astype(dtype)
-    network = make_pipeline(*[layer(patch_size=5, pooling_width=1)] * 5)
-    K, cosines = CKNKernel(network)(X), CKNKernel(network, normalize=True)
-    high, low = {"float32": (40, -60), "float64": (400, -500)}[dtype]
-    for exponent in (1, 7, high, low):
-        factors = 2.0 ** (exponent + np.array([0, 1, 0]))
-        scaled = X * factors.reshape(3, 1, 1, 1).astype(dtype)
-        assert_array_equal(CKNKernel(network)(scaled), K * factors.astype(dtype) * factors.astype(dtype)[:, None])
-        assert_array_equal(cosines(scaled), cosines(X))
-    largest = X * np.sqrt(np.finfo(dtype).max).astype(dtype) / 2000
-    assert_allclose(cosines(largest), cosines(X), rtol=1e-5)
-    for call in (CKNKernel(network), CKNKernel(network).diag):
-        with pytest.raises(ValueError, match=f"which is too large for {dtype}: divide X"):
-            call(largest)
-    with pytest.raises(ValueError, match="too large") as caught:
-        CKNKernel(network)(largest, out=np.empty((3, 3), dtype=dtype))
-    assert caught.value.__notes__ == ["out holds no finished block; the rest of it is not finished."]
-
-
-def test_a_small_sigma_in_single_precision(rng):
-    X, network = rng.rand(4, 6, 5), make_pipeline(layer(sigma=0.1), layer(sigma=0.02))
-    K, single = CKNKernel(network)(X), CKNKernel(network)(X.astype(np.float32))
-    assert single.dtype == np.float32
-    assert np.abs(single - CKNKernel(network)(X.astype(np.float32).astype(float))).max() <= 1e-6 * K.max()
+# Inputs and results
 
 
 def test_kinds_of_input(rng):
@@ -279,8 +39,8 @@ def test_kinds_of_input(rng):
     assert_array_equal(lines(X[:, 0, :, 0]), lines(X[:, 0]))
 
 
-@both_dtypes
-def test_out(dtype, rng, tmp_path):
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_out_receives_the_result(dtype, rng, tmp_path):
     X = rng.rand(9, 6, 5).astype(dtype)
     kernel = CKNKernel(layer(), normalize=True)
     out = np.memmap(tmp_path / "gram", dtype=dtype, shape=(9, 9), mode="w+")
@@ -290,13 +50,13 @@ def test_out(dtype, rng, tmp_path):
     kernel(X, X[:4], out=part[:, ::1])
     assert_array_equal(part, kernel(X, X[:4]))
     wide = np.zeros((9, 18), dtype=dtype)
-    kernel(X, out=wide[:, ::2])  # any strides
+    kernel(X, out=wide[:, ::2])  # `out` may have any strides
     assert_array_equal(wide[:, ::2], out)
 
 
 @pytest.mark.parametrize("symmetric", [True, False])
-def test_an_interrupt_leaves_whole_blocks_and_tells_which(symmetric, rng, monkeypatch):
-    """Tiles of 32 rows and columns, in order: of 256 images two rows of tiles are made, then one tile."""
+def test_interrupt_leaves_whole_blocks_and_reports_which(symmetric, rng, monkeypatch):
+    """Tiles have 32 rows and columns. The interrupt comes after two rows of tiles and one tile of the third row."""
     X = rng.rand(256, 6, 5).astype(np.float32)
     kernel, meet = CKNKernel(layer()), gram.meet
     Y, expected = None if symmetric else X.copy(), kernel(X)
@@ -312,9 +72,9 @@ def test_an_interrupt_leaves_whole_blocks_and_tells_which(symmetric, rng, monkey
     with pytest.raises(KeyboardInterrupt) as caught:
         kernel(X, Y, out=out)
     first = 64 if symmetric else 0
-    mirrored = " and, mirrored, columns 0:64" if symmetric else ""
-    blocks = f"rows 0:64{mirrored} and the blocks [64:96, {first}:{first + 32}]"
-    note = f"out holds {blocks}; the rest of it is not finished."
+    mirrored = " and, by symmetry, columns 0:64" if symmetric else ""
+    blocks = f"rows 0:64{mirrored}, as well as the block [64:96, {first}:{first + 32}]"
+    note = f"The finished part of out is {blocks}. The rest is not finished."
     assert caught.value.__notes__ == [note]
     made = np.zeros(out.shape, dtype=bool)
     made[:64] = made[64:96, first : first + 32] = True
@@ -323,11 +83,11 @@ def test_an_interrupt_leaves_whole_blocks_and_tells_which(symmetric, rng, monkey
     assert_allclose(out[made], expected[made], rtol=1e-6)
     monkeypatch.undo()
     rest = (slice(64, None), slice(64, None)) if symmetric else slice(64, None)
-    kernel(X[64:], None if symmetric else Y, out=out[rest])  # as the docstring says
+    kernel(X[64:], None if symmetric else Y, out=out[rest])  # as the docstring of `CKNKernel.__call__` recommends
     assert_allclose(out, expected, rtol=1e-6)
 
 
-def test_nothing_of_the_caller_is_changed(rng):
+def test_arguments_are_not_changed(rng):
     X = rng.rand(5, 6, 5)
     X.flags.writeable = False
     network = make_pipeline(layer(), layer())
@@ -352,7 +112,7 @@ def kernel_of_digits(**parameters):
     return CKNKernel(make_pipeline(layer(pooling_width=1, **parameters), layer(patch_size=2)), normalize=True)
 
 
-def test_hyperparameters_are_those_of_gaussian_processes():
+def test_hyperparameters_follow_the_interface_of_gaussian_processes():
     kernel = CKNKernel(make_pipeline(layer(sigma=0.5), layer(kernel="vovk"), layer(sigma=0.7)), sigma_bounds=(0.2, 3))
     names = [h.name for h in kernel.hyperparameters]
     assert names == ["network__cknlayer-1__sigma", "network__cknlayer-3__sigma"]
@@ -363,7 +123,7 @@ def test_hyperparameters_are_those_of_gaussian_processes():
     assert CKNKernel(layer()).hyperparameters[0].name == "network__sigma"
     assert CKNKernel(layer(), sigma_bounds="fixed").n_dims == CKNKernel(layer(kernel="vovk")).n_dims == 0
     assert not kernel.is_stationary()
-    assert type(other.network[0].sigma) is float  # numbers of NumPy are printed with their type
+    assert type(other.network[0].sigma) is float  # a NumPy number would be printed with its type
     assert kernel == clone(kernel) and kernel != other and kernel != WhiteKernel()
     as_a_list = CKNKernel(kernel.network, sigma_bounds=[0.2, 3])
     assert_array_equal(as_a_list.bounds, kernel.bounds)
@@ -371,7 +131,7 @@ def test_hyperparameters_are_those_of_gaussian_processes():
     assert composed.n_dims == 4 and composed == clone(composed)
 
 
-def test_kernels_are_equal_when_all_parameters_are():
+def test_kernels_are_equal_if_all_parameters_are_equal():
     first, second = ("a", layer()), ("b", layer(patch_size=2))
     kernels = [
         CKNKernel(layer(patch_size=[2, 3])),
@@ -418,7 +178,7 @@ def test_gaussian_process_classifier_tunes_sigma(digits):
     assert tuned.score(X_test, y_test) > 0.9
 
 
-def test_support_vector_machine_on_images_and_in_a_grid(digits):
+def test_support_vector_machine_on_images_and_in_a_grid_search(digits):
     X, y, X_test, y_test = digits
     machine = SVC(kernel=kernel_of_digits(), C=10).fit(X, y)
     pixels = SVC(C=10).fit(X.reshape(len(X), -1), y).score(X_test.reshape(len(X_test), -1), y_test)
@@ -430,7 +190,7 @@ def test_support_vector_machine_on_images_and_in_a_grid(digits):
     assert search.best_score_ > 0.85
 
 
-def test_estimators_of_precomputed_kernels(digits):
+def test_estimators_with_precomputed_kernels(digits):
     X, y, X_test, y_test = digits
     kernel = kernel_of_digits()
     K, K_test = kernel(X), kernel(X_test, X)
@@ -441,7 +201,7 @@ def test_estimators_of_precomputed_kernels(digits):
     assert len(set(labels)) == 10
 
 
-def test_fitted_networks_give_their_sigma(digits):
+def test_fitted_networks_provide_their_sigma(digits):
     X = digits[0][:50]
     feature_map = CKNFeatureMap(make_pipeline(layer(n_filters=16, sigma="auto", random_state=0))).fit(X)
     kernel, sigma = CKNKernel(feature_map.network_), feature_map.network_[0].sigma_
@@ -450,12 +210,11 @@ def test_fitted_networks_give_their_sigma(digits):
         kernel.network
     )
     assert kernel.n_dims == 0 and kernel(X[:5], eval_gradient=True)[1].shape == (5, 5, 0)
-    with pytest.raises(ValueError, match=r"sigma='auto' is found by fit.*set sigma to a number"):
+    with pytest.raises(ValueError, match=r"sigma='auto' is determined by fit.*set sigma to a number"):
         clone(kernel)(X)
 
 
 # Bad input
-
 IMAGES = np.random.RandomState(0).rand(4, 6, 5, 2)
 
 
@@ -500,10 +259,14 @@ def test_bad_signals(X, Y, message):
         (CKNKernel(make_pipeline(layer(), SVC())), TypeError, "its step 'svc' is an object of type SVC"),
         (CKNKernel(make_pipeline(layer(), layer(1))), ValueError, r"must share ndim; got \[2, 1\]"),
         (CKNKernel(layer(sigma=-1)), ValueError, "'sigma' parameter of CKNLayer"),
-        (CKNKernel(layer(sigma="auto")), ValueError, "sigma='auto' is found by fit"),
+        (CKNKernel(layer(sigma="auto")), ValueError, "sigma='auto' is determined by fit"),
         (CKNKernel(layer(), normalize="yes"), ValueError, "'normalize' parameter of CKNKernel"),
         (CKNKernel(layer(), n_jobs=0.5), ValueError, "'n_jobs' parameter of CKNKernel"),
-        (CKNKernel(make_pipeline(layer(), layer(patch_size=9, padding="valid"))), ValueError, "patch_size=.*spatial shape"),
+        (
+            CKNKernel(make_pipeline(layer(), layer(patch_size=9, padding="valid"))),
+            ValueError,
+            "patch_size=.*spatial shape",
+        ),
     ],
 )
 def test_bad_parameters(kernel, error, message):
@@ -514,7 +277,7 @@ def test_bad_parameters(kernel, error, message):
 
 
 @pytest.mark.parametrize("sigma", ["0.5", "automatic", None, 0, -1, np.nan])
-def test_gaussian_processes_refuse_a_bad_sigma(sigma):
+def test_gaussian_processes_reject_a_bad_sigma(sigma):
     kernel = CKNKernel(make_pipeline(layer(ndim=1), layer(ndim=1, sigma=sigma))) + WhiteKernel()
     for use in (lambda: kernel.theta, lambda: GaussianProcessRegressor(kernel).fit(IMAGES[:, 0, :, 0], [1, 2, 3, 4])):
         with pytest.raises(ValueError, match="'sigma' parameter of CKNLayer") as caught:
@@ -550,7 +313,7 @@ def test_bad_out(out):
     ) as caught:
         CKNKernel(layer())(IMAGES, out=out)
     read_only = isinstance(out, np.ndarray) and not out.flags.writeable
-    assert ("got a read-only one" in str(caught.value)) == read_only
+    assert ("got a read-only array" in str(caught.value)) == read_only
 
 
 def test_bad_gradient():

@@ -1,4 +1,4 @@
-"""PatchWhitening and Differences: what they compute, against loops and identities, and what they refuse."""
+"""PatchWhitening and Differences: results against loops and identities, and what the transformers refuse."""
 
 import pickle
 
@@ -22,13 +22,8 @@ SPACES = [((9,), (3,)), ((6, 7), (3, 2)), ((4, 5, 4), (2, 2, 3))]
 METHODS = ["local", "global"]
 
 
-@pytest.fixture
-def rng():
-    return np.random.RandomState(0)
-
-
 def put_together(P, shape, size):
-    """One signal (*space, c) from its patches, position by position."""
+    """Return one signal (*space, c) that is put together from its patches, position by position."""
     sums, counts = np.zeros(shape), np.zeros((*shape[:-1], 1))
     for u in np.ndindex(*P.shape[: len(size)]):
         for v, values in zip(np.ndindex(*size), P[u].reshape(-1, shape[-1])):
@@ -39,7 +34,7 @@ def put_together(P, shape, size):
 
 
 def whitened(images, size, method, exponent, reg):
-    """By singular values of all patches, one image after the other."""
+    """Return whitened images, by a singular value decomposition of the patches of each image or of all images."""
     P = [naive.patches(x, size, "valid", centering=True) for x in images]
     d, out = P[0].shape[-1], []
     for i, x in enumerate(images):
@@ -55,8 +50,8 @@ def whitened(images, size, method, exponent, reg):
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("exponent, reg", [(0.25, 0), (0.5, 0.1), (0.5, 0), (1, 0.3)])
 @pytest.mark.parametrize("space, size", SPACES, ids=["1-D", "2-D", "3-D"])
-def test_against_loops(space, size, exponent, reg, method, rng, monkeypatch):
-    monkeypatch.setattr(patch_whitening, "NUMBERS", 1)  # every image is a block
+def test_whitening_equals_the_definition_in_loops(space, size, exponent, reg, method, rng, monkeypatch):
+    monkeypatch.setattr(patch_whitening, "NUMBERS", 1)  # Every image is a block.
     X = rng.randn(4, *space, 2).cumsum(axis=1) + 3
     parameters = {"exponent": exponent, "reg": reg, "normalize_contrast": False, "ndim": len(space)}
     found = PatchWhitening(size, method=method, **parameters).fit_transform(X)
@@ -67,36 +62,19 @@ def test_against_loops(space, size, exponent, reg, method, rng, monkeypatch):
     assert_allclose(single, expected, atol=1e-3 * np.abs(expected).max())
 
 
-def test_whitened_patches_have_equal_second_moments(rng):
-    """In all directions but that of the mean, which no centred patch has."""
-    patch = patches.PatchGeometry.of((2, 2), "valid", centering=True)
-    settings = patch_whitening.WhiteningSettings(patch, normalize_contrast=False, exponent=0.5, reg=0)
-    P = patch_whitening.centred_patches(rng.randn(3, 12, 12, 1).cumsum(axis=1).cumsum(axis=2), settings)
-    W = patch_whitening.local_whitening(P, settings)
-    assert_allclose(patch_whitening.second_moments(P @ W), np.broadcast_to(np.eye(4) - 0.25, (3, 4, 4)), atol=1e-10)
-
-
-@pytest.mark.parametrize("space, size", SPACES, ids=["1-D", "2-D", "3-D"])
-def test_an_image_is_put_together_from_its_own_patches(space, size, rng):
-    X = rng.randn(3, *space, 2)
-    patch = patches.PatchGeometry.of(size, "valid")
-    P = patches.extract(X, patch)
-    assert_allclose(patch_whitening.put_together(P.reshape(3, -1, P.shape[-1]), X.shape[1:], patch), X, rtol=1e-12)
-
-
 @pytest.mark.parametrize("method", METHODS)
-def test_the_contrast_of_an_image_makes_no_difference_once_normalised(method, rng):
+def test_contrast_has_no_effect_once_it_is_normalised(method, rng):
     X, factors = rng.randn(5, 8, 8, 3), np.array([1, 2, 4, 0.5, 0.25])[:, None, None, None]
     whitening = PatchWhitening(method=method)
     assert_allclose(whitening.fit_transform(factors * X + 8), whitening.fit_transform(X), atol=1e-12)
     plain = clone(whitening).set_params(normalize_contrast=False, exponent=0.25)
-    grown = np.sqrt(factors) if method == "local" else factors  # C of an image grows with the square of its contrast
+    grown = np.sqrt(factors) if method == "local" else factors  # The second moments grow with the square.
     assert_allclose(plain.fit(X).transform(factors * X), grown * plain.transform(X), rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_every_image_by_itself_and_the_same_bits_for_any_number_of_threads(method, dtype, rng, monkeypatch):
+def test_images_are_whitened_independently_and_identically_for_any_number_of_threads(method, dtype, rng, monkeypatch):
     X = rng.randn(50, 10, 9, 3).astype(dtype)
     X.flags.writeable = False
     monkeypatch.setattr(patch_whitening, "NUMBERS", 10_000)
@@ -111,14 +89,14 @@ def test_every_image_by_itself_and_the_same_bits_for_any_number_of_threads(metho
     assert_array_equal(whitening.transform(X), images)
 
 
-def test_channels_rows_and_integers(rng):
+def test_whitening_accepts_flattened_images_integers_and_other_spatial_sizes(rng):
     X = rng.randint(256, size=(6, 8, 7), dtype=np.uint8)
     expected = PatchWhitening().fit_transform(X.astype(np.float32))
     assert expected.shape == (6, 8, 7, 1) and expected.dtype == np.float32
     assert_array_equal(PatchWhitening().fit_transform(X), expected)
     assert_array_equal(PatchWhitening().fit_transform(X[..., None]), expected)
     assert_array_equal(PatchWhitening(input_shape=(8, 7)).fit_transform(X.reshape(6, -1)), expected)
-    assert_array_equal(PatchWhitening().fit(X[:, :5]).transform(X), expected)  # another space
+    assert_array_equal(PatchWhitening().fit(X[:, :5]).transform(X), expected)  # The spatial shape differs.
     assert PatchWhitening(ndim=1).fit_transform(X[:, 0]).shape == (6, 7, 1)
     assert [*PatchWhitening().fit(np.ones((1, 4, 4, 2))).get_feature_names_out()] == ["c0", "c1"]
 
@@ -136,8 +114,8 @@ def test_constant_images_become_zero(method, value, normalize_contrast, rng):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_images_of_the_smallest_numbers(method, rng):
-    """What is too small for its squares counts as zero, whatever the power of them."""
+def test_images_whose_squares_underflow_become_zero(method, rng):
+    """Values count as zero if their squares underflow, for any exponent. Larger values are whitened as usual."""
     images = PatchWhitening(method=method, exponent=1, reg=0, normalize_contrast=False)
     X = rng.randn(3, 8, 8, 1)
     assert not images.fit_transform((1e-20 * X).astype(np.float32)).any()
@@ -147,7 +125,7 @@ def test_images_of_the_smallest_numbers(method, rng):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_parameters_set_after_the_fit_wait_for_the_next_one(method, rng):
+def test_changed_parameters_take_effect_at_the_next_fit(method, rng):
     X = rng.randn(5, 8, 8, 2)
     whitening = PatchWhitening(method=method).fit(X)
     images, other = whitening.transform(X), {"patch_size": 2, "exponent": 0.25, "reg": 0, "normalize_contrast": False}
@@ -155,7 +133,7 @@ def test_parameters_set_after_the_fit_wait_for_the_next_one(method, rng):
     assert_array_equal(whitening.fit(X).transform(X), PatchWhitening(method=method, **other).fit(X).transform(X))
 
 
-def test_images_stay_arrays(rng):
+def test_set_output_leaves_images_as_arrays(rng):
     X = rng.randn(5, 6, 6, 2)
     with config_context(transform_output="pandas"):
         assert PatchWhitening().fit(X).transform(X).shape == X.shape
@@ -163,17 +141,17 @@ def test_images_stay_arrays(rng):
     assert pipeline.set_output(transform="pandas").fit_transform(X).shape == (5, 36)
 
 
-def test_few_directions(rng):
-    """A grey image with three equal channels has a third of the directions; the others do not appear from rounding."""
+def test_rounding_does_not_add_directions_to_patches_of_low_rank(rng):
+    """The patches of three equal channels span a third of all directions, and rounding does not add the others."""
     grey = rng.randn(2, 9, 9, 1).astype(np.float32)
     for exponent in (0.25, 0.5, 1):
         images = PatchWhitening(exponent=exponent, reg=0).fit_transform(grey.repeat(3, axis=-1))
         assert_allclose(images, images[..., :1].repeat(3, axis=-1), atol=1e-4 * np.abs(images).max())
-    smallest = PatchWhitening().fit_transform(grey[:, :3, :3])  # a single patch
+    smallest = PatchWhitening().fit_transform(grey[:, :3, :3])  # These images are a single patch.
     assert smallest.shape == (2, 3, 3, 1) and np.isfinite(smallest).all()
 
 
-def test_global_whitening_is_learned_from_drawn_images(rng):
+def test_global_whitening_is_learned_from_a_random_subsample(rng):
     X = rng.randn(40, 8, 8, 1)
     parameters = {"method": "global", "subsample": 10, "random_state": 0}
     some = PatchWhitening(**parameters).fit(X)
@@ -183,7 +161,7 @@ def test_global_whitening_is_learned_from_drawn_images(rng):
     assert PatchWhitening().fit(X).whitening_ is None
 
 
-def test_in_a_pipeline_and_a_grid():
+def test_whitening_works_in_a_pipeline_and_a_grid_search():
     images, y = load_digits(return_X_y=True)
     X = images[:300].reshape(-1, 8, 8)
     features = CKNFeatureMap(CKNLayer(16, n_patches=1000, random_state=0), scale=True)
@@ -197,7 +175,7 @@ BAD = [
     ({"patch_size": 1}, "patch_size must have several positions; got 1. A patch of one position"),
     ({"patch_size": (1, 1)}, r"patch_size must have several positions; got \(1, 1\). A patch of one position"),
     ({"patch_size": (3, 3, 3)}, "patch_size must be .*got"),
-    ({"patch_size": 9}, r"shape \(8, 8, 1\) .*, smaller than a patch of \(9, 9\). Reduce patch_size"),
+    ({"patch_size": 9}, r"shape \(8, 8, 1\) .*, which are smaller than a patch of size \(9, 9\). Reduce patch_size"),
     ({"method": "both"}, "'method' parameter .* Got 'both'"),
     ({"exponent": -0.5}, r"'exponent' parameter .* Got -0.5"),
     ({"reg": -1}, "'reg' parameter .* Got -1"),
@@ -207,7 +185,7 @@ BAD = [
 
 
 @pytest.mark.parametrize("parameters, message", BAD, ids=lambda value: str(value)[:40])
-def test_bad_parameters(parameters, message, rng):
+def test_bad_parameters_are_refused(parameters, message, rng):
     estimator = PatchWhitening(**parameters)
     before = dict(vars(estimator))
     with pytest.raises(ValueError, match=message):
@@ -215,7 +193,7 @@ def test_bad_parameters(parameters, message, rng):
     assert vars(estimator) == before
 
 
-def test_bad_images(rng):
+def test_bad_images_are_refused(rng):
     X = rng.randn(3, 8, 8, 2)
     with pytest.raises(NotFittedError):
         PatchWhitening().transform(X)
@@ -234,20 +212,21 @@ def test_bad_images(rng):
 
 
 def differences(X, **parameters):
+    """Return the differences of series."""
     return Differences(**parameters).fit_transform(X)
 
 
-def test_first_differences(rng):
+def test_differences_are_normalised_and_do_not_overflow(rng):
     X = np.array([[0.0, 3, 3, 7], [1, 1, 1, 1]])
     assert_allclose(differences(X), [np.array([3, 0, 4]) / np.sqrt(25 / 3), [0, 0, 0]])
     assert_array_equal(differences(X[..., None]), differences(X))
     numbers = rng.randint(-(2**15), 2**15, size=(5, 30))
-    for dtype in (np.uint8, np.int8, np.int16, bool):  # nothing wraps, and squares do not overflow
+    for dtype in (np.uint8, np.int8, np.int16, bool):  # Neither the differences nor their squares overflow.
         whole = numbers.astype(dtype)
         assert_array_equal(differences(whole), differences(whole.astype(np.float32)))
 
 
-def test_every_channel_has_its_own_differences(rng):
+def test_each_channel_has_its_own_differences(rng):
     X = rng.randn(4, 9, 2)
     found = differences(X).reshape(4, 8, 2)
     for channel in (0, 1):
@@ -259,7 +238,7 @@ def test_every_channel_has_its_own_differences(rng):
     assert [*names] == [f"difference{i}" for i in range(16)]
 
 
-def test_bad_series(rng):
+def test_bad_series_are_refused(rng):
     X = rng.randn(3, 8, 2)
     with pytest.raises(NotFittedError):
         Differences().transform(X)

@@ -1,4 +1,4 @@
-"""The recipes: what is in them, and that they work on signals of every shape."""
+"""The recipes: the steps that they consist of, and signals of every shape that they learn from."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ KINDS = ["fast", "balanced", "accurate"]
         ((50,), 1, (3,), [(32, 128), (64, 256), (128, 512)], [(1, 0)] * 3),
     ],
 )
-def test_networks(shape, ndim, positions, n_filters, centred):
+def test_networks_have_the_layers_of_the_recipes(shape, ndim, positions, n_filters, centred):
     for kind, of_kind, centred_of_kind in zip(KINDS, n_filters, centred):
         network = make_network(kind, shape, ndim=ndim, random_state=3)
         layers = [layer for _, layer in network.steps]
@@ -38,7 +38,7 @@ def test_networks(shape, ndim, positions, n_filters, centred):
 
 
 def features(*layers, augment=None):
-    """Of layers of some filters, patches, sigmas, pooling, input shape and centring, as recipes have them."""
+    """Return a feature map. A layer is given by its filters, patch size, sigma, pooling, input shape and centring."""
     made = []
     for m, size, sigma, width, shape, centred in layers:
         patches = {"patch_size": size, "patch_centering": centred, "n_patches": 30 * m}
@@ -57,7 +57,7 @@ def grey():
 
 
 def with_kernel(*steps):
-    """These, a Gaussian kernel beside their features, and the classifier of both."""
+    """Return these steps, a Gaussian kernel alongside their features, and a classifier of both, as a pipeline."""
     landmarks = {"init": "random", "n_patches": 6000, "ndim": 1, "input_shape": (1, -1), "random_state": 3}
     kernel = CKNLayer(3000, patch_size=1, pooling_width=1, sigma=0.8, **landmarks)
     parts = [("linear", "passthrough"), ("gaussian", CKNFeatureMap(kernel))]
@@ -95,12 +95,12 @@ def signals():
         (("fast", (40, 2)), {"ndim": 1}, signals),
     ],
 )
-def test_recipes_in_full(arguments, settings, expected):
+def test_recipes_have_these_steps_and_parameters(arguments, settings, expected):
     made = make_classifier(*arguments, random_state=3, **settings)
     assert made.__repr__(N_CHAR_MAX=10_000) == expected().__repr__(N_CHAR_MAX=10_000)
 
 
-def test_what_recipes_leave_at_its_default():
+def test_defaults_that_recipes_rely_on():
     layer = {"padding": "same", "subsampling": None, "pooling": "gaussian", "kernel": "exponential", "reg": 1e-3}
     layer |= {"init": "k-means", "max_iter": 20}
     whitening = {"method": "local", "exponent": 0.5, "reg": 0.1, "normalize_contrast": True}
@@ -109,7 +109,7 @@ def test_what_recipes_leave_at_its_default():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_classifiers_of_images(kind):
+def test_classifiers_learn_from_images(kind):
     images, y = load_digits(return_X_y=True)
     X = images[:400].reshape(-1, 8, 8)
     model = few(make_classifier(kind, (8, 8), random_state=0)).fit(X[:300], y[:300])
@@ -128,8 +128,8 @@ def test_classifiers_of_images(kind):
 
 @pytest.mark.filterwarnings("ignore:n_filters=8, but only")
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_few_images_of_every_class(kind):
-    """A tenth of thirty images would not be one of every class; of one class there is a single one."""
+def test_classifiers_learn_from_a_few_images_of_each_class(kind):
+    """A tenth of these images is not enough for a validation set, and one class has a single image."""
     images, y = load_digits(return_X_y=True)
     taught = np.concatenate([np.flatnonzero(y == label)[: 3 if label else 1] for label in range(10)])
     model = few(make_classifier(kind, (8, 8), random_state=0)).fit(images[taught], y[taught])
@@ -137,9 +137,9 @@ def test_a_few_images_of_every_class(kind):
 
 
 @pytest.mark.parametrize("shape", [(2, 8, 3), (1, 8, 3), (8, 2, 3)])
-def test_narrow_photographs(shape):
+def test_classifiers_learn_from_narrow_images(shape):
     rng, y = np.random.RandomState(0), np.arange(60) % 2
-    along = np.where(y[:, None], np.arange(8), np.arange(8)[::-1]) ** 2 / 49  # brighter at one end or at the other
+    along = np.where(y[:, None], np.arange(8), np.arange(8)[::-1]) ** 2 / 49  # The class decides which end is brighter.
     X = 0.3 * rng.rand(60, *shape) + along.reshape(60, *(8 if n == 8 else 1 for n in shape[:2]), 1)
     model = few(make_classifier("fast", shape, random_state=0)).fit(X[:40], y[:40])
     assert model.score(X[40:], y[40:]) > 0.9
@@ -147,10 +147,10 @@ def test_narrow_photographs(shape):
 
 @pytest.mark.filterwarnings("ignore:n_filters=200, but only 1[0-9]+ distinct patches")
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_gaussian_kernel_beside_the_features(dtype):
-    """The inner product of the features is the sum of the linear and a quarter of the Gaussian kernel.
+def test_gaussian_kernel_is_added_to_the_linear_kernel(dtype):
+    """The inner product of the features is the sum of the linear kernel and a quarter of the Gaussian kernel.
 
-    So it is where rows are repeated and nearly so, in single precision too.
+    Some rows are repeated, exactly or up to a small difference.
     """
     rng = np.random.RandomState(0)
     X = rng.randn(60, 9)
@@ -164,7 +164,7 @@ def test_gaussian_kernel_beside_the_features(dtype):
 @pytest.mark.filterwarnings("ignore:n_filters=8, but only")
 @pytest.mark.parametrize("kind, ndim", [("accurate", 2), ("fast", 1)])
 def test_tables_keep_their_index(kind, ndim):
-    """Parts of the features are joined by rows, whatever these are called."""
+    """The parts of the features are joined row by row, whatever the labels of the rows."""
     pandas = pytest.importorskip("pandas")
     X, y = load_digits(return_X_y=True)
     X, y = X[:200], y[:200]
@@ -180,7 +180,7 @@ def test_tables_keep_their_index(kind, ndim):
 
 
 @pytest.mark.parametrize("n_channels", [None, 2])
-def test_classifiers_of_signals(n_channels):
+def test_classifiers_learn_from_series(n_channels):
     rng, y = np.random.RandomState(0), np.arange(60) % 3
     t = np.arange(40) + rng.randint(10, size=(60, 1))
     X = np.sin(t * (0.5 + 0.2 * y[:, None])) + 0.2 * rng.randn(60, 40)
@@ -191,7 +191,7 @@ def test_classifiers_of_signals(n_channels):
     assert (model.predict(X[30:]) == np.array([*"abc"])[y[30:]]).mean() > 0.9
     names = model[:-1].get_feature_names_out()
     assert len({*names}) == model[:-1].transform(X).shape[1]
-    X[40] = 7  # constant
+    X[40] = 7  # This series is constant.
     assert np.isfinite(model[:-1].transform(X)).all()
     rows = few(make_classifier("fast", shape, ndim=1, random_state=0)).set_output(transform="pandas")
     rows.fit(X[:30].reshape(30, -1), y[:30])
@@ -200,7 +200,7 @@ def test_classifiers_of_signals(n_channels):
 
 @pytest.mark.filterwarnings("ignore:n_filters=8, but only .* distinct patches")
 @pytest.mark.parametrize("length", [3, 5])
-def test_short_signals(length):
+def test_classifiers_learn_from_short_series(length):
     rng, y = np.random.RandomState(0), np.arange(60) % 3
     X = 0.3 * rng.randn(60, length) + 2 * np.eye(length)[y]
     model = few(make_classifier("fast", (length,), ndim=1, random_state=0)).fit(X[:30], y[:30])
@@ -208,8 +208,8 @@ def test_short_signals(length):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_shape_is_that_of_the_signals(kind):
-    """Rows are read as signals of this shape, and signals of another one are refused."""
+def test_signals_must_have_the_shape_of_the_recipe(kind):
+    """Rows are read as signals of this shape, and signals of another shape are refused."""
     X, y = load_digits(return_X_y=True)
     X, y = X[:300], y[:300]
     model = few(make_classifier(kind, (8, 8), random_state=0))
@@ -231,7 +231,7 @@ def test_shape_is_that_of_the_signals(kind):
         (("fast", (8, -1)), r"^shape must be .*ints >= 1; got \(8, -1\)"),
     ],
 )
-def test_bad_parameters(arguments, message):
+def test_bad_parameters_are_refused(arguments, message):
     for make in (make_network, make_classifier):
         with pytest.raises(ValueError, match=message):
             make(*arguments)

@@ -19,14 +19,18 @@ EDIT = re.compile(
 
 
 def edits():
-    """Path, "before", "after" or None for a new file, a piece of the line that is meant, and lines to insert there."""
+    """Yield the path, side, anchor and lines of every edit on the page.
+
+    The lines are inserted "before" or "after" the first line that contains the anchor. A new file has neither.
+    """
     for found in EDIT.finditer(PAGE.read_text()):
         lines = [line[INDENTATION:] for line in found["code"].rstrip("\n").split("\n")]
-        blank = [""] * (2 if found["code"].endswith("\n\n\n") else 0)  # as style asks for after a definition
+        blank = [""] * (2 if found["code"].endswith("\n\n\n") else 0)  # blank lines after a definition
         yield found["path"], found["side"], found["anchor"], lines + blank
 
 
 def apply(folder, path, side, anchor, new):
+    """Apply one edit to a copy of the repository."""
     if side is None:
         (folder / path).write_text("\n".join(new) + "\n")
         return
@@ -38,7 +42,7 @@ def apply(folder, path, side, anchor, new):
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory):
-    """A copy of the package and of its tests in which all recipes have been followed."""
+    """Return a copy of the package and of its tests in which all recipes have been followed."""
     folder = tmp_path_factory.mktemp("repository")
     for name in ("sklearn_ckn", "tests"):
         shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -49,20 +53,20 @@ def copy(tmp_path_factory):
 
 
 BACKWARD = "core/network/test_backward.py"
-RUNS = {  # recipe -> expression that chooses the tests of what was added, their files, and their smallest number
+RUNS = {  # recipe -> expression that selects the tests of the new part, their files, and their minimum number
     "kernel": (
         "even",
-        ["core/layer", f"{BACKWARD}::test_fast_gradients_of_every_kernel_equal_the_page", "test_kernel.py"],
+        ["core/layer", f"{BACKWARD}::test_gradients_of_every_kernel_equal_those_of_the_definition", "core/exact"],
         28,
     ),
     "pooling": ("triangle", ["core/layer/test_pooling.py"], 4),
-    "loss": ("log_cosh", ["test_linear.py::test_losses"], 2),
+    "loss": ("log_cosh", ["core/linear/test_losses.py"], 2),
     "strategy": (
         "not float32",
         [
-            "core/network/test_forward.py::test_blocks_equal_encode_in_any_shape",
-            f"{BACKWARD}::test_products_are_kept_as_they_are",
-            f"{BACKWARD}::test_fast_gradients_equal_the_page",
+            "core/network/test_forward.py::test_transform_equals_the_definition_for_any_shape",
+            f"{BACKWARD}::test_kept_products_are_those_of_patches_and_filters",
+            f"{BACKWARD}::test_gradients_equal_those_of_the_definition",
         ],
         23,
     ),
@@ -70,7 +74,7 @@ RUNS = {  # recipe -> expression that chooses the tests of what was added, their
 
 
 @pytest.mark.parametrize("recipe", RUNS)
-def test_recipe(recipe, copy):
+def test_tests_of_the_new_part_pass(recipe, copy):
     chosen, paths, n_least = RUNS[recipe]
     command = [sys.executable, "-m", "pytest", "-q", "-k", chosen, *(f"{copy}/tests/{path}" for path in paths)]
     variables = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
@@ -81,6 +85,6 @@ def test_recipe(recipe, copy):
     assert int(re.search(r"(\d+) passed", summary)[1]) >= n_least, summary
 
 
-def test_every_recipe_is_on_the_page():
+def test_page_contains_all_edits():
     paths = [path for path, *_ in edits()]
     assert len(paths) == 16 and sum(path.startswith("tests/") for path in paths) == 3

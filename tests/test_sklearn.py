@@ -1,4 +1,4 @@
-"""scikit-learn's own checks, and the estimators inside its tools."""
+"""The estimator checks of scikit-learn, and the estimators within its tools."""
 
 import numpy as np
 import pytest
@@ -27,10 +27,10 @@ def layer(n_filters=4, **parameters):
     return CKNLayer(n_filters, **{"n_patches": 500, "max_iter": 5, "random_state": 0, **parameters})
 
 
-# The checks feed tables: their rows are read as lines (ndim=1) or as images of one row (input_shape). Without one of
-# these, a layer says that it takes no tables, and scikit-learn would check nothing.
-# Some of them have data so nearly constant that no step of a usual size helps.
-@pytest.mark.filterwarnings("ignore:None of . rounds:sklearn.exceptions.ConvergenceWarning")
+# The checks pass tables, whose rows are read as series (ndim=1) or as images of one row (input_shape). Without one of
+# these parameters, the tags of a layer state that it accepts no tables, and scikit-learn would check nothing.
+# Some checks use data that are nearly constant, so that no step of the usual size lowers the objective.
+@pytest.mark.filterwarnings("ignore:None of the . rounds:sklearn.exceptions.ConvergenceWarning")
 @parametrize_with_checks(
     [
         layer(ndim=1),
@@ -61,7 +61,7 @@ def layer(n_filters=4, **parameters):
         else {}
     ),
 )
-def test_scikit_learn_checks(estimator, check):
+def test_estimators_pass_the_checks_of_scikit_learn(estimator, check):
     check(estimator)
 
 
@@ -118,7 +118,7 @@ def test_pipeline_with_memory(digits, tmp_path):
     steps = (layer(8), layer(12), Flatten(), RidgeClassifier(0.01))
     remembered = make_pipeline(*steps, memory=str(tmp_path))
     expected = make_pipeline(*steps).fit(X, y).predict(X)
-    for _ in range(2):  # computed, then read back
+    for _ in range(2):  # The maps are computed first, and then read from the memory.
         assert_array_equal(remembered.fit(X, y).predict(X), expected)
 
 

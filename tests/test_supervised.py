@@ -1,6 +1,5 @@
-"""CKNClassifier and CKNRegressor: what they learn, how they stop, resume and fail."""
+"""CKNClassifier and CKNRegressor: what they learn, when they stop, how training continues, and what they refuse."""
 
-import functools
 import pickle
 import warnings
 
@@ -14,16 +13,9 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
+from supervised import assert_same_model, classifier, interrupt_call, interruptible, layer, network, regressor
 
-from sklearn_ckn import (
-    CKNClassifier,
-    CKNFeatureMap,
-    CKNKernel,
-    CKNLayer,
-    CKNRegressor,
-    LinearClassifier,
-    LinearRegressor,
-)
+from sklearn_ckn import CKNClassifier, CKNFeatureMap, CKNLayer, LinearClassifier, LinearRegressor
 from sklearn_ckn import _training as training
 from sklearn_ckn._core.layer.flatten import flatten
 from sklearn_ckn._core.layer.nystroem import whitening
@@ -31,44 +23,13 @@ from sklearn_ckn._core.linear import solver
 from sklearn_ckn._targets import hold_out
 
 
-def layer(n_filters=8, **parameters):
-    return CKNLayer(n_filters, **{"n_patches": 1000, "max_iter": 3, "random_state": 0, **parameters})
-
-
-def network():
-    return make_pipeline(layer(pooling_width=1, patch_centering=True), layer(12, patch_size=2))
-
-
-def classifier(**parameters):
-    return CKNClassifier(network(), **{"max_iter": 3, "batch_size": 32, "random_state": 0, **parameters})
-
-
-def regressor(**parameters):
-    return CKNRegressor(network(), **{"max_iter": 3, "batch_size": 32, "random_state": 0, **parameters})
-
-
-@pytest.fixture(scope="module")
-def digits():
-    images, target = load_digits(return_X_y=True)
-    return images[:300].reshape(-1, 8, 8).astype(np.float32), target[:300]
-
-
 @pytest.fixture(scope="module")
 def fitted(digits):
     return classifier().fit(*digits)
 
 
-def assert_same_model(a, b):
-    assert_array_equal(a.coef_, b.coef_)
-    assert_array_equal(a.intercept_, b.intercept_)
-    for one, other in zip(a.network_, b.network_):
-        assert_array_equal(one.filters_, other.filters_)
-        assert_array_equal(one.whitening_, other.whitening_)
-    assert a.loss_curve_ == b.loss_curve_ and a.n_iter_ == b.n_iter_
-
-
 @pytest.mark.parametrize("loss", ["squared_hinge", "logistic"])
-def test_without_rounds_it_is_the_feature_map_and_the_linear_classifier(loss, digits):
+def test_without_rounds_the_classifier_equals_feature_map_and_linear_classifier(loss, digits):
     X, y = digits
     model = classifier(loss=loss, alpha=1e-3, max_iter=0).fit(X, y)
     linear = LinearClassifier(loss, C=1 / (1e-3 * len(X)), tol=training.HEAD_TOL)
@@ -78,47 +39,13 @@ def test_without_rounds_it_is_the_feature_map_and_the_linear_classifier(loss, di
     assert model.n_iter_ == 0 and len(model.loss_curve_) == 1 and model.validation_scores_ is None
 
 
-def test_without_rounds_the_regressor_is_the_feature_map_and_the_linear_regressor(digits):
+def test_without_rounds_the_regressor_equals_feature_map_and_linear_regressor(digits):
     X, y = digits
     model = regressor(alpha=1e-3, max_iter=0).fit(X, y)
     linear = LinearRegressor(C=1 / (1e-3 * len(X)), tol=training.HEAD_TOL)
     expected = make_pipeline(CKNFeatureMap(network(), center=True, scale=True), linear).fit(X, y)
     assert_array_equal(model.coef_, linear.coef_)
     assert_allclose(model.predict(X), expected.predict(X), atol=1e-4)
-
-
-@pytest.mark.parametrize("small", [solver.SMALL, 0])
-def test_the_linear_model_starts_from_that_of_the_epoch(small, digits, monkeypatch):
-    """The same optimum is found from there, with coordinates of the rows of W or without."""
-    solve, excesses = training.Problem.solve, []
-
-    def both(problem, layers, start=None, *more):
-        found, from_none = solve(problem, layers, start, *more), solve(problem, layers)
-        excesses.append(found[1] / from_none[1] - 1)
-        return found
-
-    monkeypatch.setattr(solver, "SMALL", small)
-    monkeypatch.setattr(training.Problem, "solve", both)
-    classifier(alpha=1e-3).fit(*digits)
-    assert len(excesses) == 4 and excesses[0] == 0 and any(excesses)
-    assert max(excesses) < training.HEAD_TOL
-
-
-@pytest.mark.parametrize("setting", ["few passes", "worse than what there was"])
-def test_a_start_that_leads_nowhere_leaves_no_trace(setting, digits, monkeypatch):
-    solve = training.Problem.solve
-    if setting == "few passes":
-        monkeypatch.setattr(training, "FEW_PASSES", 1)
-        model = classifier().fit(*digits)
-    else:
-
-        def refuse(problem, layers, start=None, *_):
-            return solve(problem, layers, start, -1)
-
-        monkeypatch.setattr(training.Problem, "solve", refuse)
-        model = classifier().fit(*digits)
-    monkeypatch.setattr(training.Problem, "solve", lambda problem, layers, *_: solve(problem, layers))
-    assert_same_model(model, classifier().fit(*digits))
 
 
 def test_rounds_lower_the_objective(fitted, digits):
@@ -130,18 +57,18 @@ def test_rounds_lower_the_objective(fitted, digits):
     assert fitted.loss_curve_[-1] == pytest.approx(objective, rel=1e-4)
 
 
-def test_labels_help_on_new_images():
+def test_training_with_labels_raises_the_accuracy_on_new_images():
     images, y = load_digits(return_X_y=True)
     X = images.reshape(-1, 8, 8).astype(np.float32)
-    few = make_pipeline(layer(6, pooling_width=1), layer(8))
+    layers = make_pipeline(layer(6, pooling_width=1), layer(8))
     scores = [
-        CKNClassifier(few, max_iter=n, random_state=0, batch_size=32).fit(X[:600], y[:600]).score(X[600:], y[600:])
+        CKNClassifier(layers, max_iter=n, random_state=0, batch_size=32).fit(X[:600], y[:600]).score(X[600:], y[600:])
         for n in (0, 8)
     ]
     assert scores[1] > scores[0] + 0.01
 
 
-def test_network_is_one_of_ordinary_fitted_layers(fitted, digits):
+def test_fitted_network_consists_of_ordinary_fitted_layers(fitted, digits):
     X, _ = digits
     assert isinstance(fitted.network_, Pipeline) and [*fitted.network_.named_steps] == ["cknlayer-1", "cknlayer-2"]
     for fitted_layer in fitted.network_:
@@ -156,7 +83,7 @@ def test_network_is_one_of_ordinary_fitted_layers(fitted, digits):
     assert_array_equal(again.decision_function(X), fitted.decision_function(X))
 
 
-def test_nothing_of_the_callers_is_changed(digits):
+def test_fit_changes_nothing_of_the_caller(digits):
     X, y = (a.copy() for a in digits)
     X.flags.writeable = y.flags.writeable = False
     model, architecture, state = classifier(augmentation="flip-crop"), network(), np.random.get_state()[1].copy()
@@ -168,16 +95,16 @@ def test_nothing_of_the_callers_is_changed(digits):
 
 
 @pytest.mark.parametrize("parameters", [{}, {"early_stopping": True, "augmentation": "flip-crop"}], ids=str)
-def test_same_random_state_same_model_for_any_number_of_threads(parameters, digits):
+def test_random_state_determines_the_model_for_any_number_of_threads(parameters, digits):
     one, two = (classifier(n_jobs=n, **parameters).fit(*digits) for n in (1, 2))
     assert_same_model(one, two)
     assert one.validation_scores_ == two.validation_scores_
     assert_array_equal(one.decision_function(digits[0]), two.decision_function(digits[0]))
 
 
-def test_numbers_of_any_type_give_the_same_bits(digits):
-    by_numpy = {name: np.float64(getattr(classifier(), name)) for name in ("alpha", "learning_rate", "momentum")}
-    one, two = classifier().fit(*digits), classifier(**by_numpy).fit(*digits)
+def test_parameters_of_numpy_types_give_the_same_model(digits):
+    of_numpy = {name: np.float64(getattr(classifier(), name)) for name in ("alpha", "learning_rate", "momentum")}
+    one, two = classifier().fit(*digits), classifier(**of_numpy).fit(*digits)
     assert_same_model(one, two)
     assert two.network_[0].filters_.dtype == np.float32
 
@@ -193,7 +120,7 @@ def test_parameters_changed_after_fit_do_not_change_predictions(digits):
     assert not hasattr(model, "predict_proba")
 
 
-def test_layers_without_random_state_draw_from_that_of_the_classifier(digits):
+def test_layers_without_random_state_use_that_of_the_classifier(digits):
     free = make_pipeline(layer(random_state=None), layer(random_state=None))
     models = [CKNClassifier(free, max_iter=1, random_state=n).fit(*digits) for n in (1, 1, 2)]
     assert all(isinstance(step.random_state, int) for step in models[0].network_)
@@ -201,7 +128,7 @@ def test_layers_without_random_state_draw_from_that_of_the_classifier(digits):
     assert models[0].loss_curve_ != models[2].loss_curve_
 
 
-def test_labels_of_any_type(digits):
+def test_labels_may_have_any_type(digits):
     X, y = digits
     names = np.array([f"digit {digit}" for digit in y])
     by_name, by_number = classifier(max_iter=1).fit(X, names), classifier(max_iter=1).fit(X, y)
@@ -212,10 +139,10 @@ def test_labels_of_any_type(digits):
     assert two.predict(X).dtype == bool and two.score(X, y > 4) > 0.9
 
 
-def test_weights_count_in_the_linear_model(digits):
+def test_weights_of_samples_and_classes_act_like_repeated_samples(digits):
     X, y = digits
     y = y[:100] > 4
-    given = np.random.RandomState(1).rand(8, 3, 3, 1)  # no patches are drawn
+    given = np.random.RandomState(1).rand(8, 3, 3, 1)  # The filters are given, so no patches are drawn.
     fixed = CKNClassifier(layer(init=given), max_iter=0, alpha=1e-3)
     twice = clone(fixed).fit(np.concatenate([X[:100], X[:50]]), np.concatenate([y, y[:50]]))
     weighted = clone(fixed).fit(X[:100], y, sample_weight=np.where(np.arange(100) < 50, 2, 1))
@@ -226,8 +153,8 @@ def test_weights_count_in_the_linear_model(digits):
 
 
 @pytest.mark.parametrize("n, wide", [(200, False), (90, True)])
-def test_samples_of_weight_zero_teach_nothing(n, wide, digits, monkeypatch):
-    """Neither do they where the samples that count span the features in their stead."""
+def test_samples_of_weight_zero_have_no_effect(n, wide, digits, monkeypatch):
+    """Only the other samples count, even if the solver replaces features by coordinates in their span."""
     monkeypatch.setattr(solver, "WIDE", 0)
     X, y = digits
     weights = (np.arange(300) < n).astype(float)
@@ -239,7 +166,7 @@ def test_samples_of_weight_zero_teach_nothing(n, wide, digits, monkeypatch):
     assert_same_model(one, classifier(max_iter=2).fit(X[:n], y[:n]))
 
 
-def test_signals_that_are_held_out_do_not_make_filters(digits):
+def test_held_out_signals_have_no_effect_on_the_filters(digits):
     X, y = digits
     model = classifier(early_stopping=True, max_iter=1)
     held_out, other = hold_out(model, np.ones(len(X)), y, "", ""), X.copy()
@@ -260,14 +187,8 @@ def test_early_stopping_keeps_the_best_filters(digits):
     assert classifier(tol=1.0, n_iter_no_change=3, max_iter=50).fit(X, y).n_iter_ == 3
 
 
-def test_a_round_that_raises_the_objective_is_taken_back(digits):
-    model = classifier(learning_rate=3.0, schedule="constant", max_iter=8).fit(*digits)
-    curve = np.array(model.loss_curve_)
-    assert (np.diff(curve) <= 0).all() and (np.diff(curve) == 0).any() and curve[-1] < curve[0]
-
-
-def test_a_descent_that_never_descends_says_so(digits):
-    message = r"None of 2 rounds.*rates from 30(.0)? down to 15.*training began with"
+def test_training_that_never_lowers_the_objective_gives_a_warning(digits):
+    message = r"None of the 2 rounds.*rates from 30(.0)? down to 15.*training began with"
     with pytest.warns(ConvergenceWarning, match=message):
         model = classifier(learning_rate=30, schedule="constant", max_iter=2).fit(*digits)
     expected = classifier(max_iter=0).fit(*digits)
@@ -275,7 +196,7 @@ def test_a_descent_that_never_descends_says_so(digits):
     assert_array_equal(model.coef_, expected.coef_)
 
 
-def test_partial_fit(digits):
+def test_partial_fit_learns_from_batches_and_refuses_other_classes(digits):
     X, y = digits
     model = classifier()
     for i in range(4):
@@ -295,15 +216,16 @@ def test_partial_fit(digits):
 
 
 def mean_loss(model, X, y, weights):
+    """Return the weighted mean of the squared hinge loss."""
     S, Y = model.decision_function(X), np.where(y[:, None] == model.classes_, 1, -1)
     return np.average((np.maximum(1 - Y * S, 0) ** 2).sum(axis=1), weights=weights)
 
 
-def test_epochs_of_partial_fit_record_the_mean_loss_and_count_weights(digits, fitted):
+def test_partial_fit_records_the_weighted_mean_loss(digits, fitted):
     X, y = digits
     weights = np.random.RandomState(0).randint(3, size=len(X)).astype(float)
     model = pickle.loads(pickle.dumps(fitted)).set_params(batch_size=300, learning_rate=1e-9)
-    model.partial_fit(X, y, sample_weight=weights)  # one step, after the loss of all
+    model.partial_fit(X, y, sample_weight=weights)  # The loss is recorded before the only step.
     assert model.loss_curve_[-1] == pytest.approx(mean_loss(fitted, X, y, weights), rel=1e-4)
     other = X.copy()
     other[weights == 0] = 0
@@ -313,7 +235,7 @@ def test_epochs_of_partial_fit_record_the_mean_loss_and_count_weights(digits, fi
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 600])
-def test_samples_of_little_weight_count_little_in_a_stream(batch_size, digits, fitted):
+def test_samples_of_small_weight_have_little_effect_in_partial_fit(batch_size, digits, fitted):
     X, y = digits
     model = pickle.loads(pickle.dumps(fitted)).set_params(batch_size=batch_size, learning_rate=1e-9)
     right_and_wrong, weights = np.concatenate([y, (y + 1) % 10]), np.repeat([1, 1e-3], len(y))
@@ -321,7 +243,7 @@ def test_samples_of_little_weight_count_little_in_a_stream(batch_size, digits, f
     assert model.score(X, y) > 0.95
 
 
-def test_a_short_last_minibatch_moves_little(digits, fitted):
+def test_a_short_last_mini_batch_moves_the_model_little(digits, fitted):
     X, y = digits
     moved = []
     for n in (256, 257):
@@ -332,7 +254,7 @@ def test_a_short_last_minibatch_moves_little(digits, fitted):
     assert_allclose(moved[1], moved[0], rtol=0.3)
 
 
-def test_partial_fit_keeps_the_names_of_the_columns(digits):
+def test_partial_fit_keeps_the_feature_names(digits):
     pandas = pytest.importorskip("pandas")
     X, y = digits[0].reshape(300, -1), digits[1]
     names = [f"pixel {i}" for i in range(64)]
@@ -344,18 +266,18 @@ def test_partial_fit_keeps_the_names_of_the_columns(digits):
 
 
 @pytest.mark.parametrize("size", [1e-3, 1.0, 1e3])
-def test_partial_fit_of_signals_and_features_of_any_size(size, digits):
+def test_partial_fit_learns_from_signals_of_any_scale(size, digits):
     X, y = digits
     model = classifier(center=False, scale=False, alpha=1e-3 * size**2)
     for _ in range(3):
         model.partial_fit(size * X, y, classes=np.arange(10))
     assert model.score(size * X, y) > 0.95
-    darker = np.concatenate([1e-3 * size * X[:16], size * X[16:]])  # the first signals tell nothing of the others
+    darker = np.concatenate([1e-3 * size * X[:16], size * X[16:]])  # The first signals say nothing about the others.
     before = model.score(darker, y)
     assert model.partial_fit(darker, y).score(darker, y) > before - 0.05
 
 
-def test_partial_fit_goes_on_after_fit(digits, fitted):
+def test_partial_fit_continues_after_fit(digits, fitted):
     X, y = digits
     model = pickle.loads(pickle.dumps(fitted)).partial_fit(X, y)
     assert model.n_iter_ == fitted.n_iter_ + 1
@@ -364,12 +286,12 @@ def test_partial_fit_goes_on_after_fit(digits, fitted):
 
 
 @pytest.mark.parametrize("first, then", [(np.float32, np.float64), (np.float64, np.float32), (np.uint8, np.float64)])
-def test_going_on_with_signals_of_another_dtype(first, then, digits):
+def test_training_continues_with_signals_of_another_dtype(first, then, digits):
     X, y = digits
     model = classifier(max_iter=1, warm_start=True).fit(X.astype(first), y)
     longer = np.result_type(model.coef_, then)
-    for go_on in (model.partial_fit, model.partial_fit, model.fit):
-        go_on(X.astype(then), y)
+    for resume in (model.partial_fit, model.partial_fit, model.fit):
+        resume(X.astype(then), y)
         assert model.coef_.dtype == model.network_[0].filters_.dtype == longer
     assert model.score(X, y) > 0.95
 
@@ -384,19 +306,7 @@ def test_partial_fit_of_the_regressor(digits):
         model.partial_fit(X, np.stack([y, y], axis=1))
 
 
-@pytest.mark.parametrize("offset", [0, 1e6, 1e9])
-def test_targets_with_a_mean_far_larger_than_their_deviations(offset, digits):
-    X, y = digits
-    model = regressor(max_iter=2, early_stopping=True).fit(X, y + offset)
-    held_out = hold_out(model, np.ones(len(X)), None, "", "")
-    assert max(model.validation_scores_) > 0.4
-    assert model.score(X[held_out], y[held_out] + offset) == pytest.approx(max(model.validation_scores_), rel=1e-3)
-    assert model.partial_fit(X, y + offset).score(X, y + offset) > 0.5
-    linear = LinearRegressor().fit(X.reshape(300, -1) / 16, y + offset)
-    assert linear.score(X.reshape(300, -1) / 16, y + offset) > 0.7
-
-
-def test_weights_of_the_regressor(digits):
+def test_regressor_ignores_targets_of_weight_zero(digits):
     X, y = digits
     targets = np.stack([y, y % 3], axis=1).astype(float)
     weights = (np.arange(300) < 200).astype(float)
@@ -407,20 +317,7 @@ def test_weights_of_the_regressor(digits):
     assert one.score(X[:200], targets[:200]) > 0.6
 
 
-def test_the_regressor_goes_on(digits, tmp_path):
-    X, y = digits
-    path = tmp_path / "fit.ckpt"
-    CALLS.update(left=16, error=Killed())
-    with pytest.raises(Killed):
-        regressor(checkpoint=path, augmentation=interrupted).fit(X, y)
-    model = regressor(checkpoint=path, augmentation=interrupted, warm_start=True).fit(X, y)
-    assert_same_model(model, regressor(augmentation=interrupted).fit(X, y))
-    before = model.loss_curve_[-1]
-    model.set_params(checkpoint=None).fit(X, y)
-    assert model.loss_curve_[0] == pytest.approx(before, rel=1e-5) and model.loss_curve_[-1] < before
-
-
-def test_warm_start(digits, fitted):
+def test_warm_start_continues_from_the_previous_fit(digits, fitted):
     X, y = digits
     model = pickle.loads(pickle.dumps(fitted)).set_params(warm_start=True)
     before = model.loss_curve_[-1]
@@ -432,224 +329,21 @@ def test_warm_start(digits, fitted):
         model.fit(X[:, 1:], y)
 
 
-class Killed(Exception):
-    pass
-
-
-CALLS = {"left": 0, "error": None}
-
-
-def interrupted(X, rng):
-    """An augmentation that changes nothing and, some time, does not come back."""
-    CALLS["left"] -= 1
-    if CALLS["left"] == 0:
-        raise CALLS["error"]
-    return X
-
-
-@pytest.mark.parametrize("early_stopping", [False, True])
-def test_killed_fit_goes_on_from_its_checkpoint(early_stopping, digits, tmp_path):
-    parameters = {"augmentation": interrupted, "early_stopping": early_stopping, "random_state": None}
-    model = classifier(checkpoint=tmp_path / "fit.ckpt", **parameters)
-    CALLS.update(left=16, error=Killed())  # in the second round
-    with pytest.raises(Killed):
-        model.fit(*digits)
-    assert not hasattr(model, "network_")
-    copy = tmp_path / "copy.ckpt"
-    copy.write_bytes((tmp_path / "fit.ckpt").read_bytes())
-    model.fit(*digits)
-    again = classifier(checkpoint=copy, n_jobs=2, **parameters).fit(*digits)
-    assert model.n_iter_ == 3
-    assert_same_model(model, again)
-    done = classifier(checkpoint=copy, **parameters).fit(*digits)  # nothing is left to be done
-    assert_same_model(model, done)
-    assert not list(tmp_path.glob("*.part"))
-
-
-def test_checkpoint_gives_what_a_fit_without_gives(digits, tmp_path):
-    path = tmp_path / "fit.ckpt"
-    CALLS.update(left=16, error=Killed())
-    with pytest.raises(Killed):
-        classifier(checkpoint=path, augmentation=interrupted).fit(*digits)
-    resumed = classifier(checkpoint=path, augmentation=interrupted).fit(*digits)
-    assert_same_model(resumed, classifier(augmentation=interrupted).fit(*digits))
-
-
-def test_warm_start_from_a_checkpoint(fitted, digits, tmp_path):
-    path = tmp_path / "fit.ckpt"
-    model, again = (pickle.loads(pickle.dumps(fitted)) for _ in range(2))
-    for one in (model, again):
-        one.set_params(warm_start=True, checkpoint=path, augmentation=interrupted)
-    CALLS.update(left=16, error=Killed())
-    with pytest.raises(Killed):
-        model.fit(*digits)
-    assert_same_model(model, fitted)
-    again.fit(*digits)
-    expected = pickle.loads(pickle.dumps(fitted)).set_params(warm_start=True, augmentation=interrupted)
-    assert_same_model(again, expected.fit(*digits))
-    # The fit now starts from other filters.
-    with pytest.raises(ValueError, match="belongs to a fit with other data or parameters"):
-        again.fit(*digits)
-
-
-def scaled(by, X, rng):
-    return by * X
-
-
-def brighter(by):
-    return lambda X, rng: scaled(by, X, rng)
-
-
-class Brighter:
-    def __init__(self, by):
-        self.by = by
-
-    def augment(self, X, rng):
-        return scaled(self.by, X, rng)
-
-    __call__ = augment
-
-
-@pytest.mark.parametrize(
-    "make",
-    [
-        brighter,
-        Brighter,
-        lambda by: Brighter(by).augment,
-        lambda by: functools.partial(scaled, by),
-        {0.5: lambda X, rng: 0.5 * X, 0.7: lambda X, rng: 0.7 * X}.get,
-    ],
-    ids=["closure", "object", "method", "partial", "lambda"],
-)
-def test_checkpoint_knows_what_a_function_holds(make, digits, tmp_path):
-    path = tmp_path / "fit.ckpt"
-    model = classifier(checkpoint=path, max_iter=0)
-    model.set_params(augmentation=make(0.5)).fit(*digits)
-    assert_same_model(clone(model).fit(*digits), model)
-    with pytest.raises(ValueError, match="belongs to a fit with other data or parameters"):
-        clone(model).set_params(augmentation=make(0.7)).fit(*digits)
-
-
-def test_checkpoint_of_what_cannot_be_pickled(digits, tmp_path):
-    class Local(Brighter):
-        pass
-
-    with pytest.raises(ValueError, match=r"checkpoint cannot be used with augmentation=.*cannot be hashed"):
-        classifier(checkpoint=tmp_path / "fit.ckpt", augmentation=Local(0.5)).fit(*digits)
-
-
-def test_checkpoint_of_a_random_state_that_was_drawn_from(digits, tmp_path):
-    model = classifier(random_state=np.random.RandomState(0), checkpoint=tmp_path / "fit.ckpt", max_iter=1)
-    coef = model.fit(*digits).coef_
-    assert_array_equal(model.fit(*digits).coef_, coef)
-
-
-def test_bad_checkpoints(digits, tmp_path):
-    X, y = digits
-    path = tmp_path / "fit.ckpt"
-    classifier(checkpoint=path, max_iter=1).fit(X, y)
-    for model, data in ((classifier(checkpoint=path, max_iter=2), X), (classifier(checkpoint=path, max_iter=1), X + 1)):
-        with pytest.raises(ValueError, match="belongs to a fit with other data or parameters: delete the file"):
-            model.fit(data, y)
-    with pytest.raises(ValueError, match="belongs to a fit with other data"):
-        classifier(checkpoint=path, max_iter=1).set_params(**{"network__cknlayer-1__sigma": 0.5}).fit(X, y)
-    path.write_bytes(b"something else")
-    with pytest.raises(ValueError, match="exists but cannot be read"):
-        classifier(checkpoint=path).fit(X, y)
-    for place in (tmp_path, tmp_path / "nowhere" / "fit.ckpt"):
-        with pytest.raises(ValueError, match="checkpoint must be the path of a file in a folder that exists"):
-            classifier(checkpoint=str(place)).fit(X, y)
-
-
-def test_interrupted_fit_keeps_what_it_has(digits):
-    CALLS.update(left=16, error=KeyboardInterrupt())
+def test_interrupted_fit_keeps_the_finished_rounds(digits):
+    interrupt_call(16, KeyboardInterrupt())
     with pytest.warns(UserWarning, match="Interrupted: the result after 1 of max_iter=3 rounds is kept"):
-        model = classifier(augmentation=interrupted).fit(*digits)
+        model = classifier(augmentation=interruptible).fit(*digits)
     assert model.n_iter_ == 1 and model.score(*digits) > 0.9
     penalty = model.alpha / 2 * (model.coef_**2).sum()
     assert model.loss_curve_[-1] == pytest.approx(penalty + mean_loss(model, *digits, None), rel=1e-4)
-    CALLS.update(left=1, error=KeyboardInterrupt())  # before there is anything
-    model = classifier(augmentation=interrupted)
+    interrupt_call(1, KeyboardInterrupt())  # This is before any round has finished.
+    model = classifier(augmentation=interruptible)
     with pytest.raises(KeyboardInterrupt):
         model.fit(*digits)
     assert not hasattr(model, "network_")
 
 
-def test_verbose(digits, capsys):
-    classifier(max_iter=1, verbose=True, early_stopping=True).fit(*digits)
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split(" s: ")[1].split(",")[0] for line in lines] == [
-        "cknlayer-1", "cknlayer-2", "linear model", "round 1",
-    ]  # fmt: skip
-    assert "objective" in lines[-1] and "validation score" in lines[-1]
-    feature_map = CKNFeatureMap(network(), verbose=True).fit(digits[0])
-    assert capsys.readouterr().out.count("[CKNFeatureMap]") == 2
-    feature_map.transform(digits[0])
-    CKNKernel(CKNLayer(), verbose=True)(digits[0][:30])
-    lines = capsys.readouterr().out.splitlines()
-    last = {line.split()[0]: line.partition(" s: ")[2] for line in lines}
-    n = len(digits[0])
-    assert last == {"[CKNFeatureMap]": f"{n} of {n} signals", "[CKNKernel]": "465 of 465 pairs"}
-
-
-class Recorder:
-    """A callback: what it is told, and when it asks to stop."""
-
-    def __init__(self, stop_at=None):
-        self.told, self.stop_at, self.scores = [], stop_at, []
-
-    def setup(self, estimator, context):
-        self.told.append("setup")
-
-    def on_fit_task_begin(self, estimator, context):
-        pass
-
-    def on_fit_task_end(self, estimator, context, *, X, y, fitted_estimator):
-        self.told.append(context.task_name)
-        if fitted_estimator is not None:
-            self.scores.append(fitted_estimator.score(X, y))
-        return context.task_name == self.stop_at
-
-    def teardown(self, estimator, context):
-        self.told.append("teardown")
-
-
-def test_callbacks(digits):
-    pytest.importorskip("sklearn.callback", reason="callbacks came with scikit-learn 1.9")
-    recorder = Recorder()
-    model = classifier(max_iter=2).set_callbacks(recorder).fit(*digits)
-    tasks = ["cknlayer-1", "cknlayer-2", "linear model", "round 1", "round 2", "fit"]
-    assert recorder.told == ["setup", *tasks, "teardown"]
-    assert len(recorder.scores) == 4 and recorder.scores[-1] == model.score(*digits)
-    model = classifier(max_iter=9).set_callbacks(Recorder(stop_at="round 1")).fit(*digits)
-    assert model.n_iter_ == 1
-    recorder = Recorder()
-    model = classifier().set_callbacks(recorder).partial_fit(*digits, classes=np.arange(10))
-    assert recorder.told == ["setup", *tasks[:3], "epoch", "fit", "teardown"]
-    recorder.told.clear()
-    model.partial_fit(*digits)
-    assert recorder.told == ["setup", "epoch", "fit", "teardown"]
-    recorder = Recorder()
-    CKNFeatureMap(network()).set_callbacks(recorder).fit(digits[0])
-    assert recorder.told == ["setup", "cknlayer-1", "cknlayer-2", "fit", "teardown"]
-    recorder = Recorder()
-    layer().set_callbacks(recorder).fit(digits[0])
-    assert recorder.told == ["setup", "fit", "teardown"]
-
-
-def test_augmentations(rng):
-    X, generator = rng.rand(200, 8, 10, 2), np.random.default_rng(0)
-    flipped = training.flip(X, generator)
-    is_flipped = (flipped == X[:, :, ::-1]).all(axis=(1, 2, 3))
-    assert ((flipped == X).all(axis=(1, 2, 3)) ^ is_flipped).all() and 70 < is_flipped.sum() < 130
-    moved = training.flip_and_crop(np.ones((200, 8, 16, 1)), generator)
-    assert moved.shape == (200, 8, 16, 1) and set(np.unique(moved)) == {0, 1}
-    lengths = moved.sum(axis=(1, 2, 3))
-    assert lengths.min() == 7 * 14 and lengths.max() == 8 * 16
-    assert_array_equal(training.flip_and_crop(np.ones((9, 1, 5, 2)), generator), 1)  # an eighth of 5 is no position
-
-
-def test_own_augmentation_is_checked(digits):
+def test_result_of_a_user_augmentation_is_checked(digits):
     X, y = digits
     with pytest.raises(ValueError, match=r"augmentation must return finite signals .*got shape \(256, 7, 8, 1\)"):
         classifier(augmentation=lambda X, rng: X[:, 1:]).fit(X, y)
@@ -670,7 +364,7 @@ def test_own_augmentation_is_checked(digits):
     assert_array_equal(X, before)
 
 
-def test_probabilities(digits):
+def test_probabilities_agree_with_predictions(digits):
     X, y = digits
     model = classifier(loss="logistic", max_iter=1).fit(X, y)
     P = model.predict_proba(X)
@@ -683,7 +377,7 @@ def test_probabilities(digits):
     assert_allclose(calibrated.predict_proba(X).sum(axis=1), 1)
 
 
-def test_grid_search(digits):
+def test_grid_search_tunes_parameters_of_layers(digits):
     grid = {"network__cknlayer-1__patch_size": [2, 3], "alpha": [1e-4, 1e-1]}
     search = GridSearchCV(classifier(max_iter=1), grid, cv=2).fit(*digits)
     assert search.best_params_["alpha"] == 1e-4 and search.best_score_ > 0.8
@@ -701,7 +395,7 @@ def test_grid_search(digits):
     ids=str,
 )
 @pytest.mark.parametrize("dtype", [np.float64, np.uint8])
-def test_signals_of_any_kind(shape, parameters, dtype, rng):
+def test_signals_may_have_any_number_of_axes_and_any_dtype(shape, parameters, dtype, rng):
     X, y = (255 * rng.rand(*shape)).astype(dtype), rng.randint(3, size=40)
     model = CKNClassifier(layer(5, **parameters), max_iter=2, random_state=0, learning_rate=0.005).fit(X, y)
     expected = np.float64 if dtype == np.float64 else np.float32
@@ -742,14 +436,15 @@ BAD_FITS = [
     pytest.param(lambda X, y: (X, y), {"augmentation": "turn"}, ValueError, "'augmentation'", id="augmentation"),
     pytest.param(
         lambda X, y: (X[:2], np.arange(2)), {"early_stopping": True}, ValueError,
-        "early_stopping=True, but validation_fraction=0.1 of 2", id="too few to hold out",
+        r"early_stopping=True requires .* none can be drawn from 2 samples with validation_fraction=0\.1",
+        id="too few to hold out",
     ),
     pytest.param(lambda X, y: (X.reshape(300, -1), y), {}, ValueError, "set input_shape", id="flat"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("data, parameters, error, message", BAD_FITS)
-def test_bad_fits(data, parameters, error, message, digits):
+def test_bad_fits_are_refused(data, parameters, error, message, digits):
     model = classifier(**parameters) if "network" not in parameters else CKNClassifier(**parameters)
     before = set(vars(model))
     with pytest.raises(error, match=message):
@@ -759,14 +454,14 @@ def test_bad_fits(data, parameters, error, message, digits):
         model.predict(digits[0])
 
 
-def test_bad_targets_of_the_regressor(digits):
+def test_bad_targets_of_a_regressor_are_refused(digits):
     X, y = digits
     for bad, message in ((np.where(y == 1, np.nan, y), "NaN"), (y * 1e37, "divide y by a constant")):
         with pytest.raises(ValueError, match=message):
             regressor().fit(X, bad)
 
 
-def test_failed_fit_leaves_the_model_as_it_was(fitted, digits):
+def test_failed_fit_leaves_the_model_unchanged(fitted, digits):
     X, _ = digits
     model = pickle.loads(pickle.dumps(fitted))
     with pytest.raises(ValueError, match="two classes"):
@@ -774,40 +469,17 @@ def test_failed_fit_leaves_the_model_as_it_was(fitted, digits):
     assert_array_equal(model.decision_function(X), fitted.decision_function(X))
 
 
-def test_an_epoch_of_a_stream_that_diverges_is_taken_back(fitted, digits, monkeypatch):
-    X, y = digits
-    model = pickle.loads(pickle.dumps(fitted))
-
-    def diverge(state, layers, problem, angle):
-        turned = tuple(np.roll(Z, 1, axis=0) for Z in state.filters)
-        return turned, turned, state.head._replace(W=state.head.W + 1), np.inf
-
-    monkeypatch.setattr(training, "descend", diverge)
-    with pytest.warns(ConvergenceWarning, match="diverged and was undone"):
-        model.partial_fit(X, y)
-    for taken_back, before in zip(model.network_, fitted.network_):
-        assert_array_equal(taken_back.filters_, before.filters_)
-    assert_array_equal(model.coef_, fitted.coef_)
-    assert model.loss_curve_ == fitted.loss_curve_
-
-
-def test_a_linear_model_that_does_not_converge_says_so(digits, monkeypatch):
-    monkeypatch.setattr(training, "HEAD_PASSES", 1)
-    with pytest.warns(ConvergenceWarning, match="linear model has not reached its optimum after 1 passes.*raise alpha"):
-        classifier(max_iter=0).fit(*digits)
-
-
 @pytest.mark.parametrize("make", [lambda net: CKNFeatureMap(net), lambda net: CKNClassifier(net)])
-def test_names_of_several_types_are_refused_before_the_work(make, digits, monkeypatch):
+def test_column_names_of_mixed_types_are_refused_before_training(make, digits, monkeypatch):
     pandas = pytest.importorskip("pandas")
     X, y = digits
-    monkeypatch.setattr(CKNLayer, "_learn", lambda *_: pytest.fail("the work began"))
+    monkeypatch.setattr(CKNLayer, "_learn", lambda *_: pytest.fail("training began"))
     names = [*map(str, range(63)), 63]
     with pytest.raises(TypeError, match="Feature names"):
         make(layer(input_shape=(8, 8))).fit(pandas.DataFrame(X.reshape(len(X), -1), columns=names), y)
 
 
-def test_no_warning_where_all_is_well(digits):
+def test_ordinary_fits_cause_no_warning(digits):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         classifier(max_iter=1).fit(*digits).predict(digits[0])

@@ -1,7 +1,7 @@
 """Dask arrays: blocks of signals become maps, patches or kernels where they are, on the workers of a cluster.
 
-The estimator travels to the workers; the patches that `fit` draws, and errors, travel back. A task takes one thread of
-its worker. Dask is imported where it is used: if there is an array of it, it is installed.
+The estimator is sent to the workers; the patches that `fit` draws, and errors, are sent back. A task takes one thread
+of its worker. Dask is imported only where it is used: if a Dask array is passed, Dask is installed.
 """
 
 import copy
@@ -14,11 +14,6 @@ from sklearn import config_context, get_config
 
 from .signals import EncodedSignals, Signals
 from .stores import with_note
-
-
-def encoded(signals, layers, n_threads):  # -> EncodedSignals or EncodedBlocks
-    """Return signals seen through fitted layers, wherever the signals are."""
-    return (EncodedBlocks if signals.is_lazy else EncodedSignals)(signals, layers, n_threads)
 
 
 class EncodedBlocks:
@@ -93,13 +88,13 @@ def transform_blocks(transformer, signals, shape):  # -> dask.array (n, *shape)
 
 
 def transform_block(block, transformer, like, dtype, config, block_info):
-    """Transform a block on a worker. A block without signals, which a selection may leave, gives none."""
+    """Transform a block on a worker. A selection may leave a block without signals, whose result is empty."""
     check_block(block, tuple(stop - start for start, stop in block_info[0]["array-location"]), dtype)
     return configured(config, transformer.transform, block) if len(block) else like
 
 
 def kernel_blocks(kernel, X, Y, dtype):  # Signals -> dask.array (len(X), len(Y))
-    """Return the kernel of the blocks of two Dask arrays, not computed yet; if Y is X, pairs are computed once."""
+    """Return the kernel of the blocks of two Dask arrays, not computed yet; if Y is X, each pair is computed once."""
     import dask.array
     from dask import delayed
 
@@ -124,11 +119,11 @@ def kernel_block(kernel, x, y):  # fields of a `Block`, computed; y may be None
 
 
 def check_block(block, shape, dtype):
-    """Check that a block is what the metadata of the Dask array say."""
+    """Check that a block has the shape and the dtype that the metadata of the Dask array specify."""
     if block.shape != shape or block.dtype != dtype:
         raise ValueError(
-            f"The block has shape {block.shape} and dtype {block.dtype}, but the Dask metadata say shape {shape} and "
-            f"dtype {dtype}: correct the function that makes the blocks, or the metadata (chunks, dtype, meta)."
+            f"The block has shape {block.shape} and dtype {block.dtype}, but the Dask metadata specify shape {shape} "
+            f"and dtype {dtype}: correct the function that makes the blocks, or the metadata (chunks, dtype, meta)."
         )
 
 
@@ -161,7 +156,7 @@ def in_one_thread(estimator):
 
 
 def configured_as_here(function):
-    """Return the function with scikit-learn's configuration of this thread, wherever it runs."""
+    """Return a function that uses this thread's configuration of scikit-learn wherever it runs."""
     return partial(configured, get_config(), function)
 
 

@@ -29,7 +29,7 @@ def transformed(transformer, signals, shape, write, out, X):
 def check_out(out, shape, dtype, source=None):
     """Return the array that the caller passed for a result of this shape and dtype, checked, or a new one.
 
-    The array may be one of a store only if the source, from which the result is computed, is passed.
+    The array may belong to a store only if ``source``, the array from which the result is computed, is passed.
     """
     if out is None:
         return np.empty(shape, dtype=dtype)
@@ -38,7 +38,7 @@ def check_out(out, shape, dtype, source=None):
     is_read_only = not out.flags.writeable if isinstance(out, np.ndarray) else getattr(out, "read_only", False)
     if not is_array or out.shape != shape or out.dtype != dtype or is_read_only:
         found = (
-            f"{'a read-only one, ' * is_read_only}dtype {out.dtype} and shape {out.shape}"
+            f"{'a read-only array of ' * is_read_only}dtype {out.dtype} and shape {out.shape}"
             if is_array
             else type(out).__name__
         )
@@ -64,7 +64,7 @@ def check_container(estimator, out, is_lazy):
 
 
 def check_no_out(out):
-    """Refuse ``out`` for a Dask array, of which nothing is computed yet."""
+    """Refuse ``out`` for a Dask array, whose result is computed later."""
     if out is not None:
         raise ValueError(
             "out must be None for a Dask array, whose result is computed later: write the result with its method store "

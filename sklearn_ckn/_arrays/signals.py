@@ -21,7 +21,7 @@ def working_memory():
 
 
 def computing_dtype(dtype):
-    """Return float64 for float64 and longer, float32 for everything else."""
+    """Return float64 for float64 and longer floats, float32 for everything else."""
     return np.dtype(np.float64 if dtype.kind == "f" and dtype.itemsize > 4 else np.float32)
 
 
@@ -48,7 +48,7 @@ class Signals:
 
     @property
     def is_lazy(self):
-        """Whether they are blocks of a Dask array, to be computed where they are."""
+        """Whether the signals are blocks of a Dask array, which are computed where they are."""
         return isinstance(self.array, Stored) and is_lazy(self.array.source)
 
     def __getitem__(self, rows):
@@ -57,7 +57,7 @@ class Signals:
         return Signals(self.array, self.shape, self.dtype, self._indices(rows))
 
     def read(self, rows):
-        """Return the maps of these rows, a slice or an array of indices. They must not be written to."""
+        """Return the maps of these rows, a slice or an array of indices. The maps must not be written to."""
         return np.ascontiguousarray(self.array[self._indices(rows)], dtype=self.dtype).reshape(-1, *self.shape)
 
     def _indices(self, rows):
@@ -66,8 +66,8 @@ class Signals:
     def pieces(self, out=None):
         """Yield parts of the signals that are in memory, and their places among all signals, a slice or indices (n,).
 
-        There is a single piece unless the signals or ``out`` are stored. Otherwise a piece takes a part of the working
-        memory and consists of whole chunks of a store, and the next piece is read in the meantime.
+        If neither the signals nor ``out`` is stored, there is a single piece. Otherwise, a piece takes a part of the
+        working memory and consists of whole chunks of a store, and the next piece is read in the meantime.
         """
         if not isinstance(self.array, Stored) and (out is None or isinstance(out, np.ndarray)):
             return [(self, slice(0, len(self)))]
@@ -87,7 +87,7 @@ class Signals:
 
 
 def piece_size(signals, out):
-    """Return the number of signals in a piece: whole chunks of the store that is written or else of the one read."""
+    """Return the number of signals in a piece: whole chunks of the store written and, if possible, of the one read."""
     chunk = 1 if out is None else rows_of_chunk(out)
     n_bytes = prod(signals.shape) * signals.dtype.itemsize
     if out is not None and not isinstance(out, np.ndarray):
@@ -103,11 +103,11 @@ class Target(NamedTuple):
     """The array that a result is written to: an ndarray, or an array of a store."""
 
     array: object
-    is_callers: bool = False  # so that the caller still has it after an error
+    is_callers: bool = False  # whether the caller passed the array, and so still has it after an error
 
 
 def over_pieces(signals, target, fill):
-    """Fill an array with what becomes of signals, piece by piece, and return the array.
+    """Fill an array with results computed from signals, piece by piece, and return the array.
 
     Parameters
     ----------
@@ -125,27 +125,27 @@ def over_pieces(signals, target, fill):
             else:
                 rows = np.empty((len(piece), *out.shape[1:]), dtype=out.dtype)
                 fill(piece, rows, partial(within, slice(0, len(piece))))
-                with with_note(f"While writing out[{n_done}:{n_done + len(piece)}]."):
+                with with_note(f"The error occurred while writing out[{n_done}:{n_done + len(piece)}]."):
                     out[n_done : n_done + len(piece)] = rows
             n_done += len(piece)
     except BaseException as error:
         if target.is_callers and n_done:
-            error.add_note(f"out[:{n_done}] is finished; the rest of it is not.")
+            error.add_note(f"out[:{n_done}] is finished. The rest is not.")
         raise
-    if hasattr(out, "id") and hasattr(out, "flush"):  # HDF5 would otherwise fail to write, and lose data, later.
+    if hasattr(out, "id") and hasattr(out, "flush"):  # Otherwise, HDF5 could fail to write, and lose data, later.
         out.flush()
     return out
 
 
 def within(places, rows):
-    """Return the places of some rows, a slice, of signals that have these places."""
+    """Return the places of a slice of rows, given the places of all signals of the piece."""
     if isinstance(places, slice):
         return slice(places.start + rows.start, places.start + rows.stop)
     return places[rows]
 
 
 def frozen(array):
-    """Return an array with the same values that nobody can change: itself if it is so, otherwise a read-only copy."""
+    """Return the array itself if nobody can change its values, and a read-only copy of it otherwise."""
     if is_frozen(array):
         return array
     copied = np.array(array)
@@ -163,7 +163,7 @@ def is_frozen(array):
 
 
 class Prepared(NamedTuple):
-    """The form of a fitted layer in which it was last used, and what that was made from."""
+    """A fitted layer in the form in which it was last used, and everything that this form was made from."""
 
     filters: np.ndarray  # frozen
     whitening: np.ndarray  # frozen
@@ -171,7 +171,7 @@ class Prepared(NamedTuple):
     layer: forward.PreparedLayer
 
     def is_of(self, layer, others):
-        """Return whether it still is the form of this layer."""
+        """Return whether this form was made from the current state of the layer."""
         arrays = (self.filters, layer.filters_), (self.whitening, layer.whitening_)
         return self.others == others and all(a is b or np.array_equal(a, b) for a, b in arrays)
 
@@ -180,11 +180,11 @@ _LAST_PREPARED = WeakKeyDictionary()  # fitted layer -> Prepared
 
 
 def _prepare(layer, shape, dtype):
-    """Return a fitted layer prepared for maps of this shape, the last one again if nothing has changed."""
+    """Return a fitted layer prepared for maps of this shape, reusing the last form if nothing has changed."""
     others, last = (layer._settings, shape, dtype), _LAST_PREPARED.get(layer)
     if last is None or not last.is_of(layer, others):
         m, patch = len(layer.filters_), (*layer._settings.patch.size, shape[-1])
-        if layer.filters_.shape[1:] != patch or layer.whitening_.shape != (m, m):  # Compiled code does not check it.
+        if layer.filters_.shape[1:] != patch or layer.whitening_.shape != (m, m):  # Compiled code checks no shapes.
             raise ValueError(
                 f"filters_ must have shape (n_filters, {', '.join(map(str, patch))}) and whitening_ (n_filters, "
                 f"n_filters); got {layer.filters_.shape} and {layer.whitening_.shape}: fit the layer again."
@@ -199,7 +199,7 @@ def _prepare(layer, shape, dtype):
 
 
 class EncodedSignals:
-    """Signals seen through fitted layers: maps of the last layer are computed only as far as they are asked for."""
+    """Signals seen through fitted layers: maps of the last layer are computed only when they are needed."""
 
     def __init__(self, signals, layers, n_threads):
         self.signals, self.n_threads, self.dtype = signals, n_threads, signals.dtype

@@ -1,4 +1,4 @@
-"""Arrays that need not fit in memory: they are read and written a few rows at a time."""
+"""Arrays that may be larger than memory, which are read and written a few rows at a time."""
 
 import errno
 import mmap
@@ -13,16 +13,16 @@ from typing import NamedTuple
 import numpy as np
 from scipy.sparse import issparse
 
-UNKNOWN_TO_THE_DISK = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)  # some network disks cannot reserve space
+UNKNOWN_TO_THE_DISK = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)  # errors of file systems that cannot reserve space
 
 
 def is_stored(X):
-    """Return whether X is a memmap, an array of zarr, h5py or Dask, or a similar object with numbers in rows."""
+    """Return whether X is a memmap, an array of zarr, h5py or Dask, or a similar array of real numbers."""
     if isinstance(X, np.ndarray):
         return isinstance(X, np.memmap)
     try:
         is_numeric = np.dtype(X.dtype).kind in "fiub"
-    except (AttributeError, TypeError):  # no dtype, or one of another library
+    except (AttributeError, TypeError):  # X has no dtype, or a dtype of another library.
         return False
     has_rows = isinstance(getattr(X, "shape", None), tuple) and len(X.shape) > 1 and hasattr(X, "__getitem__")
     return is_numeric and has_rows and not issparse(X)
@@ -35,20 +35,23 @@ def is_lazy(X):
 
 
 def rows_of_chunk(array, names=("shards", "chunks")):
-    """Return the largest number of rows in a chunk, or in a shard if there are any; 1 if there are no chunks."""
+    """Return the maximum number of rows in a chunk, or in a shard if the array has shards.
+
+    The result is 1 if the array has no chunks.
+    """
     chunks = next(filter(None, (getattr(array, name, None) for name in names)), None)
     first = chunks[0] if chunks else 1
     return max(first) if isinstance(first, tuple) else first
 
 
 class Stored:
-    """An array that is never read as a whole, but in slices of rows, each of which is checked.
+    """An array that is never read as a whole, but in slices of rows that are checked when they are read.
 
     Parameters
     ----------
-    source : object with `shape`, `dtype` and slices of rows
+    source : object that has `shape` and `dtype` and can be sliced by rows
     name : str, the name of the array in error messages
-    check : callable ``check(rows, name)``, which raises an error if rows have values that are not accepted
+    check : callable ``check(rows, name)``, which raises an error if the rows contain invalid values
     """
 
     def __init__(self, source, name, check):
@@ -59,7 +62,7 @@ class Stored:
         place = place_in_file(source)
         if place is not None and os.path.getsize(place.path) < place.stop:
             raise ValueError(
-                f"{name} ends early: its file has {os.path.getsize(place.path)} bytes, but {name} extends to byte "
+                f"{name} is truncated: its file has {os.path.getsize(place.path)} bytes, but {name} extends to byte "
                 f"{place.stop}. Write the file again."
             )
         self.rows_of_chunk = rows_of_chunk(source)
@@ -68,7 +71,7 @@ class Stored:
         return self.shape[0]
 
     def __getitem__(self, rows):  # -> ndarray
-        """Return the rows of a slice, or of an increasing array of indices."""
+        """Return the rows that a slice or an increasing array of indices selects."""
         if isinstance(rows, slice):
             return self._read(*rows.indices(len(self))[:2])
         if isinstance(self.source, np.memmap):
@@ -83,20 +86,20 @@ class Stored:
 
     def _read(self, start, stop):
         name = f"{self.name}[{start}:{stop}]"
-        with with_note(f"While reading {name}."):
+        with with_note(f"The error occurred while reading {name}."):
             rows = np.asarray(self.source[start:stop])
         if rows.shape != (stop - start, *self.shape[1:]) or rows.dtype != self.dtype:
             raise ValueError(
                 f"{name} has shape {rows.shape} and dtype {rows.dtype}, but {self.name} has shape {self.shape} and "
-                f"dtype {self.dtype}: {self.name} ends early, or was changed while it was read. Check that it is "
-                f"complete."
+                f"dtype {self.dtype}: {self.name} is truncated, or was changed while it was being read. Check that "
+                f"{self.name} is complete."
             )
         self._check_written(rows, start)
         self.check(rows, name)
         return rows
 
     def _check_written(self, rows, start):
-        """Refuse chunks that were never written, for which zarr and HDF5 return their fill value."""
+        """Reject chunks that were never written, for which zarr and HDF5 return the fill value of the array."""
         fill = getattr(self.source, "fill_value", getattr(self.source, "fillvalue", None))
         k = rows_of_chunk(self.source, ["chunks"])
         if fill is None or k == 1:
@@ -106,23 +109,23 @@ class Stored:
             some = rows[max(chunk - start, 0) : chunk + size - start]
             if 2 * len(some) >= size and some.flat[0] == fill and (some == fill).all():
                 raise ValueError(
-                    f"{self.name}[{chunk}:{chunk + size}], a whole chunk, is {fill} everywhere, the fill value of "
-                    f"chunks that were never written. If the writing of {self.name} was interrupted, complete it. If "
-                    f"these values are intended, create the store with another fill_value, or wrap {self.name} in an "
-                    f"object of your own that has only its shape, dtype and slices."
+                    f"{self.name}[{chunk}:{chunk + size}], a whole chunk, is {fill} everywhere, which is the "
+                    f"fill value of chunks that were never written. If {self.name} was not written completely, write "
+                    f"the missing chunks. If the values are intended, create the store with another fill_value, or "
+                    f"wrap {self.name} in an object of your own that has only its shape, dtype and slices."
                 )
 
 
 class Place(NamedTuple):
-    """The part of a file that holds the numbers of an array."""
+    """The part of a file that contains the data of an array."""
 
     path: str
-    start: int  # bytes
-    stop: int
+    start: int  # offset of the first byte
+    stop: int  # offset of the end, which is exclusive
 
 
 def place_in_file(array):  # -> Place, or None if there is no file
-    """Return the place of a memmap, or of a view of one, in its file."""
+    """Return the part of a file that contains the data of a memmap or of a view of a memmap."""
     owner = array
     while isinstance(owner, np.ndarray) and not isinstance(owner, np.memmap):
         owner = owner.base
@@ -139,7 +142,7 @@ def place_in_file(array):  # -> Place, or None if there is no file
 
 
 def overlap(one, other):
-    """Return whether two arrays may share numbers, in memory or in a file."""
+    """Return whether two arrays may share data, in memory or in a file."""
     if not (isinstance(one, np.ndarray) and isinstance(other, np.ndarray)):
         return one is other
     if np.may_share_memory(one, other):
@@ -149,7 +152,7 @@ def overlap(one, other):
 
 
 def reserve(out):
-    """Reserve disk space for a memmap: a full disk raises an error now instead of killing the process later."""
+    """Reserve disk space for a memmap, so that a full disk raises an error now and does not kill the process later."""
     place = place_in_file(out)
     if place is None or not hasattr(os, "posix_fallocate") or not os.access(place.path, os.W_OK):
         return
@@ -160,12 +163,12 @@ def reserve(out):
             if error.errno in UNKNOWN_TO_THE_DISK:
                 return
             size = f"{(place.stop - place.start) / 1e9:.3g} GB"
-            raise OSError(error.errno, f"out needs {size} on the disk: {error.strerror}", place.path) from None
+            raise OSError(error.errno, f"out needs {size} of disk space: {error.strerror}", place.path) from None
 
 
 @contextmanager
 def with_note(note):
-    """Add a note, which states what was being done, to exceptions raised in this context."""
+    """Add ``note``, which states what was being done, to every exception raised in this context."""
     try:
         yield
     except Exception as error:
@@ -174,7 +177,10 @@ def with_note(note):
 
 
 def ahead(function, items):
-    """Yield ``function(item)`` for each item in order; a thread computes the next result while one is used."""
+    """Yield ``function(item)`` for each item, in order.
+
+    A thread computes the next result while the caller uses the current result.
+    """
     here = copy_context()
     with ThreadPoolExecutor(1, thread_name_prefix="sklearn_ckn_reader") as reader:
         coming = deque()

@@ -57,7 +57,7 @@ def as_fitted_signals(estimator, X, flattened, same_space=False, stored=False):
 
 
 def as_maps(estimator, X):
-    """Check ``X``, maps with up to three spatial axes, and return `Signals`. A table is maps without spatial axes."""
+    """Check ``X``, maps with up to three spatial axes (none in the rows of a table), and return `Signals`."""
     array = _check_values(estimator, X)
     if array.ndim > 5:
         raise ValueError(
@@ -180,7 +180,7 @@ def check_weights(sample_weight, X, dtype, factors=1, factors_name=""):
 def check_path(C, weights):
     """Return ``C``, a positive number or a list of them, as an array.
 
-    The product of each of them and the sum of the weights must be representable in float32.
+    The product of each value of C and the sum of the weights must be representable in float32.
     """
     try:
         path = np.atleast_1d(np.asarray(C, dtype=float))
@@ -198,7 +198,7 @@ def check_path(C, weights):
 
 
 def as_targets(y, dtype):
-    """Return the targets in double precision, as ``(n, n_targets)``, checked to be well within ``dtype``."""
+    """Return the targets in double precision, as ``(n, n_targets)``, checked to be far from overflow in ``dtype``."""
     targets, limit = y.reshape(len(y), -1).astype(float), np.finfo(dtype).max / MARGIN
     largest = np.abs(targets).max()
     if largest > limit:
@@ -223,7 +223,7 @@ def as_augmented(returned, X):
 
 
 def _read_axes(estimator, array, ndim, input_shape, name="X"):
-    """Return `Signals` of an array with an axis of channels, or without it for one channel, or of flattened signals."""
+    """Return `Signals` of an array with a channel axis, without one (for a single channel), or of flattened signals."""
     if array.ndim == 2 and input_shape is not None:
         return Signals(array, _unflatten(input_shape, ndim, array.shape[1], name))
     if array.ndim == ndim + 2:
@@ -323,4 +323,4 @@ def check_filters(init, n_filters, patch_size, n_channels, dtype):
     zero = np.flatnonzero(~rows.any(axis=1))
     if len(zero):
         raise ValueError(f"init must not contain a filter of zeros, but filter {zero[0]} is all zeros: replace it.")
-    return rows / np.abs(rows).max(axis=1, keepdims=True)  # Their squared norms neither overflow nor vanish.
+    return rows / np.abs(rows).max(axis=1, keepdims=True)  # The squared norms then neither overflow nor vanish.

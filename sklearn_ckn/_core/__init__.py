@@ -1,7 +1,7 @@
 """Arrays in, arrays out: the mathematics of convolutional kernel networks.
 
-Nothing here knows of scikit-learn, of parameters or of validation. Every room is a folder with one subject, whose
-``__init__`` states its notation. A room imports only the rooms named here:
+Nothing here knows of scikit-learn, of parameters or of validation. Every room has one subject. It is a folder, whose
+``__init__`` states its notation, or a single file. A room imports only the rooms named here:
 
 =====================  ===============================================  ===========================
 runtime                compilation, threads, vectors                    no other room

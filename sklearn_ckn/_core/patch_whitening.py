@@ -67,7 +67,7 @@ def put_together(P, shape, patch):  # (n, k, d), (*space, c), PatchGeometry -> (
 
 
 def whiten(X, settings, whitening=None):  # (n, *space, c), WhiteningSettings, (d, d) or None -> (n, *space, c)
-    """Multiply the patches of images by a whitening matrix, the image's own one if it is None, and reassemble them."""
+    """Multiply the patches of images by a whitening matrix (by each image's own one if None), and reassemble them."""
     P = centred_patches(X, settings)
     W = local_whitening(P, settings) if whitening is None else whitening
     return put_together(P @ W.astype(P.dtype), X.shape[1:], settings.patch)

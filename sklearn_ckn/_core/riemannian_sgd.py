@@ -82,7 +82,7 @@ class DifferentiableNetwork:
             A = A.value.astype(Z.dtype)
             self.layers.append(backward.prepare(Z, A, settings[k], shape, is_first=k == 0))
             shape = self.layers[-1].output_shape
-        size = sum(layer.size for layer in self.layers) * filters[0].itemsize
+        size = sum(layer.numbers_per_signal for layer in self.layers) * filters[0].itemsize
         self.block = int(min(max(1, memory / size), BLOCK))  # independent of n_threads, and so are the sums
 
     def _whiten(self, k):

@@ -1,8 +1,8 @@
-"""What estimators share that is neither arrays nor mathematics: types, threads, messages, files.
+"""Code that estimators share and that handles neither arrays nor mathematics: types, threads, messages, files.
 
 =============  ===========================================================================
 typing         types that recur in signatures
-threads        the number of threads that `n_jobs` stands for
+n_jobs         the number of threads that `n_jobs` stands for
 caller         warnings that point at the line of the caller
 progress       progress reports and scikit-learn's callbacks
 checkpoint     files from which an interrupted fit resumes

@@ -1,4 +1,4 @@
-"""A file from which a fit that was killed resumes."""
+"""A file from which an interrupted fit resumes."""
 
 import os
 from pathlib import Path
@@ -12,7 +12,7 @@ FORMAT = 1  # version of the file format; files of other versions are refused
 
 
 class Checkpoint:
-    """The state of a fit on disk, which is written as a whole or not at all, and read only by the same fit.
+    """The state of a fit on disk, which is written atomically and can be read only by the same fit.
 
     Parameters
     ----------
@@ -83,6 +83,6 @@ def _contents(value):
         return value.__module__, value.__qualname__, _contents(value.__code__), [_contents(each) for each in held]
     if isinstance(value, CodeType):
         return value.co_code, value.co_names, [_contents(each) for each in value.co_consts]
-    if isinstance(value, frozenset):  # a constant of code; the hash of a set does not depend on its order
+    if isinstance(value, frozenset):  # a constant in the code; the hash of a set does not depend on its order
         return set(value)
     return value.item() if isinstance(value, np.generic) else value

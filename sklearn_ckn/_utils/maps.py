@@ -14,7 +14,7 @@ def channel_names(letter, n):  # -> ndarray of str
 class MapsMixin(TransformerMixin):
     """A mixin for transformers that return maps and have the parameters `ndim` and `input_shape`."""
 
-    __metadata_request__transform = {"out": UNUSED}  # It is not metadata.
+    __metadata_request__transform = {"out": UNUSED}  # `out` is not metadata.
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(auto_wrap_output_keys=None, **kwargs)  # Subclasses do not inherit the keyword.

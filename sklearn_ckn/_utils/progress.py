@@ -9,10 +9,10 @@ try:
 except ImportError:  # scikit-learn before 1.9
 
     class CallbackSupportMixin:
-        """Substitute without callbacks."""
+        """A substitute for older versions of scikit-learn, which have no callbacks."""
 
 
-# A count prints its first line after FIRST seconds. A line after t seconds is followed by one after LONGER * t + FIRST.
+# A count prints its first line after FIRST seconds. The line after t seconds is followed by one at LONGER * t + FIRST.
 FIRST, LONGER = 2.0, 1.2
 
 

@@ -1,4 +1,4 @@
-"""The state of estimators in files: arrays, numbers and names, and the version of their format."""
+"""The state of estimators in files: arrays, numbers and names, and the version of the file format."""
 
 PAGES = "https://sklearn-ckn.readthedocs.io/en/stable/api/sklearn_ckn.{estimator_name}.html"
 FORMAT = 2  # version of the state of every estimator; raise it when the meaning changes, and read older versions too

@@ -1,4 +1,4 @@
-"""Types that recur in the signatures of the package, kept short because signatures are printed."""
+"""Types that recur in the signatures of the package, kept short because the documentation prints them."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar

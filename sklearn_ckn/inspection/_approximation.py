@@ -1,4 +1,4 @@
-"""How well a network approximates its exact kernel: the report and its figure."""
+"""Report and figure of how well a network approximates its exact kernel."""
 
 from typing import Self
 
@@ -19,48 +19,55 @@ from ._fitted import read_fitted
 def approximation_report(feature_map: CKNFeatureMap | Network, X: Rows, *, n_jobs: int | None = None) -> Bunch:
     """Compare a fitted network with its exact kernel, layer by layer.
 
-    For the first k layers, K is the exact Gram matrix of the signals, and K_hat is the Gram matrix of the maps of
-    layer k::
+    For each layer k, the report compares two Gram matrices of the signals. K is the matrix of the exact kernel of the
+    first k layers, and K_hat is the matrix of the inner products between the maps of layer k::
 
         K_hat(x, x')    = sum_u <x_k(u), x'_k(u)>                        the Nyström approximation
         frobenius_error = |K - K_hat|_F / |K|_F
         spectral_error  = |K - K_hat|_2 / |K|_2
         effective_rank  = exp(-sum_i p_i log p_i),  p = eigenvalues of kappa(Z Z^T) / their sum
 
-    If errors grow from one layer to the next, more filters are needed where the errors begin to grow. An
-    `effective_rank` [1]_ far below the number of filters means that the filters resemble each other. A smaller `sigma`
-    or larger patches make them more diverse.
+    where ``x_k(u)`` is the value of the map of layer k at position u, ``|.|_F`` is the Frobenius norm, ``|.|_2`` is the
+    spectral norm, and Z is the matrix of the filters of layer k.
+
+    If the errors grow from one layer to the next, use more filters in the layer where the growth begins. An
+    `effective_rank` [1]_ far below the number of filters means that many filters are similar. A smaller `sigma` or
+    larger patches make the filters less similar.
 
     Parameters
     ----------
     feature_map : CKNFeatureMap, CKNLayer or Pipeline of CKNLayer
-        The fitted network. `augment`, `center` and `scale` of a `CKNFeatureMap` are ignored, because the report is
-        about the kernel itself.
+        The fitted network. The parameters `augment`, `center` and `scale` of a `CKNFeatureMap` are ignored, because
+        the report describes the kernel itself.
 
     X : array-like of shape `(n_samples, *space, n_channels)`, `(n_samples, *space)` or `(n_samples, n_features)`
-        A few hundred signals. The time grows with the square of their number; see `CKNKernel`. Errors below 1e-6 can
-        be measured in float64 only.
+        Signals, typically a few hundred. The computing time grows with the square of the number of signals; see
+        `CKNKernel`. Errors below 1e-6 can only be measured in float64.
 
     n_jobs : int or None, default=None
         Number of threads. None means 1 unless in a :obj:`joblib.parallel_config` context. -1 means using all
-        processors. The result is the same, bit for bit, for any value. Only the exact kernels use threads.
+        processors. The result is the same, bit for bit, for any value. Only the exact kernels are
+        computed in several threads.
 
     Returns
     -------
     report : Bunch
-        Dictionary-like object with the fields
+        Dictionary-like object with the following fields:
 
         - layers : list of str, the names of the layers;
-        - frobenius_error, spectral_error : ndarrays of shape `(n_layers,)`, 0 if all signals are 0;
+        - frobenius_error, spectral_error : ndarrays of shape `(n_layers,)`, the errors of each layer, which are 0 if
+          all signals are zero;
         - spectra : list of ndarrays of shape `(n_filters,)`, the eigenvalues of ``kappa(Z Z^T)`` of each layer in
           descending order;
-        - effective_rank : ndarray of shape `(n_layers,)`, between 1 and the number of filters;
-        - exact, approximate : lists of ndarrays of shape `(n_samples, n_samples)`, the Gram matrices.
+        - effective_rank : ndarray of shape `(n_layers,)`, the effective rank of each layer, between 1 and the number
+          of filters;
+        - exact, approximate : lists of ndarrays of shape `(n_samples, n_samples)`, the Gram matrices K and K_hat
+          of each layer.
 
     Raises
     ------
     TypeError
-        If `feature_map` is neither a `CKNFeatureMap` nor a network of `CKNLayer`.
+        If `feature_map` is neither a `CKNFeatureMap`, a `CKNLayer` nor a Pipeline of `CKNLayer`.
     NotFittedError
         If `feature_map` is not fitted.
     ValueError
@@ -68,8 +75,8 @@ def approximation_report(feature_map: CKNFeatureMap | Network, X: Rows, *, n_job
 
     See Also
     --------
-    ApproximationDisplay : Figure of the report, ``ApproximationDisplay(report).plot()``.
-    sklearn_ckn.CKNKernel : The exact kernel.
+    ApproximationDisplay : Figure of the report, drawn by ``ApproximationDisplay(report).plot()``.
+    sklearn_ckn.CKNKernel : The exact kernel of a network.
 
     References
     ----------
@@ -110,10 +117,10 @@ def approximation_report(feature_map: CKNFeatureMap | Network, X: Rows, *, n_job
 
 
 class ApproximationDisplay(Display):
-    """Scatter plot of the approximate against the exact Gram matrices of a network, with one colour for each layer.
+    """Scatter plot of the approximate against the exact Gram matrices of a network, with one colour per layer.
 
-    The entries are divided by the largest absolute value in the exact matrix of their layer. Points on the diagonal
-    line are exact.
+    The entries of both matrices of a layer are divided by the largest absolute value in the exact matrix. A point on
+    the diagonal line is an entry whose approximation is exact.
 
     Parameters
     ----------
@@ -123,7 +130,7 @@ class ApproximationDisplay(Display):
     Attributes
     ----------
     points_ : list of matplotlib PathCollection
-        The points of each layer.
+        Points of the scatter plot, with one collection per layer.
 
     ax_ : matplotlib Axes
         Axes of the plot.
@@ -133,7 +140,7 @@ class ApproximationDisplay(Display):
 
     See Also
     --------
-    approximation_report : Computation of the report.
+    approximation_report : Function that computes the report.
 
     Examples
     --------
@@ -162,9 +169,9 @@ class ApproximationDisplay(Display):
         feature_map : CKNFeatureMap, CKNLayer or Pipeline of CKNLayer
             The fitted network.
         X : array-like of shape `(n_samples, *space, n_channels)`, `(n_samples, *space)` or `(n_samples, n_features)`
-            A few hundred signals.
+            Signals, typically a few hundred; see `approximation_report`.
         n_jobs : int or None, default=None
-            Number of threads for the exact kernels; see `approximation_report`.
+            Number of threads that compute the exact kernels; see `approximation_report`.
         ax : matplotlib Axes, default=None
             Axes to draw on. If None, a new figure is created.
 
@@ -178,7 +185,7 @@ class ApproximationDisplay(Display):
         ImportError
             If matplotlib is not installed.
         TypeError, NotFittedError, ValueError
-            As in `approximation_report`.
+            If `approximation_report` rejects `feature_map` or `X`.
         """
         pyplot()
         return cls(approximation_report(feature_map, X, n_jobs=n_jobs)).plot(ax)
@@ -218,14 +225,20 @@ class ApproximationDisplay(Display):
 
 
 def _errors(exact, approximate, order):
-    """Return ``|K - K_hat| / |K|`` for every pair; `order` is that of `numpy.linalg.norm`, None the Frobenius norm."""
+    """Return ``|K - K_hat| / |K|`` for every layer, with 1 as the denominator if K is 0.
+
+    The parameter ``order`` selects the norm, as in `numpy.linalg.norm`. None selects the Frobenius norm.
+    """
     missed = [np.linalg.norm(K - K_hat, order) for K, K_hat in zip(exact, approximate)]
     whole = np.array([np.linalg.norm(K, order) for K in exact])
     return missed / np.where(whole > 0, whole, 1)
 
 
 def _spectrum(layer):
-    """Return the eigenvalues of ``kappa(Z Z^T)`` in descending order, with negative rounding errors set to 0."""
+    """Return the eigenvalues of ``kappa(Z Z^T)`` in descending order, with negative values set to 0.
+
+    Negative values are rounding errors, because the matrix is positive semi-definite.
+    """
     Z = layer.filters_.reshape(len(layer.filters_), -1)
     return np.maximum(np.linalg.eigvalsh(nystroem.filter_gram(Z, layer._settings.kernel))[::-1], 0)
 

@@ -34,8 +34,8 @@ def _rotation(shape, size, smoothness, rng):
     diameter = 2 * np.abs(u[0, 0])
     if size > diameter:
         raise ValueError(
-            f"size must be at most {diameter:.4g} with kind='rotation', because a rotation moves no position of "
-            f"{u.shape[0]} x {u.shape[1]} further; got {size}."
+            f"size must be at most {diameter:.4g} with kind='rotation', because a rotation of {u.shape[0]} x "
+            f"{u.shape[1]} positions moves none of them further; got {size}."
         )
     angle = 2 * np.arctan2(size, np.sqrt(diameter**2 - size**2)) * rng.choice([-1, 1], size=shape[0])
     tau, displacement = -np.expm1(1j * _per_signal(angle, shape[:-1])) * u, np.zeros(shape)
@@ -116,8 +116,8 @@ def deformation(
     Raises
     ------
     ValueError
-        If a parameter is out of its range, which includes a rotation of signals with one spatial axis or by more than
-        the diagonal; if `X` has other axes, is empty or is not finite.
+        If a parameter is out of its range; if signals with one spatial axis are to be rotated, or any signals by more
+        than the diagonal; if `X` has unexpected axes, is empty or is not finite.
 
     See Also
     --------

@@ -2,7 +2,7 @@
 
 
 class Display:
-    """Base class of displays, which like scikit-learn's take data in the constructor and draw it in ``plot``."""
+    """Base class of displays, which, like scikit-learn's, take data in the constructor and draw it in ``plot``."""
 
     def _set_axes(self, ax):
         self.ax_ = pyplot().subplots(layout="constrained")[1] if ax is None else ax
@@ -11,7 +11,7 @@ class Display:
 
 
 def pyplot():
-    """Import matplotlib.pyplot; displays call this before any computation, so that an error comes at once."""
+    """Import matplotlib.pyplot; displays call this before any computation, so that an error is raised at once."""
     try:
         import matplotlib.pyplot as pyplot
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""Figures of the maps of a signal."""
+"""Display of the map that a network computes from one signal."""
 
 from numbers import Integral
 from typing import Self
@@ -13,27 +13,27 @@ from ._display import Display
 from ._fitted import fitted_layers
 from ._grid import draw_grid
 
-MANY_MAPS = 64  # more maps are not numbered, as the numbers would hide them
+MANY_MAPS = 64  # maximum number of channels that are labelled, because more labels would hide the channels
 
 
 class FeatureMapDisplay(Display):
-    """Channels of one signal's map after the last layer, drawn side by side with the strongest first.
+    """Plot of the channels of one signal's map after the last layer, side by side and with the strongest first.
 
-    All channels share one scale. Each channel is marked with the index of its filter, unless there are more than 64.
-    Maps with one spatial axis are drawn as curves.
+    All channels are drawn on a common scale. Each channel is labelled with the index of its filter, unless more than 64
+    channels are drawn. Maps with one spatial axis are drawn as curves.
 
     Parameters
     ----------
     maps : ndarray of shape `(*space, n_maps)`
-        Channels of the map.
+        The channels to draw, along the last axis.
 
     channels : ndarray of shape `(n_maps,)`
-        Indices of the filters to which the channels belong.
+        Index of the filter to which each channel belongs.
 
     Attributes
     ----------
     colorbar_ : matplotlib Colorbar or None
-        Colour bar with the common scale. None for curves.
+        Colour bar of the common scale. None if the channels are drawn as curves.
 
     ax_ : matplotlib Axes
         Axes of the plot.
@@ -64,14 +64,15 @@ class FeatureMapDisplay(Display):
     def from_estimator(
         cls, feature_map: CKNFeatureMap | Network, x: Rows, *, n_maps: int = 16, ax: Axes | None = None
     ) -> Self:
-        """Find the channels with the largest norms and draw them.
+        """Select the channels with the largest norms and draw them.
 
         Parameters
         ----------
         feature_map : CKNFeatureMap, CKNLayer or Pipeline of CKNLayer
             The fitted network.
         x : array-like of shape `(*space, n_channels)`, `(*space,)` or `(n_features,)`
-            One signal. For a `CKNFeatureMap`, or if it is flattened, it must have the shape seen in `fit`.
+            One signal. If `feature_map` is a `CKNFeatureMap` or was fitted on flattened signals, the signal must have
+            the shape seen in `fit`.
         n_maps : int, default=16
             Maximum number of channels to draw, at least 1.
         ax : matplotlib Axes, default=None
@@ -87,11 +88,11 @@ class FeatureMapDisplay(Display):
         ImportError
             If matplotlib is not installed.
         TypeError
-            If `feature_map` is neither a `CKNFeatureMap` nor a network of `CKNLayer`.
+            If `feature_map` is neither a `CKNFeatureMap`, a `CKNLayer` nor a Pipeline of `CKNLayer`.
         NotFittedError
             If `feature_map` is not fitted.
         ValueError
-            If `x` is not one signal that the network accepts, or if `n_maps` is not an int >= 1.
+            If `x` is not a single signal that the network accepts, or if `n_maps` is not an int >= 1.
         """
         if not isinstance(n_maps, Integral) or n_maps < 1:
             raise ValueError(f"n_maps must be an int >= 1; got {n_maps!r}.")
@@ -104,7 +105,7 @@ class FeatureMapDisplay(Display):
         return cls(maps=maps[0][..., channels], channels=channels).plot(ax)
 
     def plot(self, ax: Axes | None = None) -> Self:
-        """Draw the channels on a common scale from dark to bright.
+        """Draw the channels on a common scale, as images from dark to bright or as curves.
 
         Parameters
         ----------
@@ -130,7 +131,7 @@ class FeatureMapDisplay(Display):
 
 
 def _as_batch(x, layer, same_space):  # (1, *space, n_channels)
-    """Check that there is one signal and not several, and return it as a batch for the layer."""
+    """Check that ``x`` is a single signal, and return it as a batch of one signal for the layer."""
     signal, (*space, n_channels) = np.asarray(x), layer.input_shape_
     if layer._flattened and signal.shape == (layer.n_features_in_,):
         signal = signal.reshape(layer.input_shape_)
@@ -140,7 +141,7 @@ def _as_batch(x, layer, same_space):  # (1, *space, n_channels)
     if signal.ndim != len(space) + 1 or signal.shape[-1] != n_channels or (fixed and list(signal.shape[:-1]) != space):
         expected = ", ".join(map(str, space if fixed else validation.AXES[len(space)]))
         raise ValueError(
-            f"x must be one signal like those in fit, of shape ({expected}, {n_channels}); got {np.shape(x)}. For "
-            f"the first signal of a batch X, pass X[0]."
+            f"x must be a single signal of shape ({expected}, {n_channels}), like the signals seen in fit; got shape "
+            f"{np.shape(x)}. For the first signal of a batch X, pass X[0]."
         )
     return signal[None]

@@ -13,7 +13,7 @@ from ._grid import draw_grid
 
 
 class FilterDisplay(Display):
-    """Filters of a layer, drawn side by side with full contrast each.
+    """Filters of a layer, drawn side by side, each with full contrast.
 
     Filters with one channel are drawn in grey; black and white are values of opposite sign. Filters with three channels
     are drawn in colour; grey is 0. For any other number of channels, the norm over the channels is drawn at each

@@ -4,7 +4,7 @@ from math import ceil, sqrt
 
 import numpy as np
 
-GAP = 0.15  # gap between tiles, relative to their longer side; narrower gaps between many small tiles vanish on pages
+GAP = 0.15  # gap between tiles, relative to their longer side; narrower gaps would vanish between many small tiles
 
 
 def draw_grid(ax, signals, low, high, cmap, names=()):  # (m, *space, 1 or 3)

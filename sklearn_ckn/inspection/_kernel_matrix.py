@@ -114,7 +114,7 @@ class KernelMatrixDisplay(Display):
         ImportError
             If matplotlib is not installed.
         ValueError
-            If `matrix` is not square, or if `labels` has another length.
+            If `matrix` is not square, or if `labels` has a different length.
         """
         matrix = np.asarray(self.matrix)
         if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:

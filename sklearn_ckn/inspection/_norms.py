@@ -30,10 +30,10 @@ def rkhs_norm(estimator: Pipeline) -> np.ndarray:
     Parameters
     ----------
     estimator : Pipeline
-        Fitted Pipeline of a `CKNFeatureMap`, or of one or more `CKNLayer` and `Flatten`; optionally a `StandardScaler`;
-        and a linear model, which is any estimator with `coef_`. The functions are defined by `coef_` and `intercept_`:
-        the decision functions of a classifier (of :class:`~sklearn.svm.SVC`, one for each pair of classes), or the
-        predictions of a regression model (before the link function, if it has one).
+        Fitted Pipeline of a `CKNFeatureMap`, or of one or more `CKNLayer` and a `Flatten`; optionally a
+        `StandardScaler`; and a linear model, which is any estimator with `coef_`. The functions are defined by `coef_`
+        and `intercept_`: the decision functions of a classifier (for :class:`~sklearn.svm.SVC`, one for each pair of
+        classes), or the predictions of a regression model (before the link function, if it has one).
 
     Returns
     -------
@@ -49,7 +49,7 @@ def rkhs_norm(estimator: Pipeline) -> np.ndarray:
 
     See Also
     --------
-    lipschitz_bound : Right-hand side of the inequality.
+    lipschitz_bound : Bound on the differences of the functions at pairs of signals.
 
     References
     ----------
@@ -85,8 +85,9 @@ def lipschitz_bound(estimator: Pipeline, X: Rows, Y: Rows) -> np.ndarray:
     Parameters
     ----------
     estimator : Pipeline
-        Fitted Pipeline of a `CKNFeatureMap`, or of one or more `CKNLayer` and `Flatten`; optionally a `StandardScaler`;
-        and a linear model, which is any estimator with `coef_`. The functions f are those of `rkhs_norm`.
+        Fitted Pipeline of a `CKNFeatureMap`, or of one or more `CKNLayer` and a `Flatten`; optionally a
+        `StandardScaler`; and a linear model, which is any estimator with `coef_`. The functions f are those of
+        `rkhs_norm`.
 
     X : array-like of shape `(n_samples, *space, n_channels)`, `(n_samples, *space)` or `(n_samples, n_features)`
         Signals.

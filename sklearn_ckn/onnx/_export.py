@@ -50,7 +50,7 @@ def to_onnx(estimator: BaseEstimator) -> onnx.ModelProto:
     Raises
     ------
     TypeError
-        If there is no graph for `estimator` or for one of its steps, or if it was fitted to several labels of each
+        If there is no graph for `estimator` or for one of its steps, or if it was fitted to several labels per
         sample.
     ValueError
         If a `PatchWhitening` with ``method="local"`` has an `exponent` other than 0, 0.25 and 0.5, or a `reg` below
@@ -66,9 +66,9 @@ def to_onnx(estimator: BaseEstimator) -> onnx.ModelProto:
     -----
     Images with one channel need an axis for it: ``images[..., None]``. Integers must be converted to float32.
 
-    A graph multiplies patches and filters by convolutions. It computes the matrices of a local `PatchWhitening` by a
-    Newton-Schulz iteration [1]_, in double precision. The outputs differ from the results of the estimator in single
-    precision by floating-point rounding: by 1e-6 to 1e-4 of the largest number, and by up to 1e-3 if rounding is
+    The graph computes the products of patches and filters as convolutions, and the matrices of a local `PatchWhitening`
+    by a Newton-Schulz iteration [1]_, in double precision. The outputs differ from the results of the estimator in
+    single precision by floating-point rounding: by 1e-6 to 1e-4 of the largest value, and by up to 1e-3 if rounding is
     amplified by a small `reg`, a small `sigma` or images of noise. Both then differ just as much from the results in
     double precision. If the mean of the targets is many times larger than their deviations from it, rounding affects
     the mean, too. The probabilities of :class:`~sklearn.linear_model.SGDClassifier` with ``loss="modified_huber"`` are

@@ -1,4 +1,4 @@
-"""Graphs written by NumPy: operations on a `Tensor` become the nodes of an ONNX graph.
+"""Graphs written with NumPy: operations on a `Tensor` become the nodes of an ONNX graph.
 
 Formulas of `_core`, which are written for arrays, thus apply to tensors and need not be written a second time. NumPy
 determines shapes and dtypes: every `Tensor` carries an empty batch, an array of no signals, and the same functions are

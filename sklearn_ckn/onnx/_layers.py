@@ -1,7 +1,7 @@
 """Layers and whitening as graphs: the formulas of `_core.layer` and `_core.patch_whitening`, as convolutions.
 
-Unlike there, maps have their channels first, ``(n, c, *space)``, and patches have the shape ``(n, c, k, *positions)``,
-where k is the number of positions in a patch.
+Unlike in those modules, maps have their channels first, ``(n, c, *space)``, and patches have the shape
+``(n, c, k, *positions)``, where k is the number of positions in a patch.
 """
 
 from math import prod
@@ -41,14 +41,11 @@ def products_and_norms(X, Z, settings):  # -> (n, m, *positions), (n, 1, *positi
 def convolve(X, W, patch, groups=1):  # (n, c, *space), (m, c / groups, *size), PatchGeometry -> (n, m, *positions)
     """Return the products of patches, which are not centred, and filters."""
     positions = patch.positions(X.shape[2:])
-    if prod(positions) == groups == 1 and not np.any(patch.padding):  # one patch per signal: one matrix product
+    if groups == 1 and X.shape[2:] == W.shape[2:] and not np.any(patch.padding):  # One patch per signal: a product.
         return (X.reshape(len(X), -1) @ W.reshape(len(W), -1).T).reshape(-1, len(W), *positions)
-    empty, pads = (
-        np.empty((0, len(W), *positions), X.dtype),
-        [int(width) for width in np.transpose(patch.padding).ravel()],
-    )
-    dilations = list(patch.dilation)
-    return X.graph.node("Conv", [X, W.astype(X.dtype)], empty, pads=pads, dilations=dilations, group=groups)
+    empty = np.empty((0, len(W), *positions), X.dtype)
+    geometry = {"pads": [int(n) for n in np.transpose(patch.padding).ravel()], "dilations": list(patch.dilation)}
+    return X.graph.node("Conv", [X, W.astype(X.dtype)], empty, group=groups, **geometry)
 
 
 def multiply_channels(X, W):  # (n, c, *space), (m, c) -> (n, m, *space)
@@ -58,12 +55,12 @@ def multiply_channels(X, W):  # (n, c, *space), (m, c) -> (n, m, *space)
 
 
 def one_by_one(c, size):  # -> (c * k, 1, *size)
-    """Return filters of which each selects one value of a patch, for a convolution channel by channel."""
+    """Return filters that each select one value of a patch, for a convolution channel by channel."""
     return np.tile(np.eye(prod(size)), (c, 1)).reshape(-1, 1, *size)
 
 
 def extract(X, patch):  # (n, c, *space), PatchGeometry -> (n, c, k, *positions)
-    """Extract all patches, which `patches.extract` does, without centring them."""
+    """Extract all patches, as `patches.extract` does, but without centring them."""
     c = X.shape[1]
     P = convolve(X, one_by_one(c, patch.size), patch, groups=c)
     return P.reshape(-1, c, prod(patch.size), *P.shape[2:])
@@ -121,8 +118,9 @@ def normalize_contrast(X):  # (n, c, *space)
 def negative_power(P, exponent, reg):  # (n, d, k) -> (n, d, d)
     """Return the negative power of the second moments of patches, computed in double precision.
 
-    It differs from `patch_whitening.negative_power` in the directions that no patch has, where nothing is multiplied by
-    it: its eigenvalues are not 0 there. If all patches are 0, it is an arbitrary matrix.
+    It differs from `patch_whitening.negative_power` in the directions that are orthogonal to all patches, where its
+    eigenvalues are not 0; this does not affect its product with the patches. If all patches are 0, the matrix is
+    arbitrary.
     """
     if exponent not in ROOTS or reg < SMALLEST_REG:
         raise ValueError(

@@ -3,14 +3,17 @@
 Estimators pass tensors to one another in the same form as arrays: as maps with channels last, or as rows of features.
 """
 
+import warnings
 from functools import singledispatch
 
 import numpy as np
 from scipy.sparse import issparse
+from sklearn import linear_model
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import SGDClassifier
-from sklearn.linear_model._base import LinearClassifierMixin, LinearModel
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.svm import LinearSVC, LinearSVR
 from sklearn.utils.validation import check_is_fitted
 
 from .._core.layer.flatten import flatten
@@ -27,7 +30,45 @@ from . import _layers
 from ._graph import take
 
 TRANSFORMERS = CKNFeatureMap, CKNLayer, Differences, Flatten, PatchWhitening, StandardScaler
-PREDICTORS = CKNClassifier, CKNRegressor, LinearClassifier, LinearRegressor, LinearClassifierMixin, LinearModel
+LINEAR_CLASSIFIERS = (  # those of scikit-learn
+    LinearDiscriminantAnalysis,
+    LinearSVC,
+    linear_model.LogisticRegression,
+    linear_model.LogisticRegressionCV,
+    linear_model.Perceptron,
+    linear_model.RidgeClassifier,
+    linear_model.RidgeClassifierCV,
+    linear_model.SGDClassifier,
+)
+if hasattr(linear_model, "PassiveAggressiveClassifier"):  # deprecated since version 1.8 of scikit-learn
+    LINEAR_CLASSIFIERS += (linear_model.PassiveAggressiveClassifier,)
+LINEAR_REGRESSORS = (  # those of scikit-learn
+    LinearSVR,
+    linear_model.ARDRegression,
+    linear_model.BayesianRidge,
+    linear_model.ElasticNet,
+    linear_model.ElasticNetCV,
+    linear_model.HuberRegressor,
+    linear_model.Lars,
+    linear_model.LarsCV,
+    linear_model.Lasso,
+    linear_model.LassoCV,
+    linear_model.LassoLars,
+    linear_model.LassoLarsCV,
+    linear_model.LassoLarsIC,
+    linear_model.LinearRegression,
+    linear_model.MultiTaskElasticNet,
+    linear_model.MultiTaskElasticNetCV,
+    linear_model.MultiTaskLasso,
+    linear_model.MultiTaskLassoCV,
+    linear_model.OrthogonalMatchingPursuit,
+    linear_model.OrthogonalMatchingPursuitCV,
+    linear_model.QuantileRegressor,
+    linear_model.Ridge,
+    linear_model.RidgeCV,
+    linear_model.TheilSenRegressor,
+)
+PREDICTORS = CKNClassifier, CKNRegressor, LinearClassifier, LinearRegressor, *LINEAR_CLASSIFIERS, *LINEAR_REGRESSORS
 SUPPORTED = (
     "CKNClassifier, CKNRegressor, CKNFeatureMap, CKNLayer, Flatten, Differences, PatchWhitening, StandardScaler, "
     "LinearClassifier, LinearRegressor, the linear models of scikit-learn, and Pipeline and FeatureUnion of these"
@@ -164,18 +205,6 @@ def _(estimator: Pipeline, X):
     return outputs(last, X)
 
 
-@outputs.register(LinearClassifier)
-@outputs.register(LinearClassifierMixin)
-def _(estimator, X):
-    return of_classes(estimator, X)
-
-
-@outputs.register(LinearRegressor)
-@outputs.register(LinearModel)
-def _(estimator, X):
-    return of_targets(estimator, X)
-
-
 @outputs.register
 def _(estimator: CKNClassifier, X):
     return of_classes(estimator, features_below(estimator, X))
@@ -209,20 +238,32 @@ def of_classes(model, X):
     return found if P is None else found | {"probabilities": P}
 
 
+for classifier in (LinearClassifier, *LINEAR_CLASSIFIERS):
+    outputs.register(classifier, of_classes)
+for regressor in (LinearRegressor, *LINEAR_REGRESSORS):
+    outputs.register(regressor, of_targets)
+
+
 def labels(model):  # -> (n_classes,) of int64, or of str
     """Return the classes of a model in a dtype that ONNX supports."""
-    binarizer = getattr(model, "_label_binarizer", None)
-    if binarizer is not None and binarizer.y_type_.startswith("multilabel"):
-        raise TypeError(f"{type(model).__name__} was fitted to several labels of each sample: fit it to one label.")
+    if isinstance(model, LINEAR_CLASSIFIERS) and predicts_several_labels(model):
+        raise TypeError(f"{type(model).__name__} was fitted to several labels per sample: fit it to one label.")
     classes = np.array(model.classes_.tolist())
     return classes.astype(object if classes.dtype.kind == "U" else np.int64)
 
 
-def probabilities(model, S):  # (n, k) -> (n, n_classes), or None where the model has none
+def predicts_several_labels(model):
+    """Return whether a linear classifier of scikit-learn predicts a row of labels for each sample."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # The row of zeros has no column names.
+        return model.predict(np.zeros((1, model.n_features_in_))).ndim > 1
+
+
+def probabilities(model, S):  # (n, k) -> (n, n_classes), or None if the model has none
     """Compute the softmax of the scores, or their normalised logistic functions for one-against-all classifiers."""
     if not hasattr(model, "predict_proba") or getattr(model, "loss", None) == "modified_huber":
         return None
-    # Models have the parameter `multi_class` before version 1.8 of scikit-learn only.
+    # Models have the parameter `multi_class` only before version 1.8 of scikit-learn.
     solver, way = getattr(model, "solver", None), getattr(model, "multi_class", None)
     is_one_against_others = isinstance(model, SGDClassifier) or solver == "liblinear" or way == "ovr"
     if way == "multinomial" and S.shape[1] == 1:  # the softmax of -s and s

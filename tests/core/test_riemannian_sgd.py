@@ -22,8 +22,8 @@ TWO_LAYERS = {
 @pytest.mark.parametrize("loss", losses.LOSSES)
 @pytest.mark.parametrize("ndim", [1, 2, 3])
 @pytest.mark.parametrize("is_singular", [False, True])
-def test_gradient_of_a_network_of_two_layers(ndim, loss, is_singular, rng):
-    """Whitening, features and loss included, along the spheres."""
+def test_gradients_of_two_layers_equal_central_differences(ndim, loss, is_singular, rng):
+    """The gradients include whitening, features and loss, and are tangent to the spheres of the filters."""
     settings, shape = [layer_settings(ndim, **case) for case in TWO_LAYERS[ndim]], (*SPACES[ndim], 3)
     X, c, filters = rng.randn(5, *shape), 3, []
     for layer in settings:
@@ -64,7 +64,7 @@ def test_gradient_of_a_network_of_two_layers(ndim, loss, is_singular, rng):
     assert_is_gradient(found.head.b, lambda b: objective(filters, riemannian_sgd.Head(head.W, b)), head.b, rng)
 
 
-def test_gradients_are_the_same_for_any_number_of_threads(rng):
+def test_gradients_do_not_depend_on_the_number_of_threads(rng):
     settings, X = [layer_settings(2), layer_settings(2, size=2)], rng.randn(70, 8, 8, 1).astype(np.float32)
     filters = [unit_rows(rng, 7, 9).astype(np.float32), unit_rows(rng, 9, 28).astype(np.float32)]
     Y, share = rng.randn(70, 2).astype(np.float32), np.full(70, 1 / 70, np.float32)
@@ -75,14 +75,14 @@ def test_gradients_are_the_same_for_any_number_of_threads(rng):
     assert one.loss == two.loss and one.curvature == two.curvature and one.weight == two.weight == pytest.approx(1)
     assert all(map(np.array_equal, (*one.filters, *one.head), (*two.filters, *two.head)))
     assert [network.block for network in networks] == [riemannian_sgd.BLOCK] * 2
-    memory = 3 * 4 * sum(k.size for k in networks[0].layers)
+    memory = 3 * 4 * sum(k.numbers_per_signal for k in networks[0].layers)
     small = riemannian_sgd.DifferentiableNetwork(filters, settings, X.shape[1:], 1, memory)
     assert small.block == 3
     assert_allclose(small.gradients(X, Y, share, head, top).filters[0], one.filters[0], atol=1e-4)
 
 
 @pytest.mark.parametrize("loss", losses.LOSSES)
-def test_a_step_of_the_linear_model_lowers_the_objective_whatever_the_features(loss, rng):
+def test_steps_of_the_linear_model_lower_the_objective_for_features_of_any_size(loss, rng):
     maps, k = rng.randn(20, 3, 4), 1 if loss == "squared_error" else 3
     Y, share = np.where(rng.randint(k, size=20)[:, None] == np.arange(k), 1.0, -1.0), np.full(20, 1 / 20)
     for size in (1e-3, 1.0, 1e3):
@@ -99,8 +99,8 @@ def test_a_step_of_the_linear_model_lowers_the_objective_whatever_the_features(l
             head = riemannian_sgd.step_head(head, found, 0.1)
 
 
-def test_a_minibatch_of_little_weight_moves_the_linear_model_little(rng):
-    """By its part of the step that it would take with the whole weight."""
+def test_step_of_the_linear_model_is_proportional_to_the_weight_of_the_mini_batch(rng):
+    """A mini-batch with a tenth of the weight moves the model by a tenth of the step."""
     head, of_head = (riemannian_sgd.Head(rng.randn(3, 12), rng.randn(3)) for _ in range(2))
     whole = riemannian_sgd.step_head(head, riemannian_sgd.Gradients(1.0, [], of_head, 5.0, weight=1), ridge=0.7)
     part = riemannian_sgd.Head(*(0.1 * array for array in of_head))
@@ -109,7 +109,7 @@ def test_a_minibatch_of_little_weight_moves_the_linear_model_little(rng):
         assert_allclose(now - before, 0.1 * (there - before), rtol=1e-10)
 
 
-def test_turn_moves_filters_by_the_angle_on_their_spheres(rng):
+def test_turn_moves_filters_by_an_angle_on_their_spheres(rng):
     Z, V = unit_rows(rng, 5, 8), rng.randn(5, 8)
     turned = riemannian_sgd.turn(Z, V, 1e-3)
     assert_allclose(np.linalg.norm(turned, axis=1), 1, rtol=1e-14)

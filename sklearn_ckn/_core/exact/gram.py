@@ -1,4 +1,7 @@
-"""Gram matrices of the exact kernel: first what is known about each signal alone, then tiles of pairs, in threads."""
+"""Gram matrices of the exact kernel, computed in several threads.
+
+The norms of the patches of each signal are computed first. The kernel is then computed for tiles of pairs of signals.
+"""
 
 from itertools import islice
 from math import prod
@@ -10,88 +13,95 @@ from scipy import sparse
 from ..layer import kappa, patches, pooling
 from ..runtime import simd
 from ..runtime.threads import over_blocks, slices
-from . import layer as layers
 from . import sparsity
+from .layer import ExactLayer, add_traces, copy_to_lanes, find_norms, find_products
 from .patch_products import Derivatives, PairGeometry, Quantities, make_scratch, make_side
 
-WORK = 2**24  # approximate number of products of patches in every lane of a tile, which takes some tenths of a second
-MEMORY = 2**20  # bytes up to which several signals are processed in sequence rather than a single one
-SHARES = 8  # fewest shares of rows and of columns, so that all threads have work
-TILES = 1024  # tiles that are handed to the threads together
-SMALL_SIGMA = 0.15  # sigma below which the rounding of a cosine in single precision is visible
-LANES_AT_ONCE = 8  # most blocks of signals that a thread describes at a time
+WORK = 2**24  # approximate number of products of patches per lane and tile; one tile takes a few tenths of a second
+MEMORY = 2**20  # maximum size in bytes of each array for a batch of signals, unless the batch is a single signal
+SHARES = 8  # minimum number of parts into which rows and columns are cut, so that all threads have work
+TILES = 1024  # maximum number of tiles that are submitted to the threads at a time
+SMALL_SIGMA = 0.15  # sigma below which rounding a cosine to single precision affects the kernel noticeably
+LANES_AT_ONCE = 8  # maximum number of blocks of signals that a thread prepares at a time
 
 
 class ExactNetwork(NamedTuple):
-    """A network prepared for pairs of signals of one shape."""
+    """A network that has been prepared for pairs of signals of a given shape."""
 
-    layers: list  # of layer.ExactLayer
-    centred: patches.PatchGeometry | None  # of the first layer's patches, if these are centred
+    layers: list  # one layer.ExactLayer for each layer
+    centred: patches.PatchGeometry | None  # geometry of the first layer's patches if they are centred, otherwise None
     n_channels: int
     dtype: np.dtype
 
     def read(self, signals, rows):  # -> (n, *space, c), (n,)
-        """Return maps of signals as the first layer reads them, scaled to values up to 1, and the powers of two."""
+        """Return the maps that the first layer reads, and the exponents of the powers of two that scale the signals.
+
+        Each signal is divided by the smallest power of two that exceeds its absolute values.
+        """
         X = signals.read(rows).astype(self.dtype, copy=False)
         exponents = np.frexp(np.abs(X.reshape(len(X), -1)).max(axis=1))[1]
         X = np.ldexp(X, -exponents.reshape(-1, *[1] * (X.ndim - 1)))
         return (patches.extract(X, self.centred) if self.centred else X), exponents
 
     def sides(self, n):
-        """Allocate the sides of n blocks of signals, for every layer."""
+        """Allocate one `Side` of n blocks of signals for each layer."""
         return [make_side(k.geometry, k.quantities, n, self.n_channels, self.dtype) for k in self.layers]
 
     def scratch(self, n):
-        """Allocate the memory for n signals in sequence, for every layer."""
+        """Allocate the scratch memory of each layer for a batch of n signals."""
         return [make_scratch(k.geometry, k.quantities, n, self.dtype) for k in self.layers]
 
     def batch(self):
-        """Return how many signals to process in sequence: as many as fit in `MEMORY`."""
+        """Return the largest number of signals, at least one, for which each array fits in `MEMORY` bytes."""
         one = [*self.sides(1), *self.scratch(1)]
         return max(1, MEMORY // max(array.nbytes for record in one for array in record))
 
     def nothing_below(self, n):
-        """Allocate the products of positions below the first layer, which are never read."""
+        """Return an empty array in place of the products from the layer below, which the first layer does not read."""
         return np.empty((n, 0, 0, 0, 0, simd.n_lanes(self.dtype)), dtype=self.dtype)
 
     @property
     def n_quantities(self):
-        """The number of quantities in the result: the kernel and its derivatives."""
+        """The number of quantities in the result, which are the kernel and its derivatives."""
         return self.layers[-1].quantities.n_made
 
 
 def prepare(settings, shape, dtype, differentiated):
-    """Prepare a network for signals of ``shape`` ``(*space, c)``.
+    """Prepare a network for signals of the given shape.
 
     Parameters
     ----------
     settings : list of LayerSettings
-    shape : tuple
+    shape : tuple, shape ``(*space, c)`` of each signal
     dtype : dtype of the signals
-    differentiated : list of bool, the layers by whose ``log(sigma)`` the kernel is differentiated
+    differentiated : list of bool, whether to differentiate the kernel with respect to ``log(sigma)`` of each layer
 
     Returns
     -------
     network : ExactNetwork
     """
+    assert all(step == 1 for layer in settings for step in layer.patch.dilation), "The dilation of patches must be 1."
     (*space, c), (first, *others), centred = shape, settings, None
-    dtype = computing_dtype(settings, dtype)
-    if first.patch.centering:  # Centring is exact if the signals become maps of centred patches of a single position.
+    dtype = exact_dtype(settings, dtype)
+    if first.patch.centering:  # Centring is exact if each centred patch becomes a single position of the map.
         centred, space = first.patch, first.patch_positions(space)
         c *= prod(centred.size)
         first = first._replace(patch=patches.PatchGeometry.of((1,) * len(space), "valid"))
-    settings, made, n_read = [first, *others], [], 1
+    settings, made, n_inherited = [first, *others], [], 0
     related = sparsity.of_network(settings, space)
     for k, (layer, has_own) in enumerate(zip(settings, differentiated)):
-        derivatives = Derivatives(n_read - 1, has_own) if n_read + has_own > 1 else None
+        derivatives = Derivatives(n_inherited, has_own) if n_inherited + has_own else None
         geometry = make_geometry(layer, space, dtype, related[2 * k : 2 * k + 3])._replace(is_first=k == 0)
-        made.append(layers.ExactLayer(geometry, layer.kernel, Quantities(derivatives)))
-        n_read, space = made[-1].quantities.n_made, layer.pooled_positions(space)
+        made.append(ExactLayer(geometry, layer.kernel, Quantities(derivatives)))
+        n_inherited, space = n_inherited + has_own, layer.pooled_positions(space)
     return ExactNetwork(made, centred, c, dtype)
 
 
-def computing_dtype(settings, dtype):
-    """Return double precision where single loses too much: at steep slopes, and where centring cancels digits."""
+def exact_dtype(settings, dtype):
+    """Return float64 if single precision would lose too many digits, otherwise ``dtype``.
+
+    Digits are lost if the slope of a kernel is steep or if patches are centred after the first layer.
+    """
     steep = [
         isinstance(layer.kernel, kappa.ArcCosine0) or getattr(layer.kernel, "sigma", 1) < SMALL_SIGMA
         for layer in settings
@@ -100,13 +110,16 @@ def computing_dtype(settings, dtype):
 
 
 def make_geometry(settings, space, dtype, related):  # -> PairGeometry
-    """Return the geometry of a layer for maps of a space, from the relations of what it reads, meets and keeps."""
+    """Return the geometry of a layer for maps of the spatial shape ``space``.
+
+    The sequence ``related`` contains the relations of the input positions, the patches and the pooled positions.
+    """
     (read, met, kept), patch, (*outer, length) = related, settings.patch, settings.patch_positions(space)
     offsets, window = settings.pooling.weights(-1, length)
     line_taps = pooling.taps(settings.pooling.along(slice(-1)), tuple(outer), dtype)
     taps = pooling.taps(settings.pooling.along(slice(-1, None)), (length,), dtype)
-    columns = np.ones(len(line_taps.outputs)), line_taps.outputs, line_taps.pointers
-    reached = sparse.csc_array(columns, (len(kept.pairs), len(met.pairs))).T
+    ones = np.ones(len(line_taps.outputs))
+    reached = sparse.csc_array((ones, line_taps.outputs, line_taps.pointers), (len(kept.pairs), len(met.pairs))).T
     size, before = patch.size[-1], patch.padding[-1][0]
     under = np.arange(length)[:, None] + np.arange(size) - before
     return PairGeometry(
@@ -118,7 +131,7 @@ def make_geometry(settings, space, dtype, related):  # -> PairGeometry
         before=before,
         size=size,
         slots=np.where((under >= 0) & (under < space[-1]), under % size, size),
-        mean=-1 / prod(patch.size) if patch.centering else 0.0,
+        centring=-1 / prod(patch.size) if patch.centering else 0.0,
         line_taps=line_taps,
         taps=taps,
         wanted=reached @ (kept.pairs >= 0) > 0,
@@ -128,8 +141,8 @@ def make_geometry(settings, space, dtype, related):  # -> PairGeometry
     )
 
 
-def lines_under(space, positions, patch):  # without the last axis, without it, with it
-    """Return the line under every run of the patches at ``positions``, -1 outside of ``space``."""
+def lines_under(space, positions, patch):  # two tuples without the last axis, PatchGeometry with all axes
+    """Return the indices of the lines of a map that each line of patches covers, -1 for lines outside the map."""
     size, widths = patch.size[:-1], patch.padding[:-1]
     before, space = (np.array(n, dtype=int).reshape(-1, 1, 1) for n in ([first for first, _ in widths], space))
     index = np.indices((*positions, *size)).reshape(2, len(before), prod(positions), prod(size)).sum(axis=0) - before
@@ -139,28 +152,28 @@ def lines_under(space, positions, patch):  # without the last axis, without it, 
 
 
 class Described(NamedTuple):
-    """Signals that are ready to be paired with others."""
+    """Signals that have been prepared for pairing with other signals."""
 
-    exponents: np.ndarray  # (n,) The signals are divided by these powers of two, and so is their kernel.
-    sides: list  # of patch_products.Side, one per layer
-    kernel: np.ndarray  # (n, quantities) of each signal with itself, in double precision
+    exponents: np.ndarray  # (n,) A signal is divided by ``2^exponent``, and its kernel with itself by ``4^exponent``.
+    sides: list  # one patch_products.Side for each layer
+    kernel: np.ndarray  # (n, quantities) result for each scaled signal paired with itself, in double precision
 
     def __len__(self):
         return len(self.exponents)
 
     @property
     def diagonal(self):
-        """The kernel of each signal with itself, by the homogeneity of the kernel."""
+        """The kernel of each unscaled signal with itself, which follows from the homogeneity of the kernel."""
         with np.errstate(over="ignore"):
             return np.ldexp(self.kernel[:, 0], 2 * self.exponents)
 
 
 def describe(signals, network, n_threads):  # -> Described
-    """Read signals and find the norms of all patches in all layers.
+    """Read signals, and compute the norms of all patches in all layers and the kernel of each signal with itself.
 
     Parameters
     ----------
-    signals : object with ``len`` and ``read(rows)``, the maps ``(n, *space, c)`` of a slice of signals
+    signals : object with ``len`` and ``read(rows)``, which returns the maps ``(n, *space, c)`` of a slice of signals
     network : ExactNetwork
     n_threads : int
     """
@@ -176,48 +189,51 @@ def describe(signals, network, n_threads):  # -> Described
             write_lanes(X, sides[0].maps[block])
             below = network.nothing_below(1)
             for layer, side, scratch in zip(network.layers, sides, work):
-                layers.find_norms(layer.geometry, side, block, below[0], scratch)
-                layers.find_products(layer, layer.quantities.derivatives, side, side, (block, block), below, scratch)
+                find_norms(layer.geometry, side, block, below[0], scratch)
+                find_products(layer, layer.quantities.derivatives, side, side, (block, block), below, scratch)
                 below = scratch.above
-            layers.add_traces(below, kernel[block : block + 1])
+            add_traces(below, kernel[block : block + 1])
 
     at_once = min(LANES_AT_ONCE, -(-len(blocks) // (2 * n_threads)))
     over_blocks(describe_blocks, slices(len(blocks), at_once), n_threads)
     return Described(exponents, sides, kernel.swapaxes(1, 2).reshape(-1, n_quantities)[: len(signals)])
 
 
-def write_lanes(X, maps):  # (n, *space, c), out (n_lines, length and more, c, n_lanes)
-    """Write signals side by side; unused lanes stay zero."""
+def write_lanes(X, maps):  # (n, *space, c), out (n_lines, at least length, c, n_lanes)
+    """Write each signal to a separate lane. Unused lanes stay zero."""
     lines = X.reshape(len(X), len(maps), -1, X.shape[-1])
     maps[:, : lines.shape[2], :, : len(X)] = np.moveaxis(lines, 0, -1)
 
 
 def meet(network, X, rows, Y, blocks):
-    """Return the kernel of some signals of X and blocks of Y, ``(rows, blocks * n_lanes, quantities)`` in float64."""
+    """Return the kernel of the signals of X in ``rows`` with the signals of Y in ``blocks``.
+
+    The result has shape ``(rows, blocks * n_lanes, quantities)`` and dtype float64.
+    """
     n, n_quantities, lanes = rows.stop - rows.start, network.n_quantities, simd.n_lanes(network.dtype)
     xs, work = network.sides(n), network.scratch(n)
     for side, x in zip(X.sides, xs):
-        layers.spread(side, rows.start, x)
+        copy_to_lanes(side, rows.start, x)
     totals = np.zeros((len(blocks), n, n_quantities, lanes))
     for block, total in zip(blocks, totals):
         below = network.nothing_below(n)
         for layer, x, y, scratch in zip(network.layers, xs, Y.sides, work):
-            layers.find_products(layer, layer.quantities.derivatives, x, y, (0, block), below, scratch)
+            find_products(layer, layer.quantities.derivatives, x, y, (0, block), below, scratch)
             below = scratch.above
-        layers.add_traces(below, total)
+        add_traces(below, total)
     return totals.transpose(1, 0, 3, 2).reshape(n, -1, n_quantities)
 
 
 class Matrix(NamedTuple):
-    """A Gram matrix that is being written, tile by tile."""
+    """A Gram matrix that is written tile by tile."""
 
     values: np.ndarray  # (n, n_Y)
     gradient: np.ndarray | None  # (n, n_Y, quantities - 1)
     normalize: bool
-    finished: list  # slices (rows, columns) of the tiles that are written
+    finished: list  # pairs (rows, columns) of slices, one for each tile that has been written
 
-    def write(self, K, here, chosen):  # (rows, columns, quantities), slices of them, (rows, columns) of bool
-        """Write a tile where it is chosen."""
+    def write(self, K, here, chosen):  # (rows, columns, quantities), two slices, (rows, columns) of bool
+        """Write the entries of a tile K that are selected by ``chosen`` to the slices ``here`` of the matrix."""
         np.copyto(self.values[here], K[..., 0], where=chosen, casting="same_kind")
         if self.gradient is not None:
             chosen = np.broadcast_to(chosen, K.shape[:2])[..., None]
@@ -225,7 +241,9 @@ class Matrix(NamedTuple):
 
 
 def fill(network, X, Y, matrix, n_threads, count):
-    """Write the kernel of all signals of X with all of Y; if Y is X, every pair is computed once.
+    """Write the kernel of all signals of X with all signals of Y to a matrix.
+
+    If Y is X, only the tiles that overlap the upper triangle are computed.
 
     Parameters
     ----------
@@ -233,7 +251,7 @@ def fill(network, X, Y, matrix, n_threads, count):
     X, Y : Described
     matrix : Matrix
     n_threads : int
-    count : callable, to which the number of finished pairs is passed after each tile
+    count : callable, called after each tile with the number of new pairs in the tile
     """
     lanes = simd.n_lanes(network.dtype)
 
@@ -246,7 +264,7 @@ def fill(network, X, Y, matrix, n_threads, count):
         else:
             K = np.ldexp(K, np.add.outer(X.exponents[rows], Y.exponents[columns])[..., None])
         chosen = np.ones(K.shape[:2], dtype=bool)
-        if X is Y:  # The part below the diagonal is the mirror image of the part above.
+        if X is Y:  # The matrix is symmetric, so the part above the diagonal is also written below the diagonal.
             chosen = np.arange(rows.start, rows.stop)[:, None] <= np.arange(columns.start, columns.stop)
             matrix.write(K.swapaxes(0, 1), (columns, rows), chosen.T)
         matrix.write(K, (rows, columns), chosen)
@@ -259,7 +277,7 @@ def fill(network, X, Y, matrix, n_threads, count):
 
 
 def cut_tiles(network, n, n_Y, is_symmetric):  # -> (slice of rows, range of blocks of columns), ...
-    """Cut a matrix, or its part above the diagonal, into tiles of about `WORK` products."""
+    """Yield tiles of about `WORK` products that cover a matrix, or only the upper triangle of a symmetric matrix."""
     lanes = simd.n_lanes(network.dtype)
     n_blocks = -(-n_Y // lanes)
     work = sum(layer.geometry.met.n_products for layer in network.layers)
@@ -271,7 +289,7 @@ def cut_tiles(network, n, n_Y, is_symmetric):  # -> (slice of rows, range of blo
 
 
 def to_cosines(K, xx, yy):  # (rows, columns, quantities), (rows, quantities), (columns, quantities)
-    """Return ``k(x, y) / sqrt(k(x, x) k(y, y))``, 0 where the kernel of a signal with itself is 0, and derivatives."""
+    """Return ``k(x, y) / sqrt(k(x, x) k(y, y))`` and its derivatives, or 0 if ``k(x, x)`` or ``k(y, y)`` is 0."""
     size = np.sqrt(np.multiply.outer(xx[:, 0], yy[:, 0]))[..., None]
     cosines = np.divide(K, size, out=np.zeros_like(K), where=size > 0)
     x_growth, y_growth = (k[:, 1:] / np.where(k[:, :1] > 0, k[:, :1], 1) for k in (xx, yy))

@@ -32,61 +32,61 @@ def norms_and_cosine(pair, p, i, j, x_r, x_inverse):
 
 
 @inlined_loops
-def map_row(kernel, pair, lines, i, columns):
-    """Compute ``r r' kappa(c)`` for patch i of line o and some patches of line p."""
+def map_row(kernel, pair, lines, i, span):
+    """Compute ``r r' kappa(c)`` for patch i of line o and a span of patches of line p."""
     o, p = lines
     x_r, x_inverse = simd.load(pair.x.r, (o, i, 0)), simd.load(pair.x.inverse, (o, i, 0))
-    for j in range(columns[0], columns[1]):
+    for j in range(span[0], span[1]):
         norms, cosine = norms_and_cosine(pair, p, i, j, x_r, x_inverse)
         simd.store(kappa.homogeneous(kernel, norms, cosine), pair.scratch.row, (0, j, 0))
 
 
 @inlined_loops
-def map_derivatives(derivatives, kernel, pair, lines, i, columns):
-    """Compute the derivatives of ``r r' kappa(c)`` for patch i of line o and some patches of line p.
+def map_derivatives(derivatives, kernel, pair, lines, i, span):
+    """Compute the derivatives of ``r r' kappa(c)`` for patch i of line o and a span of patches of line p.
 
-    With ``g = dr / r + dr' / r'``, they are ``r r' g (kappa(c) - c kappa'(c)) + kappa'(c) dP`` by the parameters of
-    layers below, and ``r r' dkappa(c)`` by the layer's own parameter.
+    With ``g = dr / r + dr' / r'``, they are ``r r' g (kappa(c) - c kappa'(c)) + kappa'(c) dP`` with respect
+    to the parameters of layers below, and ``r r' dkappa(c)`` with respect to the layer's own parameter.
     """
-    (o, p), x, y, row, n_read = lines, pair.x, pair.y, pair.scratch.row, len(pair.scratch.ring)
+    (o, p), x, y, row, own = lines, pair.x, pair.y, pair.scratch.row, 1 + derivatives.n_inherited
     x_r, x_inverse = simd.load(x.r, (o, i, 0)), simd.load(x.inverse, (o, i, 0))
-    for j in range(columns[0], columns[1]):
+    for j in range(span[0], span[1]):
         norms, cosine = norms_and_cosine(pair, p, i, j, x_r, x_inverse)
         c = kappa.clip(cosine)
         slope = kappa.slope(kernel, c)
         stretch = norms * (kappa.value(kernel, c) - c * slope)
-        for quantity in range(1, n_read):
+        for quantity in range(1, own):
             growth = simd.load(x.growth, (quantity - 1, o, i, 0)) + simd.load(y.growth, (quantity - 1, p, j, 0))
             derivative = growth * stretch + slope * multiply_patches(pair, quantity, i, j)
             simd.store(derivative, row, (quantity, j, 0))
         if derivatives.has_own:
-            simd.store(norms * kappa.slope_of_log_sigma(kernel, c), row, (n_read, j, 0))
+            simd.store(norms * kappa.slope_of_log_sigma(kernel, c), row, (own, j, 0))
 
 
 # Pooling
 
 
 @inlined_loops
-def pool_row(pair, quantity, i, columns):
-    """Add the row of patch i, mapped for some patches of the other line, to the plane: pool along j, then along i."""
+def pool_row(pair, quantity, i, span):
+    """Add the row of patch i, which is mapped for a span of patches, to the plane: pool along j, then along i."""
     geometry, scratch = pair.geometry, pair.scratch
     window, kept, row, pooled, plane = geometry.window, geometry.kept, scratch.row, scratch.pooled, scratch.plane
     pointers, outputs, weights = geometry.taps
-    from_j, to_j = len(pooled), 0  # the range that all pooled positions of i need
+    from_v, to_v = len(pooled), 0  # the range that all pooled positions of i need
     for t in range(pointers[i], pointers[i + 1]):
-        k = outputs[t]
-        if kept.begin[k] < kept.end[k]:
-            from_j, to_j = min(from_j, kept.begin[k]), max(to_j, kept.end[k])
-    for j in range(from_j, to_j):
-        start, total = j * geometry.stride + geometry.first, simd.zeros(row)
-        for k in range(max(start, columns[0]), min(start + len(window), columns[1])):
-            total = total + window[k - start] * simd.load(row, (quantity, k, 0))
-        simd.store(total, pooled, (j, 0))
+        u = outputs[t]
+        if kept.begin[u] < kept.end[u]:
+            from_v, to_v = min(from_v, kept.begin[u]), max(to_v, kept.end[u])
+    for v in range(from_v, to_v):
+        start, total = v * geometry.stride + geometry.first, simd.zeros(row)
+        for j in range(max(start, span[0]), min(start + len(window), span[1])):
+            total = total + window[j - start] * simd.load(row, (quantity, j, 0))
+        simd.store(total, pooled, (v, 0))
     for t in range(pointers[i], pointers[i + 1]):
-        k, weight, first = outputs[t], weights[t], kept.begin[outputs[t]]
-        for j in range(first, kept.end[k]):
-            total = simd.load(plane, (quantity, k, j - first, 0)) + weight * simd.load(pooled, (j, 0))
-            simd.store(total, plane, (quantity, k, j - first, 0))
+        u, weight, first = outputs[t], weights[t], kept.begin[outputs[t]]
+        for v in range(first, kept.end[u]):
+            total = simd.load(plane, (quantity, u, v - first, 0)) + weight * simd.load(pooled, (v, 0))
+            simd.store(total, plane, (quantity, u, v - first, 0))
 
 
 @njit(inline="always")
@@ -94,16 +94,16 @@ def pool_lines(kernel, derivatives, pair, lines):
     """Make the plane of two lines."""
     (o, p), x, y, met = lines, pair.x, pair.y, pair.geometry.met
     clear(pair.scratch.plane)
-    next_row = -pair.geometry.before  # None of the rows are there yet.
+    next_row = -pair.geometry.before  # No row has been made.
     for i in range(x.begin[o], x.end[o]):
-        columns = max(met.begin[i], y.begin[p]), min(met.end[i], y.end[p])
-        if columns[0] < columns[1]:
+        span = max(met.begin[i], y.begin[p]), min(met.end[i], y.end[p])
+        if span[0] < span[1]:
             next_row = fill_ring(pair, lines, i, (y.begin[p], y.end[p]), next_row)
-            map_row(kernel, pair, lines, i, columns)
+            map_row(kernel, pair, lines, i, span)
             if derivatives is not None:
-                map_derivatives(derivatives, kernel, pair, lines, i, columns)
+                map_derivatives(derivatives, kernel, pair, lines, i, span)
             for quantity in range(len(pair.scratch.row)):
-                pool_row(pair, quantity, i, columns)
+                pool_row(pair, quantity, i, span)
 
 
 @compiled_loops
@@ -175,7 +175,7 @@ def find_norms(geometry, side, block, below, scratch):
     """
     x, met, ring = at_block(side, block), geometry.met, scratch.ring
     pair, number = Pair(geometry, x, x, below, scratch), np.finfo(ring.dtype)
-    rounding = patches.ROUNDING_OF_A_LAYER * number.eps if geometry.mean != 0 else 0.0  # left of a constant patch
+    rounding = patches.ROUNDING_OF_A_LAYER * number.eps if geometry.centring != 0 else 0.0  # for constant patches
     for o in range(len(met.pairs)):
         x.begin[o], x.end[o] = len(met.begin), 0
         for i in range(len(met.begin)):
@@ -186,15 +186,15 @@ def find_norms(geometry, side, block, below, scratch):
                 inverse = simd.where_larger(r, 0.0, 1 / simd.larger(r, number.tiny), 0.0)
                 simd.store(r, x.r, (o, i, 0))
                 simd.store(inverse, x.inverse, (o, i, 0))
-                for quantity in range(1, len(ring)):
-                    growth = multiply_patches(pair, quantity, i, i) * inverse * inverse * 0.5
-                    simd.store(growth, x.growth, (quantity - 1, o, i, 0))
+                for k in range(len(x.growth)):
+                    growth = multiply_patches(pair, 1 + k, i, i) * inverse * inverse * 0.5
+                    simd.store(growth, x.growth, (k, o, i, 0))
                 if simd.largest(r) > 0:
                     x.begin[o], x.end[o] = min(x.begin[o], i), i + 1
 
 
 @compiled_loops
-def spread(side, first, out):
+def copy_to_lanes(side, first, out):
     """Copy signals from ``first`` on, each to all lanes of a block of its own."""
     lanes = side.r.shape[-1]
     for q in range(len(out.r)):
@@ -208,8 +208,8 @@ def spread(side, first, out):
             for i in range(side.r.shape[2]):
                 simd.store(side.r[block, o, i, lane], out.r, (q, o, i, 0))
                 simd.store(side.inverse[block, o, i, lane], out.inverse, (q, o, i, 0))
-                for quantity in range(side.growth.shape[1]):
-                    simd.store(side.growth[block, quantity, o, i, lane], out.growth, (q, quantity, o, i, 0))
+                for k in range(side.growth.shape[1]):
+                    simd.store(side.growth[block, k, o, i, lane], out.growth, (q, k, o, i, 0))
                 if side.r[block, o, i, lane] > 0:
                     out.begin[q, o], out.end[q, o] = min(out.begin[q, o], i), i + 1
 

@@ -1,6 +1,7 @@
 """Inner products of positions, a few rows of them in a ring, and inner products of patches as diagonals of the ring.
 
-Here are also the records of the room: what a layer is to a pair of maps, what it knows about signals, and its memory.
+This file also defines the records of the room: the geometry of a layer for a pair of maps, what the layer knows about
+signals, and its memory.
 """
 
 from typing import NamedTuple
@@ -17,17 +18,18 @@ COLUMNS = 4  # columns of products that are summed side by side
 
 
 class Derivatives(NamedTuple):
-    """The derivatives of the kernel by ``log(sigma)`` of the layers so far, which a layer propagates."""
+    """The derivatives of the kernel with respect to ``log(sigma)`` of the layers so far, which a layer propagates."""
 
-    n_inherited: int  # derivatives by parameters of the layers before
-    has_own: bool  # whether the derivative by the layer's own parameter is added
+    n_inherited: int  # derivatives with respect to parameters of previous layers
+    has_own: bool  # whether the derivative with respect to the layer's own parameter is added
 
 
 class Quantities(NamedTuple):
-    """The quantities that a layer propagates: always the kernel itself, first, then those of the fields below.
+    """The quantities that a layer propagates, in their order: the kernel itself, then those of the fields below.
 
-    A field is None where its quantities are not propagated; code is compiled for the type of a field. To add a
-    quantity, add a field, its numbers here, and what a layer makes of it in `layer`.
+    A field is None where its quantities are not propagated. To add a quantity, add a field after the others, count it
+    in `n_read` and `n_made`, map its row next to `layer.map_derivatives`, and take it out of the result in `gram`.
+    Patches and pooling treat all quantities alike.
     """
 
     derivatives: Derivatives | None
@@ -50,15 +52,15 @@ class PairGeometry(NamedTuple):
     read: Relation  # of the positions of its map
     met: Relation  # of its patches
     kept: Relation  # of the positions of its pooled map
-    sources: np.ndarray  # (n_lines, n_runs) the line of the map under every run of a patch, -1 outside
+    sources: np.ndarray  # (n_lines, n_sources) the lines of the map under every line of patches, -1 outside
     before: int  # zeros before a line
-    size: int  # positions of a run
+    size: int  # positions of a patch along a line
     slots: np.ndarray  # (length, size) the rows of the ring under every patch; the last row of the ring is zero
-    mean: float  # -1 / positions of a patch if patches are centred, 0 otherwise
+    centring: float  # factor of what centring adds to a product: -1 / positions of a patch, or 0 without centring
     line_taps: Taps  # from lines to pooled lines
     taps: Taps  # along the lines
     wanted: np.ndarray  # (n_lines, pooled_lines) whether a line of x meets a pooled line of y
-    first: int  # Pooled position j is the sum over k of ``window[k] * x(first + j * stride + k)``.
+    first: int  # Pooled position v is the sum over k of ``window[k] * x(first + v * stride + k)``.
     stride: int
     window: np.ndarray
 
@@ -68,14 +70,14 @@ class Side(NamedTuple):
 
     maps: np.ndarray  # (n_blocks, n_lines, length + COLUMNS - 1, c, n_lanes), for the first layer
     r: np.ndarray  # (n_blocks, n_lines, length, n_lanes) norms of patches
-    inverse: np.ndarray  # and their inverses
-    growth: np.ndarray  # (n_blocks, quantities - 1, n_lines, length, n_lanes) derivatives of log(r)
-    begin: np.ndarray  # (n_blocks, n_lines) the patches that are not zero lie between these two
-    end: np.ndarray
+    inverse: np.ndarray  # inverses of the norms
+    growth: np.ndarray  # (n_blocks, n_inherited, n_lines, length, n_lanes) derivatives of log(r)
+    begin: np.ndarray  # (n_blocks, n_lines) first non-zero patch of every line
+    end: np.ndarray  # (n_blocks, n_lines) last non-zero patch of every line, plus 1
 
 
 class Scratch(NamedTuple):
-    """Memory of a layer that is overwritten on the way, and its result, the last field."""
+    """Memory of a layer that is overwritten during the computation, and its result, the last field."""
 
     ring: np.ndarray
     means: np.ndarray  # (quantities, size + 1, length, n_lanes) what centring adds to the rows of the ring
@@ -84,7 +86,7 @@ class Scratch(NamedTuple):
     pooled: np.ndarray  # (pooled_length, n_lanes)
     plane: np.ndarray
     sums: np.ndarray
-    above: np.ndarray  # of several signals
+    above: np.ndarray  # products of positions above the layer, for several signals
 
 
 class Pair(NamedTuple):
@@ -102,7 +104,8 @@ def make_side(geometry, quantities, n, n_channels, dtype):
     lines, length = geometry.met.shape
     n_lines, n_positions = geometry.read.shape
     maps = (n_lines, n_positions + COLUMNS - 1, n_channels) if geometry.is_first else (0, 0, 0)
-    shapes = maps, (lines, length), (lines, length), (quantities.n_read - 1, lines, length)
+    n_inherited = quantities.derivatives.n_inherited if quantities.derivatives else 0
+    shapes = maps, (lines, length), (lines, length), (n_inherited, lines, length)
     extents = (np.zeros((n, lines), dtype=np.int64) for _ in range(2))
     return Side(*(zeros((n, *shape), dtype) for shape in shapes), *extents)
 
@@ -113,7 +116,7 @@ def make_scratch(geometry, quantities, n, dtype):
     columns, rows = length + geometry.size - 1 + COLUMNS, (quantities.n_read, geometry.size + 1)
     return Scratch(
         ring=zeros((*rows, columns), dtype),
-        means=zeros((*rows, length) if geometry.mean else (0, 0, 0), dtype),
+        means=zeros((*rows, length) if geometry.centring else (0, 0, 0), dtype),
         buffer=zeros((columns,), dtype),
         row=zeros((quantities.n_made, length), dtype),
         pooled=zeros(pooled[:1], dtype),
@@ -128,13 +131,13 @@ def zeros(shape, dtype):
     return simd.aligned((*shape, simd.n_lanes(dtype)), dtype, np.zeros)
 
 
-# Products of positions. ``lines`` are o and p or, as ``sources``, the lines a and b of the maps under them; ``columns``
-# are the first and the last column, the last one exclusive.
+# Products of positions: ``lines`` are o and p; ``sources`` the lines a and b of the maps under them; ``columns`` the
+# positions on b from the first to the last one, which is excluded.
 
 
 @njit(inline="always")
 def multiply_positions(pair, lines, m, slot, columns):
-    """Make a row of the ring: the products of position m with some columns, summed over the runs of patches."""
+    """Make a row of the ring: the products of position m with some columns, summed over the lines under a patch."""
     geometry, scratch = pair.geometry, pair.scratch
     sources = geometry.sources[lines[0]], geometry.sources[lines[1]]
     if geometry.is_first:
@@ -144,9 +147,9 @@ def multiply_positions(pair, lines, m, slot, columns):
             ring = scratch.ring[quantity, slot]
             for j in range(columns[0] + geometry.before, columns[1] + geometry.before):
                 simd.store(0.0, ring, (j, 0))
-            for run in range(len(sources[0])):
-                add_from_below(pair, quantity, (sources[0][run], sources[1][run]), m, columns, ring)
-            if geometry.mean != 0:
+            for line in range(len(sources[0])):
+                add_from_below(pair, quantity, (sources[0][line], sources[1][line]), m, columns, ring)
+            if geometry.centring != 0:
                 multiply_means(pair, quantity, sources, m, slot, columns)
 
 
@@ -156,8 +159,8 @@ def multiply_signals(pair, sources, m, slot, columns):
     x, y, ring, before = pair.x.maps, pair.y.maps, pair.scratch.ring, pair.geometry.before
     for j in range(columns[0], columns[1], COLUMNS):
         sum0 = sum1 = sum2 = sum3 = simd.zeros(x)
-        for run in range(len(sources[0])):
-            a, b = sources[0][run], sources[1][run]
+        for line in range(len(sources[0])):
+            a, b = sources[0][line], sources[1][line]
             if a >= 0 and b >= 0:
                 for k in range(x.shape[2]):
                     value = simd.load(x, (a, m, k, 0))
@@ -196,20 +199,20 @@ def multiply_means(pair, quantity, sources, m, slot, columns):
         total = simd.zeros(means)
         for t in range(geometry.size):
             total = total + simd.load(buffer, (j + t, 0))
-        simd.store(geometry.mean * total, means, (j, 0))
+        simd.store(geometry.centring * total, means, (j, 0))
 
 
-# Products of patches
+# Products of patches. A ``span`` is a range of patches j on line p, the last one excluded.
 
 
 @inlined_loops
-def fill_ring(pair, lines, i, columns, next_row):
-    """Make the rows under patch i that are missing, for some patches of the other line; return the next row to make."""
+def fill_ring(pair, lines, i, span, next_row):
+    """Make the rows under patch i that are missing, for a span of patches j; return the next row to make."""
     geometry = pair.geometry
     first, size, n = i - geometry.before, geometry.size, len(geometry.read.begin)
-    for m in range(max(first, next_row), min(first + size, n)):
-        low = max(geometry.read.begin[m], columns[0] - geometry.before)
-        high = min(geometry.read.end[m], columns[1] - geometry.before + size - 1)
+    for m in range(max(first, next_row, 0), min(first + size, n)):
+        low = max(geometry.read.begin[m], span[0] - geometry.before)
+        high = min(geometry.read.end[m], span[1] - geometry.before + size - 1)
         multiply_positions(pair, lines, m, geometry.slots[i, m - first], (low, high))
     return max(next_row, min(first + size, n))
 
@@ -219,7 +222,7 @@ def multiply_patches(pair, quantity, i, j):
     """Return the product of patch i, whose rows are in the ring, and patch j."""
     slots, means = pair.geometry.slots[i], pair.scratch.means
     total = add_diagonal(pair.scratch.ring, slots, quantity, j)
-    if pair.geometry.mean != 0:
+    if pair.geometry.centring != 0:
         for t in range(len(slots)):
             total = total + simd.load(means, (quantity, slots[t], j, 0))
     return total

@@ -1,8 +1,10 @@
-"""The pairs of positions of two maps that the exact kernel needs, from its trace down to the signals.
+"""The pairs of positions whose inner products the exact kernel needs, from the last maps down to the signals.
 
-The kernel of two signals is the sum of ``k(u, u)`` over the positions u of the last maps. Pooling and patches reach
-around u, so each layer below is needed only at pairs ``(u, u')`` of positions that are close to each other along every
-axis. Such a set of pairs is a *relation*, the product of one relation per axis, each held by a boolean matrix.
+The kernel of two signals is the sum of ``k(u, u)`` over all positions u of their last maps. A pooling window or a patch
+covers only positions near u, so the layers below need only the pairs ``(u, u')`` of positions that are close to each
+other along every axis. Such a set of pairs is called a *relation*. Two positions *meet* if their pair is in the
+relation, and two lines meet if any of their positions meet. A relation is the product of one relation per axis, and the
+relation along one axis is a boolean matrix.
 """
 
 from functools import reduce
@@ -12,45 +14,49 @@ import numpy as np
 
 
 class Relation(NamedTuple):
-    """Pairs of positions by lines along the last spatial axis: which lines meet, and which positions on them."""
+    """A relation, stored as pairs of lines along the last spatial axis and as a range for each position on a line."""
 
-    pairs: np.ndarray  # (n_lines, n_lines) the number of a pair of lines, -1 if it is not in the relation
-    begin: np.ndarray  # (length,) position i meets the positions from begin[i] to end[i] - 1
-    end: np.ndarray
+    pairs: np.ndarray  # (n_lines, n_lines) index of each pair of lines that meet, -1 for lines that do not meet
+    begin: np.ndarray  # (length,) start of the range of positions that position i meets
+    end: np.ndarray  # (length,) end of the range of positions that position i meets; the end is exclusive
 
     @property
     def shape(self):
-        """The number of lines, and of positions on each."""
+        """The number of lines and the number of positions on each line."""
         return len(self.pairs), len(self.begin)
 
     @property
     def n_pairs(self):
-        """The number of pairs of lines."""
+        """The number of pairs of lines that meet."""
         return int(self.pairs.max()) + 1
 
     @property
     def n_products(self):
-        """The number of pairs of positions."""
+        """The number of pairs of positions that meet."""
         return self.n_pairs * int((self.end - self.begin).sum())
 
     @property
     def stored(self):
-        """The shape of the products of two lines: a position meets at most ``width`` others."""
+        """The shape ``(length, width)`` of the array that stores the products of two lines.
+
+        A position on one line meets at most ``width`` positions on the other line.
+        """
         return len(self.begin), int((self.end - self.begin).max())
 
 
 def of_network(settings, space):
-    """Return the relations of all maps and of all patches between them, from the signals to the trace.
+    """Return the relations of the positions and the patches of all maps, from the signals to the last map.
 
     Parameters
     ----------
     settings : list of LayerSettings
-    space : tuple of ints, of the signals
+    space : tuple of ints, spatial shape of the signals
 
     Returns
     -------
-    relations : list of 2 * len(settings) + 1 Relation
-        Those of the signals, the patches of the first layer, its pooled map, the patches of the second, and so on.
+    relations : list of Relation, of length 2 * len(settings) + 1
+        The relations of the positions of the signals, of the patches of the first layer, of the positions of the first
+        pooled map, of the patches of the second layer, and so on.
     """
     spaces = [tuple(space)]
     for layer in settings:
@@ -67,7 +73,7 @@ def of_network(settings, space):
 
 def _read_by_pooling(related, windows):  # (pooled, pooled), (pooled, positions) -> (positions, positions)
     read = windows.T.astype(int) @ related @ windows > 0
-    for row in read:  # Gaps are filled, because lines are read as a whole.
+    for row in read:  # Fill the gaps in each row, because `Relation` stores a single range for each position.
         inside = np.flatnonzero(row)
         if len(inside):
             row[inside[0] : inside[-1]] = True
@@ -76,14 +82,14 @@ def _read_by_pooling(related, windows):  # (pooled, pooled), (pooled, positions)
 
 def _read_by_patches(related, n, patch, axis):  # (positions, positions), int, PatchGeometry, int -> (n, n)
     positions, size, (before, _) = len(related), patch.size[axis], patch.padding[axis]
-    read = np.zeros((positions + size - 1,) * 2, dtype=bool)  # of the padded map
+    read = np.zeros((positions + size - 1,) * 2, dtype=bool)  # relation of the positions of the padded map
     for v in range(size):
         for w in range(size) if patch.centering else [v]:
             read[v : v + positions, w : w + positions] |= related
     return read[before : before + n, before : before + n]
 
 
-def _by_lines(axes):  # [(n, n) of every axis] -> Relation
+def _by_lines(axes):  # [(n, n) for every axis] -> Relation
     *outer, last = axes
     lines = reduce(np.kron, outer, np.ones((1, 1), dtype=bool))
     begin, any_related = last.argmax(axis=1), last.any(axis=1)

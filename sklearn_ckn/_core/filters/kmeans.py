@@ -15,7 +15,7 @@ BLOCK = 8192  # rows assigned to centres by one thread at a time
 SUMS_BYTES = 2**26  # memory for the sums of all blocks of rows in an update, which limits the number of blocks
 TOLERANCE = 1e-5  # relative gain of the objective at or below which the iterations stop
 CANDIDATES = 20  # candidate rows for each of the first centres
-CANDIDATE_NUMBERS = 2**22  # maximum count of numbers in the candidates; centres that have more are drawn at random
+CANDIDATE_NUMBERS = 2**22  # maximum count of numbers in the candidates; centres with more numbers are drawn at random
 TRIALS = 4  # candidates drawn for each centre after the first, of which the best is chosen
 
 FEWEST = 64  # smallest number of dimensions of the subspace
@@ -124,7 +124,7 @@ def add_up(U, labels, sums, counts):  # (k, d), (k,), out (m, d), out (m,)
 
 
 def lloyd(U, Z, max_iter, n_threads):  # (k, d), (m, d) -> (m, d), (k,), (k,), int
-    """Run Lloyd's algorithm on the sphere from the centres Z until it gains little.
+    """Run Lloyd's algorithm on the sphere from the centres Z until the gain is small.
 
     The labels and products of the last assignment and the number of iterations are returned, too.
     """
@@ -139,7 +139,7 @@ def lloyd(U, Z, max_iter, n_threads):  # (k, d), (m, d) -> (m, d), (k,), (k,), i
 
 
 def subspace(U, rng):  # (k, d) -> (d, q)
-    """Return orthonormal columns whose span keeps `ENERGY` of the rows' squares, or None if this takes too many."""
+    """Return orthonormal columns whose span keeps `ENERGY` of the rows' squares, or None if too many are needed."""
     rows = U[rng.permutation(len(U))[:SUBSPACE_ROWS]]
     with single_threaded_blas():
         for q in FEWEST * 2 ** np.arange(int(np.log2(U.shape[1] / (FEWEST * SHORTER))) + 1):

@@ -42,7 +42,7 @@ def sample(signals, n_patches, patch, rng, wanted=varies):
     Parameters
     ----------
     signals : object with ``len``, ``shape`` ``(*space, c)``, ``dtype`` and ``fill(rows, finish, companion, out)``
-        The last sets ``out[i]`` to ``finish(maps, companion)`` for the maps of ``rows[i]`` and ``companion[i]``.
+        Its `fill` sets ``out[i]`` to ``finish(maps, companion)`` for the maps of ``rows[i]`` and ``companion[i]``.
     n_patches : int
     patch : patches.PatchGeometry
     rng : RandomState
@@ -51,7 +51,7 @@ def sample(signals, n_patches, patch, rng, wanted=varies):
     Returns
     -------
     U : ndarray of shape (at most n_patches, d)
-    n_wanted : float, an estimate of their number in all signals
+    n_wanted : float, an estimate of the number of wanted patches in all signals
     """
     rng = np.random.default_rng(rng.randint(LARGEST_SEED))  # A Generator draws without replacement in little time.
     n_signals, at = len(signals), patches.layout(signals.shape, patch)
@@ -70,7 +70,7 @@ def sample(signals, n_patches, patch, rng, wanted=varies):
 
 
 def merge(before, more, n_patches, rng):  # two results of `sample` -> one
-    """Return a sample of two populations of patches together, with the same share of both."""
+    """Return a sample of the union of two populations of patches, with the same share of each."""
     if not (len(before[0]) and len(more[0])):
         return before if len(before[0]) else more
     n_wanted = before[1] + more[1]

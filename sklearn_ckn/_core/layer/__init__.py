@@ -2,7 +2,8 @@
 
 A layer computes ``x_k = A_k M_k P_k x_{k-1}``: it extracts patches, maps them by a homogeneous dot-product kernel and
 pools. `definition` puts the steps together, three times side by side. It is the reference; the rooms `network` and
-`exact` compute the same, faster. The room imports only `runtime`. One notation runs through it and the rooms above:
+`exact` compute the same results faster. The room imports only `runtime`. One notation runs through it and the rooms
+above:
 
 ====  =================================  =====================================================
 X     ``(n, *space, c)``                 maps, channels last, any number of spatial axes

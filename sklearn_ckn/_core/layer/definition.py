@@ -1,4 +1,4 @@
-"""A layer, ``x_k = A_k M_k P_k x_{k-1}``, read in three ways. This is the definition that tests hold all else to.
+"""A layer, ``x_k = A_k M_k P_k x_{k-1}``, read in three ways. Tests compare everything else with this definition.
 
 `encode` reads the five steps (patches, normalise, kappa, pool, whiten) as a transform, and `encode_vjp` backwards, as
 its vector-Jacobian product. `encode_kernel` reads the first four as the kernel between two signals, which the transform
@@ -39,11 +39,11 @@ def encode_and_cache(X, Z, A, settings):  # -> (n, *pooled, m), Cache
 
 
 def encode_vjp(G, Z, A, settings, cache):  # (n, *pooled, m), ... -> (n, *space, c), (m, d), (m, m)
-    """Return the gradients with respect to X, Z and A of a function whose gradient by ``encode(X, Z, A)`` is G.
+    """Return the gradients with respect to X, Z and A, given the gradient G with respect to ``encode(X, Z, A)``.
 
     The derivative of ``r kappa(<P, z> / r)`` is ``kappa'(t) P`` with respect to z, and
-    ``kappa'(t) z + (kappa(t) - t kappa'(t)) P / r`` with respect to P. At a zero patch, where none exists, it is taken
-    as 0. A is a variable of its own here; `nystroem.whitening_vjp` leads from A to Z.
+    ``kappa'(t) z + (kappa(t) - t kappa'(t)) P / r`` with respect to P. At a zero patch, the derivative does
+    not exist and is taken as 0. A is a variable of its own here; `nystroem.whitening_vjp` leads from A to Z.
     """
     space, r, U, T, Q = cache
     G_A = np.tensordot(Q, G, (range(Q.ndim - 1),) * 2)
@@ -56,7 +56,7 @@ def encode_vjp(G, Z, A, settings, cache):  # (n, *pooled, m), ... -> (n, *space,
 
 
 def encode_kernel(k_xy, k_xx, k_yy, settings, space):  # (*space, *space) -> (*pooled, *pooled)
-    """Return the exact kernel of one layer, ``k(u, v) = <x_k(u), y_k(v)>``, from that of the layer before.
+    """Return the exact kernel of one layer, ``k(u, v) = <x_k(u), y_k(v)>``, from that of the previous layer.
 
     The inner products of all positions of x with y, x with x and y with y go through the layer together, because the
     last two yield the norms. The products of pixels enter the first layer; the trace of those after the last layer is
@@ -76,7 +76,7 @@ def encode_kernel(k_xy, k_xx, k_yy, settings, space):  # (*space, *space) -> (*p
 
 
 def _norms(P, K, patch):  # (*positions, *positions), (*space, *space) -> (*positions,)
-    """Return the norms of a signal's patches, 0 for a constant patch, of which centring may leave rounding errors."""
+    """Return the norms of a signal's patches, 0 for a constant patch, for which centring may leave rounding errors."""
 
     def squares(products):
         positions = products.shape[: products.ndim // 2]

@@ -1,8 +1,9 @@
 """The dot-product kernels: ``K(z, z') = |z| |z'| kappa(<z, z'> / |z| |z'|)`` with ``kappa(1) = 1``.
 
-A kernel is a record of its parameters with two methods, ``kappa`` and its derivative ``slope``, written for arrays.
-Compiled code calls the same methods on vectors, through the functions `value` and `slope` below, which choose the
-method by the type of the record. To add a kernel, write a record and add a row to `KERNELS`.
+A kernel is a record of its parameters with two methods, ``kappa(self, u)`` and its derivative ``slope(self, u)``,
+written for arrays (Numba requires these argument names). Compiled code calls the same methods on vectors,
+through the functions `value` and `slope` below, which choose the method by the type of the record. To add a kernel,
+write a record and add a row to `KERNELS`.
 """
 
 from math import log, pi
@@ -146,7 +147,7 @@ class InversePolynomial(NamedTuple):
 class ArcCosine0(NamedTuple):
     """``1 - t / pi`` with ``t = arccos(u)``: infinitely many step activations (Cho and Saul, 2009)."""
 
-    def kappa(self, u):  # The slope at 1 is infinite, so that the rounding of a cosine of 1 would be visible.
+    def kappa(self, u):  # The slope at 1 is infinite, so the rounding of a cosine of 1 would be visible.
         return 1 - arccos(u * (1 + COINCIDENT)) / pi
 
     def slope(self, u):
@@ -200,6 +201,11 @@ def make(name, **parameters):
     return kernel(**{field: parameters[field] for field in kernel._fields})
 
 
+def has_sigma(name):
+    """Return whether the kernel called ``name`` has a width sigma."""
+    return "sigma" in KERNELS[name]._fields
+
+
 # The methods of a kernel, callable from compiled code too.
 
 
@@ -235,7 +241,7 @@ def _compile_slope_of_log_sigma(self, u):
 
 @njit(inline="always")
 def clip(cosine):
-    """Return the vector of cosines clipped to [-1, 1]: rounding carries those of faint patches far beyond."""
+    """Return the vector of cosines clipped to [-1, 1]: rounding can carry the cosines of faint patches far outside."""
     return simd.larger(simd.smaller(cosine, 1), -1)
 
 

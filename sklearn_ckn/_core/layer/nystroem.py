@@ -10,7 +10,7 @@ import numpy as np
 
 from ..runtime.threads import single_threaded_blas
 
-LARGE = 2048  # filters from which on BLAS uses the threads that the user allows, on which the last bits then depend
+LARGE = 2048  # number of filters from which BLAS may use several threads; the last bits then depend on their number
 
 
 def filter_gram(Z, kernel):  # (m, d) -> (m, m)

@@ -3,8 +3,8 @@
 The patch at position u is the vector of all ``x(u + dilation * v)``, v in a box of ``size`` positions, channels last
 and fastest. Maps are first padded with zeros, so that every patch lies inside.
 
-Any number of spatial axes is one case: the memory of a map is read as *lines* along the last spatial axis, and a patch
-consists of *runs*, neighbouring numbers of one line of the box.
+Any number of spatial axes is handled in the same way: the memory of a map is read as *lines* along the last spatial
+axis, and a patch consists of *runs*, neighbouring numbers of one line of the box.
 """
 
 from math import prod
@@ -21,26 +21,37 @@ ROUNDING_OF_A_LAYER = (
 
 
 class PatchGeometry(NamedTuple):
-    """Which positions make the patch at a position, and whether the patch is centred; one int per spatial axis.
+    """Which positions make up the patch at a position, and whether the patch is centred; one int per spatial axis.
 
-    The dilation is 1 along every axis so far: this file takes any, the rooms `network` and `exact` do not.
+    So far, the dilation is 1 along every axis. The rooms `layer` and `network` support other values, `exact` does not.
     """
 
     size: tuple  # positions of a patch
-    dilation: tuple  # distance between them
+    dilation: tuple  # distance between neighbouring positions of a patch
     padding: tuple  # ((before, after), ...), zeros added to the map
     centering: bool  # whether its mean over positions is subtracted from each patch, channel by channel
 
     @classmethod
     def of(cls, size, padding, centering=False):
-        """Return the geometry for the padding ``"same"``, which keeps the size of maps, or ``"valid"``, no zeros."""
+        """Return the geometry for padding ``"same"`` (which keeps the size of maps) or ``"valid"`` (without zeros)."""
         widths = tuple(((k - 1) // 2, k // 2) if padding == "same" else (0, 0) for k in size)
         return cls(tuple(size), (1,) * len(size), widths, bool(centering))
 
     def positions(self, space):
-        """Return how many patches fit along each axis, none where the padded axis is shorter than a patch."""
-        axes = zip(space, self.size, self.dilation, self.padding)
-        return tuple(max(n + before + after - step * (k - 1), 0) for n, k, step, (before, after) in axes)
+        """Return the number of patches that fit along each axis, 0 if the padded axis is shorter than a patch."""
+        axes = zip(space, self.reach, self.padding)
+        return tuple(max(n + before + after - reach, 0) for n, reach, (before, after) in axes)
+
+    @property
+    def reach(self):
+        """The distance from the first to the last position of a patch along each axis."""
+        return tuple(step * (k - 1) for k, step in zip(self.size, self.dilation))
+
+    @property
+    def mirrored(self):
+        """The geometry of the adjoint of a convolution, whose filters are mirrored."""
+        axes = zip(self.reach, self.padding)
+        return self._replace(padding=tuple((reach - before, reach - after) for reach, (before, after) in axes))
 
 
 class Norms(NamedTuple):
@@ -79,7 +90,7 @@ class Layout(NamedTuple):
         return len(self.starts) * self.length
 
     def start(self, patch):
-        """Return the first number of patches, which are counted line by line."""
+        """Return the index of the first number of some patches, which are counted line by line."""
         line, column = np.divmod(patch, self.length)
         return self.starts[line] + column * self.n_channels
 
@@ -89,7 +100,7 @@ class Layout(NamedTuple):
 
 
 def layout(shape, patch, positions=None, extra_channels=0):  # (*space, c), PatchGeometry
-    """Return the layout of the patches of a signal, of the first ``positions`` along every axis if they are given.
+    """Return the layout of the patches of a signal, or only of the first ``positions`` along every axis if given.
 
     The signal gets the zeros of the geometry's padding, and ``extra_channels`` channels of zeros.
     """
@@ -112,7 +123,7 @@ def by_lines(X):  # (n, *space, c) -> (n, n_lines, length, c)
 
 @compiled
 def read(x, at, padded):  # (n_lines, length, c), out (n_pixels, n_channels)
-    """Write a signal between its zeros."""
+    """Write a signal into its zero-padded memory."""
     for line in range(len(at.lines)):
         for i in range(x.shape[1]):
             target = padded[at.lines[line] + i]
@@ -193,7 +204,7 @@ def extract_at(X, starts, at):  # (n, *space, c), (n, k), Layout -> (n, k, d)
 
 
 def scatter(P, space, patch):  # (n, *positions, d), PatchGeometry -> (n, *space, c)
-    """Apply the adjoint of `extract`: every position sums what all patches hold of it."""
+    """Apply the adjoint of `extract`: every position receives the sum of its values in all patches."""
     X = np.empty((len(P), *space, P.shape[-1] // prod(patch.size)), P.dtype)
     if patch.centering:  # A projection is its own adjoint.
         P = center(P, X.shape[-1])
@@ -264,7 +275,7 @@ def center_rows(P, c):  # out (k, d)
 def inner_products(K, patch):  # (*space, *space), PatchGeometry -> (*positions, *positions)
     """Return the inner products of all patches of two maps, from those of all positions, as a sum of diagonal shifts.
 
-    Those of centred patches lack the product of the means:
+    For centred patches, the product of the means is subtracted:
     ``<z - mean, z' - mean'> = <z, z'> - sum over v, w of k(v, w) / |box|``.
     """
     n_axes = len(patch.size)

@@ -21,7 +21,7 @@ def gaussian(width):
 
 
 def average(width):
-    """Return the offsets from 0 on and equal weights, the mean of ``width`` positions."""
+    """Return the offsets from 0 to ``width - 1`` and equal weights, which take the mean of these positions."""
     return np.arange(width), np.full(width, 1 / width)
 
 
@@ -86,7 +86,7 @@ class Pooling(NamedTuple):
 
 @lru_cache(maxsize=16)
 def taps(pooling, space, dtype):
-    """Return the columns of the operators' Kronecker product: which outputs a position adds to, by which weights."""
+    """Return the columns of the operators' Kronecker product: which outputs a position adds to, with which weights."""
     product = sparse.csc_array(np.ones((1, 1)))
     for matrix in pooling.operators(space):
         product = sparse.kron(product, matrix, format="csc")

@@ -3,7 +3,7 @@
 A classifier or regressor has scores ``W x + b``, which a loss compares with the targets. L-BFGS, a minimiser that needs
 only values and gradients, minimises the mean loss plus a penalty. It works in coordinates in which the Hessian is close
 to the identity (a preconditioner), so that it needs few passes over the features. Each pass multiplies a tall matrix,
-the features, by few vectors. The solver puts these parts together. The room imports only `runtime`. One notation runs
+the features, by a few vectors. The solver puts these parts together. The room imports only `runtime`. One notation runs
 through it:
 
 ====  ============  ==============================================================================================
@@ -19,8 +19,8 @@ b     ``(k,)``      intercepts
 ==============  ======================================================================================
 losses          the losses as functions of scores and targets, with their derivatives
 lbfgs           `minimise`: L-BFGS for several independent problems in the same calls
-tall_skinny     ``X W^T`` and ``G^T X`` for few vectors, and the blocks of rows in which X is read
+tall_skinny     ``X W^T`` and ``G^T X`` for a few vectors, and the blocks of rows in which X is read
 preconditioner  `Coordinates` in which the Hessian is close to the identity, and `Span` for wide, short X
-solver          `LinearModel`: the optimum for given C and sample weights, to start from when these change
+solver          `LinearModel`: the optimum for given C and sample weights, optionally from a warm start
 ==============  ======================================================================================
 """

@@ -184,7 +184,7 @@ class Coordinates:
         ]
 
     def choose(self, ridge):
-        """Set the ridge; the coordinates are not defined before."""
+        """Set the ridge; the coordinates are not defined before this call."""
         for factors in self.factors:
             for factor in factors:
                 factor.choose(ridge)

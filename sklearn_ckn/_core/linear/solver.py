@@ -1,8 +1,9 @@
-"""The optimum of the linear model: ``min over W, b of 1/2 |W|^2 + C sum_i s_i loss(W x_i + b, y_i)``.
+"""The solver of the linear model, which minimises ``1/2 |W|^2 + C sum_i s_i loss(W x_i + b, y_i)`` over W and b.
 
-The objective is divided by ``C sum s``, so that the penalty becomes ``ridge / 2 |W|^2`` with ``ridge = 1 / (C sum s)``,
-and the losses are averaged. L-BFGS minimises it in the coordinates z of `preconditioner`, in which its Hessian is close
-to the identity. Every evaluation is one pass over X, block by block, for both the scores and the gradient.
+The objective is divided by ``C sum_i s_i``. The penalty becomes ``ridge / 2 |W|^2`` with ``ridge = 1 / (C sum_i s_i)``,
+and the sum of the losses becomes a weighted mean. L-BFGS minimises the objective in the coordinates z of
+`preconditioner`, in which the Hessian is close to the identity. Every evaluation is one pass over X, block by block,
+that computes both the scores and the gradient.
 """
 
 from typing import NamedTuple
@@ -15,24 +16,27 @@ from .losses import LOSSES, Loss
 from .preconditioner import Coordinates, Span, sums_of_rows
 from .tall_skinny import product, product_adjoint, read, row_blocks
 
-N_PARTS = 16  # number of parts of the rows that are summed separately: fixed, so that threads do not change the sums
-WIDE = 2**8  # number of columns of X above which `Span` replaces them, if there are at most half as many rows
-SMALL = 2**23  # largest ``k d^2`` for which every row of W can cheaply have coordinates of its own, a (d, d) array
-SQUARES_BYTES = 2**27  # memory for the (d, d) arrays of all rows of W that are solved for at the same time
-FIRST_ROUND, ROUND = 50, 20  # passes before rows of W get their own coordinates, and before these are computed again
-PASS = 200  # numbers in W per extra pass of the first round of a large problem, where new coordinates are expensive
-STAGE_TOL = 1e-2  # tolerance of the optima for stronger penalties on the way to the optimum
+N_PARTS = 16  # number of parts of the rows that are summed separately, fixed so that threads do not change the sums
+WIDE = 2**8  # number of columns above which `Span` replaces X, if X has at most half as many rows as columns
+SMALL = 2**23  # largest ``k d^2`` for which computing a (d, d) array of coordinates for each row of W is cheap
+SQUARES_BYTES = 2**27  # maximum size in bytes of the (d, d) arrays, one per row of W, that exist at the same time
+FIRST_ROUND, ROUND = 50, 20  # number of passes with the shared coordinates, and with each later set of coordinates
+PASS = 200  # number of elements of W per additional pass of the first round if new coordinates are expensive
+STAGE_TOL = 1e-2  # tolerance of the intermediate optima, whose penalties are stronger
 
 
 class Signs:
-    """Targets of a classifier: +1 at the class of a sample and -1 at the others, in one column for two classes."""
+    """The targets of a classifier, which are +1 for the class of a sample and -1 for all other classes.
+
+    There is one column for each class, or a single column for two classes.
+    """
 
     def __init__(self, labels, classes):  # (n,), (k,)
         self.labels, self.classes, self.shape = labels, classes, (len(labels), len(classes))
 
     @classmethod
     def of_all(cls, labels, n_classes):
-        """Return the targets of all classes for the labels 0, ..., n_classes - 1."""
+        """Return the targets for labels that are integers from 0 to ``n_classes - 1``."""
         return cls(labels, np.arange(n_classes) if n_classes > 2 else np.array([1]))
 
     def columns(self, chosen):
@@ -46,7 +50,7 @@ class Signs:
 
 
 def scores(X, W, b, n_threads=1, chosen=None):  # -> (n, k)
-    """Return ``W x + b`` for every row of X, or only for the rows with the indices ``chosen``, in the dtype of W."""
+    """Return ``W x + b`` for every row x of X, or only for the rows with indices ``chosen``, in the dtype of W."""
     n = len(X if chosen is None else chosen)
     S = np.empty((n, len(W)), W.dtype)
 
@@ -58,7 +62,7 @@ def scores(X, W, b, n_threads=1, chosen=None):  # -> (n, k)
 
 
 class Solution(NamedTuple):
-    """The result of a minimisation, with coefficients for the features that a `LinearModel` works with."""
+    """The result of a minimisation, whose coefficients apply to the features that `LinearModel` uses internally."""
 
     W: np.ndarray
     b: np.ndarray
@@ -71,7 +75,7 @@ class Solution(NamedTuple):
 
 
 class Objective(NamedTuple):
-    """The objective ``ridge / 2 |W|^2 + sum_i share_i loss(W x_i + b, y_i)``, whose shares sum to 1."""
+    """The objective ``ridge / 2 |W|^2 + sum_i share_i loss(W x_i + b, y_i)``, where the shares sum to 1."""
 
     X: np.ndarray
     Y: np.ndarray
@@ -81,7 +85,7 @@ class Objective(NamedTuple):
     n_threads: int
 
     def descend(self, start, coordinates, tol, max_passes):  # -> Solution
-        """Minimise the objective from the solution ``start``, whose passes count towards ``max_passes``."""
+        """Minimise the objective, starting from ``start``, whose passes count towards ``max_passes``."""
         k = self.Y.shape[1]
         coordinates.choose(self.ridge)
 
@@ -101,7 +105,10 @@ class Objective(NamedTuple):
         return Solution(*model(found.z), start.n_passes + found.n_calls, found.converged, found.value)
 
     def _centre(self, A):  # (k, ...)
-        """Subtract the mean over coupled scores, on which no loss depends and which is 0 at the optimum."""
+        """Subtract the mean over the rows of A if the scores are coupled.
+
+        The loss does not depend on the mean of coupled scores, so the mean can be fixed at 0.
+        """
         return A if self.loss.separable or len(A) == 1 else A - A.mean(axis=0)
 
     def _mean_loss(self, W, b):  # -> (g,), (k, d), (k,)
@@ -113,7 +120,7 @@ class Objective(NamedTuple):
             for block in row_blocks((part.stop - part.start, d)):
                 rows = slice(part.start + block.start, part.start + block.stop)
                 x = read(self.X, rows, W.dtype)
-                with np.errstate(over="ignore", invalid="ignore"):  # a step that overflows is rejected
+                with np.errstate(over="ignore", invalid="ignore"):  # A step that overflows is rejected.
                     losses, G = self.loss.function(product(x, W) + b, self.Y[rows])
                     G *= self.share[rows]
                     values += (losses * self.share[rows]).sum(axis=0, dtype=float)
@@ -133,20 +140,20 @@ class Objective(NamedTuple):
 
 
 class LinearModel:
-    """A linear model of X and Y that can be solved for several C and several weights of the samples.
+    """A linear model of X and Y that can be fitted for several values of C and several sets of sample weights.
 
-    The first coordinates are found with typical second derivatives of the loss, so that all rows of W share them. If
-    the true derivatives are far from typical (the samples are separable, and the penalty is weak), the optimum is
-    approached through the optima for stronger penalties, and finally reached by Newton's method: every row of W has
-    coordinates of its own, which are computed again every few passes.
+    The first coordinates are computed from typical second derivatives of the loss, so that all rows of W can share the
+    same coordinates. The true derivatives are far from typical if the samples are separable and the penalty is weak.
+    The optimum is then approached through the optima for stronger penalties, and finally computed by Newton's method,
+    which uses separate coordinates for each row of W and recomputes the coordinates every few passes.
 
     Parameters
     ----------
     X : ndarray of shape (n, d)
     Y : ndarray of shape (n, k), or `Signs`
-    weights : ndarray of shape (n,), sample weights with which the coordinates are found
-        Everything is computed in their dtype.
-    loss : str, a name in `LOSSES`
+    weights : ndarray of shape (n,), sample weights from which the coordinates are computed
+        The dtype of the weights is used throughout.
+    loss : str, name of a loss in `LOSSES`
     fit_intercept : bool
     n_threads : int
     """
@@ -172,13 +179,13 @@ class LinearModel:
         return Coordinates(self.X, H, self.fit_intercept, self.n_threads)
 
     def solution(self, W, b):  # (k, d), (k,) -> Solution
-        """Return the solution with these coefficients, to start from."""
+        """Return a solution with weights W and intercepts b, from which a minimisation can start."""
         if self.span is not None:
             W, b = self.span.coordinates(W), b + W @ self.span.mean
         return Solution(W.astype(float), b.astype(float))
 
     def coefficients(self, solution):  # -> (k, d), (k,)
-        """Return the weights and intercepts of a solution, for the columns of the X that was given."""
+        """Return the weights and intercepts of a solution with respect to the original columns of X."""
         if self.span is not None:
             W = self.span.vectors(solution.W)
             solution = Solution(W, solution.b - W @ self.span.mean)
@@ -188,9 +195,9 @@ class LinearModel:
         return scores(self.X, *solution.cast(self.dtype), self.n_threads, chosen)
 
     def solve(self, C, weights, start, tol, max_passes):  # -> Solution
-        """Find the optimum for this C and these sample weights.
+        """Compute the optimum for the given C and sample weights.
 
-        The search starts from another solution, such as the one for a smaller C, or from zero if ``start`` is None.
+        The search starts from ``start``, such as the solution for a smaller C, or from zero if ``start`` is None.
         """
         ridge = 1 / (C * weights.sum(dtype=float))
         objective = Objective(self.X, self.Y, self.loss, self._share(weights), ridge, self.n_threads)
@@ -198,26 +205,27 @@ class LinearModel:
         if self.common is None:
             return self._newton(objective, start or self._zero(), tol, max_passes)
         newton = self.loss.second is not None and (self.small or self.loss.separable)
-        n_passes = min(-(-max_passes // 2), self.first_round) if newton else max_passes  # Newton's method gets the rest
+        # Newton's method can use the remaining passes.
+        n_passes = min(-(-max_passes // 2), self.first_round) if newton else max_passes
         first = objective.descend(start or self._zero(), self.common, tol, n_passes)
         if not newton or first.n_passes == max_passes or (first.converged and not self.small):
             return first
-        if first.converged:  # according to the typical second derivatives
+        if first.converged:  # Convergence was judged by typical second derivatives and must be confirmed.
             start = first
         elif start is None:
             start = self._approach(objective, first.n_passes, max_passes)
-        else:  # not ``first``, as Newton's method converges fastest from the optimum for a stronger penalty
+        else:  # Newton's method converges faster from the optimum for a stronger penalty than from ``first``.
             start = start._replace(n_passes=first.n_passes)
         found = self._newton(objective, start, tol, max_passes)
         if found.converged or found.value <= first.value:
             return found
-        return first._replace(n_passes=found.n_passes, converged=False)  # Newton's method has not confirmed it.
+        return first._replace(n_passes=found.n_passes, converged=False)  # Newton's method has not confirmed ``first``.
 
     def _zero(self):
         return Solution(np.zeros((self.Y.shape[1], self.X.shape[1])), np.zeros(self.Y.shape[1]))
 
     def _approach(self, objective, n_passes, max_passes):  # -> Solution
-        """Return a solution near the optimum, reached through the optima for weaker and weaker penalties."""
+        """Return a solution near the optimum, computed through the optima for successively weaker penalties."""
         solution = self._zero()._replace(n_passes=n_passes)
         for stage in range(int(np.log10(max(1, self.common.trace() / objective.ridge))), 0, -1):
             if solution.n_passes >= max_passes:
@@ -230,15 +238,18 @@ class LinearModel:
         return solution
 
     def _newton(self, objective, start, tol, max_passes):  # -> Solution
-        """Minimise for one group of columns of Y at a time, with coordinates of its own for every row of W."""
+        """Minimise the objective by Newton's method, for one group of columns of Y at a time.
+
+        Each row of W has its own coordinates.
+        """
         if not self.small:
-            self.common = None  # frees memory: if this C needs other coordinates, so will the next C
+            self.common = None  # This frees memory. The next C will not use the shared coordinates either.
         parts = []
         for columns in self.groups:
             part = objective if len(self.groups) == 1 else objective._replace(Y=self.Y.columns(columns))
             solution = start._replace(W=start.W[columns], b=start.b[columns], converged=False)
             while not solution.converged and solution.n_passes < max_passes:
-                coordinates = None  # the old ones are freed first, as there is memory for one only
+                coordinates = None  # The old coordinates are freed first to save memory.
                 coordinates = self._coordinates(part.second(solution))
                 solution = part.descend(solution, coordinates, tol, min(max_passes, solution.n_passes + ROUND))
             parts.append(solution)

@@ -1,8 +1,8 @@
-"""Products of a tall matrix and few vectors: ``X W^T``, and the adjoint ``G^T X``.
+"""Products of a tall matrix and a few vectors: ``X W^T``, and the adjoint ``G^T X``.
 
 The matrix product of a library first copies X into another layout, which takes longer than the multiplications when
-there are few vectors. Here X is read where it lies in memory, and one sum per available register is computed side by
-side.
+there are few vectors. Here X is read where it lies in memory, and the sums that fit in the registers are computed side
+by side.
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ from ..runtime.threads import slices
 ROWS, SHORT_ROWS, PAIR = 6, 3, 2  # rows of X side by side in the adjoint and in the product, vectors in both
 COLUMNS = 1024  # columns of X read at a time: `ROWS` rows of them fit in the first-level cache
 BLOCK_NUMBERS, BLOCK_ROWS = 2**19, (192, 4096)  # numbers in a block of X, which fits in a cache; limits of its rows
-FEW = 32  # number of vectors above which the product of a library is as good
+FEW = 32  # number of vectors above which the product of a library is as fast
 
 
 def row_blocks(shape):  # (n, d)

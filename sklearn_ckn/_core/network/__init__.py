@@ -1,8 +1,8 @@
-"""Networks of layers, fast: forward for blocks of signals, and backward for training.
+"""Fast computation of networks of layers: forward for blocks of signals, and backward for training.
 
 A layer multiplies patches by filters (a *convolution*, of which there are three strategies), and every tile of products
 ends in an *epilogue* while it is in the cache: norms, kappa and pooling in one pass. The whitening follows. The room
-imports `runtime` and `layer`, whose notation it uses. Compiled code adds:
+imports `runtime` and `layer`, whose notation it uses, except for T. The arrays of compiled code are:
 
 ======  ===================================  ==================================================================
 panels  ``(n_panels, d, n_lanes)``           filters, `n_lanes` side by side
@@ -18,7 +18,7 @@ backward             the vector-Jacobian product of a layer
 convolution          the interface of the strategies, and the choice between them
 single_patch         the strategy for maps that are a single patch
 winograd             the strategy with fewer multiplications, for float32 and many channels
-winograd_transforms  its matrices, and their compiled application to tiles
+winograd_transforms  the matrices of Winograd's method, and their compiled application to tiles
 direct               the strategy for everything else: patches are read where they lie
 epilogue             what happens to a tile of products
 ===================  ========================================================================================

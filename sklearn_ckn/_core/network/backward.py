@@ -1,15 +1,17 @@
-"""The vector-Jacobian product of a network's layers, over blocks of signals.
+"""The forward pass and the vector-Jacobian product of a layer, for blocks of signals.
 
-The products of patches and filters are kept on the way forward. On the way back they become, in place, the gradient G
-with respect to themselves. With ``t`` the cosines of a patch P and the filters, a layer has three gradients:
+The forward pass stores the products of patches and filters. The backward pass overwrites the products with the gradient
+G with respect to the products. Let r be the norm of a patch P, let t be the cosines of the patch and the filters, and
+let dF be the gradient with respect to the map before pooling. A layer has three gradients:
 
-- with respect to the filters, ``G^T P``, where ``G = dF kappa'(t)`` and dF is the gradient with respect to the map
-  before pooling,
-- with respect to the maps, the products of the patches of G and the mirrored filters, plus ``x(w) sum_v s(w - v)``, the
-  box filter of ``s = sum_j dF_j (kappa(t_j) - t_j kappa'(t_j)) / r``,
-- with respect to the whitening, ``Q^T dY``.
+- The gradient with respect to the filters is ``G^T P``, where ``G = dF kappa'(t)``.
+- The gradient with respect to the map x is the sum of two terms. The first term consists of the products of the patches
+  of G and the mirrored filters. The second term is ``x(w) sum_v s(w - v)`` at position w, where the sum is a box filter
+  of ``s = sum_j dF_j (kappa(t_j) - t_j kappa'(t_j)) / r``.
+- The gradient with respect to the whitening is ``Q^T dY``, where Q is the pooled map before the whitening and dY is the
+  gradient with respect to the output of the layer.
 
-All products of patches and filters, forward and backward, are therefore a `convolution`.
+A `convolution` therefore computes the products of patches and filters in both passes.
 """
 
 from math import prod
@@ -27,27 +29,27 @@ from .convolution import Convolution, make_convolution
 
 
 class DifferentiableLayer(NamedTuple):
-    """A layer prepared for signals of one shape, forward and backward."""
+    """A layer that has been prepared for the forward pass and the backward pass of signals of a given shape."""
 
     Z: np.ndarray  # (m, d)
     A: np.ndarray  # (m, m)
     settings: LayerSettings
-    shape: tuple  # (*space, c) of its maps
-    positions: tuple  # of patches
+    shape: tuple  # (*space, c), shape of its input maps
+    positions: tuple  # number of patches along each axis
     output_shape: tuple  # (*pooled, m)
     at: patches.Layout
-    epilogue: epilogue.Pooled  # patch by patch
+    epilogue: epilogue.Pooled  # epilogue that pools all axes at once
     convolution: Convolution
-    mirrored: Convolution | None  # for the gradient with respect to the maps; None where that is not wanted
+    mirrored: Convolution | None  # convolution with the mirrored filters, or None if it is not needed
 
     @property
     def n_filled(self):
-        """The number of filters including the zeros that fill up the last panel."""
+        """The number of filters, including the zero filters that fill up the last panel."""
         return filled(len(self.Z), self.Z.dtype)
 
     @property
-    def size(self):
-        """About how many numbers one signal takes on its way forward and backward."""
+    def numbers_per_signal(self):
+        """The approximate number of array elements that the forward and backward passes need for one signal."""
         n_patches, n_pooled = prod(self.positions), prod(self.output_shape[:-1])
         return n_patches * (self.n_filled + self.Z.shape[1]) + 2 * n_pooled * self.n_filled + 2 * prod(self.shape)
 
@@ -62,7 +64,7 @@ class Cache(NamedTuple):
 
 
 def prepare(Z, A, settings, shape, is_first):  # (m, d), (m, m), LayerSettings, (*space, c) -> DifferentiableLayer
-    """Prepare a layer with these filters for maps of this shape."""
+    """Prepare a layer with the filters Z and the whitening A for maps of the given shape."""
     layer = DifferentiableLayer(
         Z=Z,
         A=A,
@@ -71,7 +73,7 @@ def prepare(Z, A, settings, shape, is_first):  # (m, d), (m, m), LayerSettings, 
         positions=settings.patch_positions(shape[:-1]),
         output_shape=(*settings.pooled_positions(shape[:-1]), len(Z)),
         at=patches.layout(shape, settings.patch),
-        epilogue=epilogue.pooled_patch_by_patch(settings, shape[:-1], Z.dtype),
+        epilogue=epilogue.make_pooled_by_patch(settings, shape[:-1], Z.dtype),
         convolution=make_convolution(Z, settings, shape, epilogue.Kept()),
         mirrored=None,
     )
@@ -81,18 +83,16 @@ def prepare(Z, A, settings, shape, is_first):  # (m, d), (m, m), LayerSettings, 
 
 
 def mirror(layer):  # -> (c, d), LayerSettings, (*positions, n_filled)
-    """Return the filters, settings and shape of the layer whose products are those of the adjoint."""
+    """Return the filters, settings and map shape of a convolution that is the adjoint of the layer's convolution."""
     m, patch, c = len(layer.Z), layer.settings.patch, layer.shape[-1]
     Z = np.zeros((c, *patch.size, layer.n_filled), layer.Z.dtype)
     space_axes = range(1, len(patch.size) + 1)
     Z[..., :m] = np.flip(np.moveaxis(layer.Z.reshape(m, *patch.size, c), (0, -1), (-1, 0)), space_axes)
-    widths = tuple((k - 1 - before, k - 1 - after) for k, (before, after) in zip(patch.size, patch.padding))
-    settings = layer.settings._replace(patch=patch._replace(padding=widths))
-    return Z.reshape(c, -1), settings, (*layer.positions, layer.n_filled)
+    return Z.reshape(c, -1), layer.settings._replace(patch=patch.mirrored), (*layer.positions, layer.n_filled)
 
 
 def encode(X, layer):  # (n, *space, c), DifferentiableLayer -> (n, *pooled, m), Cache
-    """Compute what `definition.encode_and_cache` defines, for a block of signals."""
+    """Compute `definition.encode_and_cache` for a block of signals."""
     n, n_filled, m = len(X), layer.n_filled, len(layer.Z)
     S = _products(layer.convolution, X, (n, layer.at.n_patches, n_filled), layer.positions)
     norms = _norms(X, layer)
@@ -105,9 +105,9 @@ def encode(X, layer):  # (n, *space, c), DifferentiableLayer -> (n, *pooled, m),
 
 
 def encode_vjp(G, layer, cache, wanted=True):  # (n, *pooled, m) -> (n, *space, c), (m, d), (m, m)
-    """Compute what `definition.encode_vjp` defines, for a block of signals.
+    """Compute `definition.encode_vjp` for a block of signals.
 
-    The gradient with respect to the maps is None if it is not ``wanted``.
+    The gradient with respect to the maps is None if ``wanted`` is False.
     """
     (X, S, norms, Q), m = cache, len(layer.Z)
     G = G.reshape(-1, m)
@@ -136,12 +136,15 @@ def encode_vjp(G, layer, cache, wanted=True):  # (n, *pooled, m) -> (n, *space, 
 
 
 def filled(m, dtype):
-    """Return the number of filters of all panels for m filters."""
+    """Return the number of filters m, rounded up to fill whole panels."""
     return count_panels(m, dtype) * simd.n_lanes(dtype)
 
 
 def _products(convolution, X, shape, positions):
-    """Return the products of all patches of a block of maps; the epilogue overwrites the memory."""
+    """Return the products of the filters and all patches of a block of maps.
+
+    The array is not initialised, because the epilogue overwrites all of its elements.
+    """
     out = simd.aligned(shape, X.dtype)
     convolution.add_to(out.reshape(len(X), -1, positions[-1], shape[-1]), X)
     return out
@@ -162,7 +165,7 @@ def _norms(X, layer):  # (n, *space, c) -> patches.Norms of (n, n_patches)
 
 
 def _extract(X, layer):  # (n, *space, c) -> (n, n_patches, d)
-    """Return all patches; those of a single position are the map itself."""
+    """Return all patches. If a patch consists of a single position, the patches are the map itself."""
     shape = len(X), layer.at.n_patches, layer.Z.shape[1]
     if shape[-1] == X.shape[-1]:
         return X.reshape(shape)
@@ -170,8 +173,8 @@ def _extract(X, layer):  # (n, *space, c) -> (n, n_patches, d)
 
 
 @compiled
-def find_all_norms(X, at, norms):  # (n, n_lines, length, c), patches.Layout, out (n, n_lines, length) of patches
-    """Find the norms of all patches of every signal."""
+def find_all_norms(X, at, norms):  # (n, n_lines, length, c), patches.Layout, out patches.Norms (n, n_lines, length)
+    """Compute the norms of all patches of every signal."""
     padded = np.zeros((at.n_pixels, at.n_channels), X.dtype)
     squares, sums = np.empty(at.n_pixels, X.dtype), np.empty(at.n_pixels, X.dtype)
     for signal in range(len(X)):
@@ -182,14 +185,16 @@ def find_all_norms(X, at, norms):  # (n, n_lines, length, c), patches.Layout, ou
 
 @compiled
 def differentiate(S, inverse, epilogue, G_Q, s):
-    """Compute the gradient with respect to S, in place of S, from that with respect to Q; and s.
+    """Replace S by the gradient with respect to S, given the gradient with respect to Q, and compute ``s``.
+
+    The module docstring defines ``s``.
 
     Parameters
     ----------
-    S : ndarray of shape (n, n_patches, n_filled), products, overwritten by the gradient
-    inverse : ndarray of shape (n, n_patches), inverse norms
-    epilogue : epilogue.Pooled, patch by patch
-    G_Q : ndarray of shape (n, n_pooled, n_filled)
+    S : ndarray of shape (n, n_patches, n_filled), products of patches and filters, overwritten by the gradient
+    inverse : ndarray of shape (n, n_patches), inverse norms of the patches
+    epilogue : epilogue.Pooled, which pools all axes at once
+    G_Q : ndarray of shape (n, n_pooled, n_filled), gradient with respect to Q
     s : ndarray of shape (n, n_patches), out
     """
     lanes, (n, n_patches, n_filled), kernel = simd.lanes_of(S), S.shape, epilogue.kernel
@@ -211,14 +216,14 @@ def differentiate(S, inverse, epilogue, G_Q, s):
 
 @compiled
 def add_box(X, at, s, G):
-    """Add ``x(w) sum_v s(w - v)`` to G.
+    """Add ``x(w) sum_v s(w - v)`` to the gradient G at every position w of the maps.
 
     Parameters
     ----------
-    X : ndarray of shape (n, n_lines, length, c)
+    X : ndarray of shape (n, n_lines, length, c), maps
     at : patches.Layout
-    s : ndarray of shape (n, n_lines, length), one number for each patch
-    G : ndarray of shape (n, n_lines, length, at least c), out
+    s : ndarray of shape (n, n_lines, length), one value for each patch
+    G : ndarray of shape (n, n_lines, length, at least c), gradient with respect to the maps, out
     """
     sums, c = np.zeros(at.n_pixels, X.dtype), X.shape[3]
     for signal in range(len(X)):

@@ -1,4 +1,4 @@
-"""The strategies to multiply the patches of a map by filters: their common interface, and the choice between them.
+"""The strategies for multiplying the patches of a map by filters: their common interface, and the choice between them.
 
 To add a strategy, write a record with this interface in a file of its own and add it to `STRATEGIES`, before those that
 it is faster than.
@@ -18,11 +18,11 @@ from .winograd import Winograd
 class Convolution(Protocol):
     """All products of patches and filters, and their epilogue, prepared for signals of one shape."""
 
-    size: int  # numbers that it holds for every signal of a block, besides its input and output
+    numbers_per_signal: int  # count of the numbers held for every signal of a block, besides input and output
 
     @classmethod
     def make(cls, Z: np.ndarray, settings: LayerSettings, shape: tuple, epilogue: Pooled | Kept) -> Self | None:
-        """Prepare filters ``(m, d)`` for maps of ``shape`` ``(*space, c)``, or return None if that does not pay."""
+        """Prepare filters ``(m, d)`` for maps of ``shape`` ``(*space, c)``, or return None if that does not pay off."""
 
     def add_to(self, Q: np.ndarray, X: np.ndarray) -> None:
         """Finish the products of maps ``(n, *space, c)``.
@@ -30,7 +30,7 @@ class Convolution(Protocol):
         Parameters
         ----------
         Q : ndarray of shape (n, lines, length, n_panels * n_lanes), out
-            The pooled maps, to which is added; or, for `Kept`, maps of products, which are overwritten.
+            The pooled maps, to which the results are added; or, for `Kept`, maps of products, which are overwritten.
         X : ndarray of shape (n, *space, c)
         """
 

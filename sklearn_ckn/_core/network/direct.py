@@ -1,6 +1,7 @@
-"""The convolution that reads patches where they lie in the map.
+"""The convolution that reads patches directly from the padded map, without copying them.
 
-It takes any number of axes, any patch and both precisions. Patches to be centred are copied first, a tile at a time.
+This strategy supports any number of spatial axes, any patch geometry, and both single and double precision. Patches are
+copied, one tile at a time, only if they must be centred.
 """
 
 from typing import NamedTuple
@@ -13,28 +14,28 @@ from ..runtime.compilation import compiled
 from ..runtime.microkernel import ROWS, Runs, multiply_panel, pack
 from .epilogue import Place, finish
 
-TILE_BYTES = 2**14  # products of a tile, which stay in the first-level cache
+TILE_BYTES = 2**14  # maximum size in bytes of the products of a tile, which must fit in the first-level cache
 
 
 class Direct(NamedTuple):
-    """A `convolution.Convolution` tile by tile."""
+    """A `convolution.Convolution` that is computed tile by tile."""
 
     at: patches.Layout
     centering: bool
-    tiles: np.ndarray  # (n_tiles, 4): first line, last line, first column, last column, the last ones exclusive
+    tiles: np.ndarray  # (n_tiles, 4) start and end of the lines, start and end of the columns; the ends are exclusive
     panels: np.ndarray  # (n_panels, d, n_lanes)
     epilogue: tuple  # epilogue.Pooled or epilogue.Kept
 
-    size = 0  # It holds the tiles of one signal at a time.
+    numbers_per_signal = 0  # The scratch memory does not grow with the number of signals in a block.
 
     @classmethod
     def make(cls, Z, settings, shape, epilogue):  # (m, d), LayerSettings, (*space, c)
-        """Prepare the filters for maps of any shape."""
+        """Prepare the filters. This strategy supports maps of any shape."""
         at = patches.layout(shape, settings.patch)
         return cls(at, settings.patch.centering, cut_tiles(len(at.starts), at.length), pack(Z), epilogue)
 
     def add_to(self, Q, X):  # out (n, lines, length, n_panels * n_lanes), (n, *space, c)
-        """Finish the products of all patches of the maps."""
+        """Compute the products of the filters and all patches of the maps, and apply the epilogue."""
         sizes = self.tiles[:, 1::2] - self.tiles[:, ::2]
         n_patches, (_, d, lanes) = sizes.prod(axis=1).max() + ROWS - 1, self.panels.shape
         scratch = Scratch(
@@ -50,16 +51,19 @@ class Direct(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """Memory that is overwritten on the way."""
+    """Scratch memory for the products of one tile."""
 
     padded: np.ndarray  # a padded signal
-    starts: np.ndarray  # (n_patches,) where the patches of a tile begin, and some more
-    T: np.ndarray  # (n_patches, n_lanes) products of a tile
+    starts: np.ndarray  # (n_patches,) start of each patch of a tile, followed by copies of the last start
+    T: np.ndarray  # (n_patches, n_lanes) products of the patches of a tile and one panel
     epilogue: tuple
 
 
 def cut_tiles(n_lines, length):  # -> (n_tiles, 4)
-    """Cut a map into tiles of at most `TILE_BYTES` of products: whole lines, or parts of a long one."""
+    """Cut a map into tiles whose products with one panel have at most `TILE_BYTES` bytes.
+
+    A tile consists of whole lines, or of a part of one line if a whole line is too long.
+    """
     n_patches = max(1, TILE_BYTES // simd.VECTOR_BYTES)
     lines, columns = max(1, n_patches // length), -(-length // -(-length // n_patches))
     return np.array(
@@ -73,7 +77,7 @@ def cut_tiles(n_lines, length):  # -> (n_tiles, 4)
 
 @compiled
 def add_tiles(X, direct, scratch, Q):
-    """Finish the products of patches as they lie, tile by tile."""
+    """Multiply the patches in the padded map by the filters, tile by tile, and apply the epilogue."""
     at, padded = direct.at, scratch.padded
     squares, sums = np.empty(at.n_pixels, X.dtype), np.empty(at.n_pixels, X.dtype)
     shape = len(at.starts), at.length
@@ -91,7 +95,7 @@ def add_tiles(X, direct, scratch, Q):
 
 @compiled
 def add_centered_tiles(X, direct, scratch, P, Q):  # P (n_patches, d)
-    """Finish the products of patches that are copied to P and centred, tile by tile."""
+    """Copy the patches of each tile to P, centre P, multiply P by the filters, and apply the epilogue."""
     at, d = direct.at, P.shape[1]
     copied = Runs(P.ravel(), np.arange(len(P)) * d, np.zeros(1, np.int64), d)
     r, inverse = np.zeros(len(P), P.dtype), np.zeros(len(P), P.dtype)
@@ -111,7 +115,10 @@ def add_centered_tiles(X, direct, scratch, P, Q):  # P (n_patches, d)
 
 @compiled
 def find_starts(at, line, last_line, column, last_column, starts):
-    """Find where the patches of a tile begin; the `ROWS` - 1 starts after them repeat the last one."""
+    """Compute the start of each patch of a tile.
+
+    The last start is repeated `ROWS` - 1 times, because `multiply_panel` reads `ROWS` patches at a time.
+    """
     i = 0
     for k in range(line, last_line):
         for j in range(column, last_column):
@@ -122,8 +129,8 @@ def find_starts(at, line, last_line, column, last_column, starts):
 
 
 @compiled
-def add_tile(tile, norms, direct, place, scratch, Q):  # Runs, patches.Norms of its shape, ...
-    """Multiply the patches of a tile by one panel after the other, and finish the products."""
+def add_tile(tile, norms, direct, place, scratch, Q):  # Runs, patches.Norms of the tile's shape, ...
+    """Multiply the patches of a tile by each panel in turn, and apply the epilogue to the products."""
     shape, T = norms.r.shape, scratch.T
     n_patches, lanes = shape[0] * shape[1], T.shape[1]
     products = T[:n_patches].reshape(shape + (lanes,))

@@ -14,6 +14,8 @@ from ..layer import kappa, patches, pooling
 from ..runtime import simd
 from ..runtime.compilation import compiled
 
+LINES = 16  # lines of stored products that are finished at a time, so that they stay in the first-level cache
+
 
 class Pooled(NamedTuple):
     """The epilogue of a transform: a kernel, and where lines and columns go when the map is pooled."""
@@ -47,15 +49,15 @@ class Place(NamedTuple):
     filter: int  # the first filter of its panel
 
 
-def pooled(settings, space, dtype):  # -> Pooled
-    """Return the epilogue of a layer for maps of this space: lines and columns are pooled one after the other."""
+def make_pooled(settings, space, dtype):  # -> Pooled
+    """Return the epilogue of a layer for maps of this space: lines and columns are pooled successively."""
     *outer, length = settings.patch_positions(space)
     offsets, weights = settings.pooling.weights(-1, length)
     taps = pooling.taps(settings.pooling.along(slice(-1)), tuple(outer), dtype)
     return Pooled(settings.kernel, taps, int(offsets[0]), settings.pooling.stride[-1], weights.astype(dtype))
 
 
-def pooled_patch_by_patch(settings, space, dtype):  # -> Pooled
+def make_pooled_by_patch(settings, space, dtype):  # -> Pooled
     """Return the epilogue of a layer whose patches are lines of a single column: all axes are pooled at once."""
     taps = pooling.taps(settings.pooling, settings.patch_positions(space), dtype)
     return Pooled(settings.kernel, taps, 0, 1, np.ones(1, dtype))
@@ -131,9 +133,11 @@ def finish_signals(T, norms, epilogue, scratch, Q):
     scratch : from its method `scratch`, overwritten
     Q : ndarray of shape (n, lines, length, n_filled), out
     """
-    lanes = simd.lanes_of(T)
+    lanes, n_lines = simd.lanes_of(T), T.shape[1]
     for signal in range(len(T)):
-        of_signal = patches.Norms(norms.r[signal], norms.inverse[signal])
-        for first in range(0, T.shape[3], lanes):
-            tile = T[signal, :, :, first : first + lanes]
-            finish(tile, of_signal, epilogue, Place(0, 0, first), scratch, Q[signal])
+        for line in range(0, n_lines, LINES):
+            lines = slice(line, min(line + LINES, n_lines))
+            of_lines = patches.Norms(norms.r[signal, lines], norms.inverse[signal, lines])
+            for first in range(0, T.shape[3], lanes):
+                tile = T[signal, lines, :, first : first + lanes]
+                finish(tile, of_lines, epilogue, Place(line, 0, first), scratch, Q[signal])

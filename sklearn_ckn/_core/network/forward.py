@@ -15,7 +15,7 @@ from ..runtime.threads import over_blocks, slices
 from . import epilogue
 from .convolution import Convolution, make_convolution
 
-BLOCK = 32  # most signals that one thread takes through the network together
+BLOCK = 32  # largest number of signals that one thread takes through the network together
 
 
 class PreparedLayer(NamedTuple):
@@ -29,7 +29,7 @@ class PreparedLayer(NamedTuple):
 
 def prepare(Z, A, settings, shape):  # (m, d), (m, m), LayerSettings, (*space, c) -> PreparedLayer
     """Prepare a layer with these filters for maps of this shape."""
-    made = make_convolution(Z, settings, shape, epilogue.pooled(settings, shape[:-1], Z.dtype))
+    made = make_convolution(Z, settings, shape, epilogue.make_pooled(settings, shape[:-1], Z.dtype))
     return PreparedLayer(tuple(shape), (*settings.pooled_positions(shape[:-1]), len(Z)), made, pack(A.T))
 
 
@@ -82,7 +82,8 @@ def block_size(signals, network, memory, n_threads, flip=False):
     for layer in network:
         *pooled, m = layer.output_shape
         n_panels, _, lanes = layer.whitening.shape
-        largest = max(largest, prod(layer.shape) + layer.convolution.size + prod(pooled) * (n_panels * lanes + m))
+        held = prod(layer.shape) + layer.convolution.numbers_per_signal + prod(pooled) * (n_panels * lanes + m)
+        largest = max(largest, held)
     if flip:  # The signals and their maps stay while the mirror images are encoded.
         largest += prod(network[0].shape) + prod(network[-1].output_shape)
     return max(1, min(BLOCK, int(memory / (largest * signals.dtype.itemsize)), -(-len(signals) // (2 * n_threads))))

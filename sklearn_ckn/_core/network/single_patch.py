@@ -1,6 +1,7 @@
-"""The convolution of maps that are a single patch each: the signals of a block side by side.
+"""The convolution of maps that have a single patch each, computed for all signals of a block at once.
 
-Maps are a single patch where a patch is as large as the map, and where signals are rows, maps of a single position.
+A map has a single patch if the patch is as large as the map. If the signals are rows of a matrix, each row is a map of
+a single position, which also has a single patch.
 """
 
 from typing import NamedTuple
@@ -15,27 +16,27 @@ from .epilogue import finish_signals
 
 
 class SinglePatch(NamedTuple):
-    """A `convolution.Convolution` by one matrix product for the block."""
+    """A `convolution.Convolution` that is computed by one matrix product for all signals of a block."""
 
     patch: patches.PatchGeometry
     panels: np.ndarray  # (n_panels, d, n_lanes)
     epilogue: tuple  # epilogue.Pooled or epilogue.Kept
 
     @property
-    def size(self):
-        """Numbers that it holds for every signal of a block: a patch and its products."""
+    def numbers_per_signal(self):
+        """The number of array elements in the patch of one signal and in the products of the patch."""
         n_panels, d, lanes = self.panels.shape
         return d + n_panels * lanes
 
     @classmethod
     def make(cls, Z, settings, shape, epilogue):  # (m, d), LayerSettings, (*space, c)
-        """Prepare the filters, or return None if maps of this shape have several patches."""
+        """Prepare the filters, or return None if maps of the given shape have more than one patch."""
         if max(settings.patch_positions(shape[:-1])) > 1:
             return None
         return cls(settings.patch, pack(Z), epilogue)
 
     def add_to(self, Q, X):  # out (n, 1, 1, n_panels * n_lanes), (n, *space, c)
-        """Finish the products of the patch of every map."""
+        """Compute the products of the filters and the patch of every map, and apply the epilogue."""
         P = patches.extract(X, self.patch).reshape(len(X), -1)
         T = simd.aligned((len(P), 1, 1, Q.shape[-1]), P.dtype, np.zeros)
         add_product(P, self.panels, T.reshape(len(P), -1))
@@ -46,6 +47,6 @@ class SinglePatch(NamedTuple):
 
 @compiled
 def find_row_norms(P, r, inverse):  # (n, d), out (n,), out (n,)
-    """Compute the norms of rows and their inverses."""
+    """Compute the norm of each row of P and the inverse of this norm, which is 0 for a zero row."""
     patches.sum_squares(P, r)
     patches.take_roots(r, inverse)

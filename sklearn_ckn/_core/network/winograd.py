@@ -1,10 +1,10 @@
-"""The convolution with fewer multiplications, by Winograd's minimal filtering (see `winograd_transforms`).
+"""The convolution by Winograd's minimal filtering, which needs fewer multiplications (see `winograd_transforms`).
 
-Tiles of the map are transformed, and so are the filters. The sum over channels, and over the axes that are not
-transformed, is then one matrix product for each entry of the transformed tiles, and the products are transformed back.
+Tiles of the map are transformed, and so are the filters. For each entry of the transformed tiles, the sum over the
+channels and over the axes that are not transformed is one matrix product. The products are then transformed back.
 
-Rounding errors grow with the matrices of the transforms, up to tenfold. They are shared by the patches of a tile: the
-error of a faint patch is relative to the largest patches of its tile. This strategy is for float32 only.
+The transforms amplify rounding errors up to tenfold. The error of a product is relative to the largest patches in the
+same tile, so the products of patches of small norm are less accurate. This strategy supports float32 only.
 """
 
 from math import prod
@@ -18,48 +18,48 @@ from ..runtime.compilation import compiled
 from ..runtime.microkernel import ROWS, Runs, count_panels, multiply_panel
 from ..runtime.threads import single_threaded_blas
 from .epilogue import Place, finish
-from .winograd_transforms import backward, choose, forward
+from .winograd_transforms import choose, transform_back, transform_tile
 
-TILES = 96  # tiles of products that are computed with a panel while it is in the cache
-MOST_TILES = 2048  # tiles in a band, beyond which it leaves the cache
-MOST_NUMBERS = 2**22  # numbers in the transformed tiles of the bands that a thread holds
-SPACING = 48  # numbers between the entries of all tiles, which must not lie powers of two apart
-FEWEST_CHANNELS = simd.n_lanes(np.float32)  # channels that fill the vectors
-MOST_WORK = 0.6  # largest fraction of the direct multiplications for which the transforms pay
+TILES = 96  # approximate number of tiles of products that are computed while a panel is in the cache
+MOST_TILES = 2048  # maximum number of tiles in a band, so that the band fits in the cache
+MOST_NUMBERS = 2**22  # maximum number of elements in the transformed tiles that a thread stores at a time
+SPACING = 48  # number of padding elements after each entry of all tiles, so that strides are not powers of two
+FEWEST_CHANNELS = simd.n_lanes(np.float32)  # minimum number of channels, which is enough to fill a vector
+MOST_WORK = 0.6  # largest fraction of the direct convolution's multiplications for which the transforms pay off
 
 
 class Tiling(NamedTuple):
-    """A padded signal as planes of rows and columns of tiles; the planes are lines if the scheme has one axis.
+    """The division of a padded signal into planes, and of each plane into rows and columns of tiles.
 
-    A *band* is one row of tiles of all planes of a signal. The bands that together have `TILES` tiles are transformed
-    together.
+    If the scheme has only one axis, each plane is a single line. A *band* is one row of tiles across all planes of
+    a signal. Several bands with about `TILES` tiles in total are transformed together.
     """
 
     n_planes: int
     n_outputs: int  # number of planes of products
-    n_blocks: int  # short filters side by side that make a long one along the columns
+    n_blocks: int  # number of short filters into which a long filter is cut along the columns
     n_rows: int
     n_columns: int
-    n_bands: int
-    n_numbers: int  # numbers of each entry in the transformed tiles of these bands
-    starts: np.ndarray  # (n_bands * n_outputs * n_columns + ROWS - 1,) where tiles begin, as patches in `Runs`
+    n_bands: int  # number of bands that are transformed together
+    n_numbers: int  # number of elements per entry in the transformed tiles of `n_bands` bands
+    starts: np.ndarray  # (n_bands * n_outputs * n_columns + ROWS - 1,) start of each tile, as in `Runs.starts`
     runs: np.ndarray  # (n_runs,)
 
 
 class Winograd(NamedTuple):
-    """A `convolution.Convolution` by transformed tiles."""
+    """A `convolution.Convolution` that is computed from transformed tiles."""
 
-    scheme: tuple  # a scheme of `winograd_transforms`
-    at: patches.Layout  # with zeros around the signal, so that whole tiles and vectors cover it
+    scheme: tuple  # one of `winograd_transforms.SCHEMES`
+    at: patches.Layout  # layout of signals that are padded with zeros to whole tiles and whole vectors
     tiling: Tiling
     panels: np.ndarray  # (n_panels, entries of a tile, n_runs * c, n_lanes)
     epilogue: tuple  # epilogue.Pooled or epilogue.Kept
 
-    size = 0  # It holds the tiles of a few bands at a time.
+    numbers_per_signal = 0  # The scratch memory does not grow with the number of signals in a block.
 
     @classmethod
     def make(cls, Z, settings, shape, epilogue):  # (m, d), LayerSettings, (*space, c)
-        """Prepare the filters, or return None where that is slower, not precise enough or takes too much memory."""
+        """Prepare the filters, or return None if this strategy is too slow or imprecise, or needs too much memory."""
         (*space, c), patch, positions = shape, settings.patch, settings.patch_positions(shape[:-1])
         if Z.dtype != np.float32 or patch.centering or c < FEWEST_CHANNELS or max(patch.dilation) > 1:
             return None
@@ -72,10 +72,10 @@ class Winograd(NamedTuple):
             return None
         widths = tuple((before, full - n - before) for n, full, (before, _) in zip(space, padded, patch.padding))
         at = patches.layout(shape, patch._replace(padding=widths), positions, extra_channels=c_padded - c)
-        return cls(scheme, at, tiling, transform(Z, scheme, tiling, c_padded), epilogue)
+        return cls(scheme, at, tiling, transform_filters(Z, scheme, tiling, c_padded), epilogue)
 
     def add_to(self, Q, X):  # out (n, lines, length, n_panels * n_lanes), (n, *space, c)
-        """Finish the products of all patches of the maps."""
+        """Compute the products of the filters and all patches of the maps, and apply the epilogue."""
         rows, columns, tiling, lanes = self.scheme.rows, self.scheme.columns, self.tiling, self.panels.shape[3]
         scratch = Scratch(
             padded=self.at.padded(X.dtype),
@@ -88,17 +88,20 @@ class Winograd(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """Memory that is overwritten on the way."""
+    """Scratch memory for a few bands of tiles."""
 
     padded: np.ndarray  # a padded signal
-    V: np.ndarray  # (n_y, n_x, numbers of the transformed tiles of a few bands)
-    products: np.ndarray  # (n_y, n_x, tiles of products of a few bands, n_lanes)
-    T: np.ndarray  # (m_y, m_x * n_columns, n_lanes) products transformed back
+    V: np.ndarray  # (n_y, n_x, n_numbers + SPACING) transformed tiles of a few bands
+    products: np.ndarray  # (n_y, n_x, n_tiles + ROWS - 1, n_lanes) products of the transformed tiles and one panel
+    T: np.ndarray  # (m_y, m_x * n_columns, n_lanes) products of one row of tiles, transformed back
     epilogue: tuple
 
 
 def cut(scheme, positions, size, c):
-    """Return the tiling for patches of c channels, or None if even one band is too large, and the padded space."""
+    """Return the tiling for patches of c channels and the spatial shape of the padded signal.
+
+    The tiling is None if even one band is too large.
+    """
     split = len(positions) - len(scheme.filterings)
     grid = [filtering.n_tiles(n) for filtering, n in zip(scheme.filterings, positions[split:])]
     filled = [*positions[:split], *(n * filtering.m for n, filtering in zip(grid, scheme.filterings))]
@@ -106,7 +109,8 @@ def cut(scheme, positions, size, c):
 
     outer, (n_rows, n_columns), n_blocks = padded[:split], [1, *grid][-2:], size[-1] // scheme.columns.k
     outputs, offsets = patches.box(positions[:split], outer), patches.box(size[:split], outer)
-    n_tiles, n_numbers = len(outputs) * n_columns, prod(outer) * n_blocks * n_columns * c  # in one band
+    # Number of tiles of products in one band, and number of elements per entry in one band.
+    n_tiles, n_numbers = len(outputs) * n_columns, prod(outer) * n_blocks * n_columns * c
     most = MOST_NUMBERS // (scheme.rows.n * scheme.columns.n * n_numbers)
     n_bands = min(max(1, TILES // n_tiles), MOST_TILES // n_tiles, most)
     if n_bands == 0:
@@ -119,8 +123,8 @@ def cut(scheme, positions, size, c):
     return Tiling(*counts, np.pad(starts, (0, ROWS - 1), mode="edge") * c, runs * c), padded
 
 
-def transform(Z, scheme, tiling, c_padded):  # (m, n_offsets * k_y * n_blocks * k_x * c)
-    """Return the transformed filters as panels, with zeros for the channels that fill the vectors."""
+def transform_filters(Z, scheme, tiling, c_padded):  # (m, n_offsets * k_y * n_blocks * k_x * c)
+    """Return the transformed filters as panels, with zeros for the additional channels that fill the vectors."""
     lanes, rows, columns = simd.n_lanes(Z.dtype), scheme.rows, scheme.columns
     n_entries, n_runs, n_blocks = rows.n * columns.n, len(tiling.runs), tiling.n_blocks
     panels = simd.aligned((count_panels(len(Z), Z.dtype), n_entries, n_runs, c_padded, lanes), Z.dtype, np.zeros)
@@ -135,11 +139,14 @@ def transform(Z, scheme, tiling, c_padded):  # (m, n_offsets * k_y * n_blocks * 
 
 @compiled
 def add_bands(X, winograd, scratch, Q):
-    """Transform a few bands of tiles, multiply them, transform the products back and finish them.
+    """Compute the products of the filters and all patches of the maps, and apply the epilogue.
+
+    The maps are processed a few bands at a time. The tiles are transformed and multiplied by the filters, and the
+    products are transformed back.
 
     Parameters
     ----------
-    X : ndarray of shape (n, n_lines, length, c), the maps
+    X : ndarray of shape (n, n_lines, length, c), maps
     winograd : Winograd
     scratch : Scratch, overwritten
     Q : ndarray of shape (n, lines, length, n_panels * n_lanes), out
@@ -167,7 +174,7 @@ def add_bands(X, winograd, scratch, Q):
                     for x in range(tiling.n_columns):
                         for j in range(0, c, lanes):
                             source = plane, m_y * y, m_x * x + (n_x - m_x + 1) * block, j
-                            forward(winograd.scheme, planes, source, V, (0, 0, place))
+                            transform_tile(winograd.scheme, planes, source, V, (0, 0, place))
                             place += lanes
         for panel in range(len(winograd.panels)):
             for entry in range(n_y * n_x):
@@ -180,7 +187,7 @@ def add_bands(X, winograd, scratch, Q):
                 signal, y = divmod(band, tiling.n_rows)
                 for plane in range(tiling.n_outputs):
                     for x in range(tiling.n_columns):
-                        backward(winograd.scheme, scratch.products, (0, 0, place, 0), T, (0, m_x * x, 0))
+                        transform_back(winograd.scheme, scratch.products, (0, 0, place, 0), T, (0, m_x * x, 0))
                         place += 1
                     line = plane * height + m_y * y
                     lines = slice(line, min(line + m_y, (plane + 1) * height))

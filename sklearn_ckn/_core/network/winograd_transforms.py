@@ -36,7 +36,7 @@ class Filtering(NamedTuple):
         return -(-length // self.m)
 
     def work(self, length, size):
-        """Return its multiplications as a fraction of ``length * size``; a long filter is several short ones in a row.
+        """Return the needed fraction of ``length * size`` multiplications; a long filter counts as several short ones.
 
         The fraction is infinite if the size is not a multiple of k.
         """
@@ -77,9 +77,9 @@ SCHEMES = Square43, Square53, Square63, Square42, Square52, Square62, Line43, Li
 
 
 def choose(positions, patch_size):
-    """Return the scheme with the fewest multiplications, and their fraction of those of the direct products.
+    """Return the scheme with the fewest multiplications, and their number relative to that of the direct products.
 
-    Ties are broken in favour of smaller tiles. Only along the last axis may a patch be several filters long.
+    Ties are broken in favour of smaller tiles. A patch may be several filters long only along the last axis.
     """
 
     def work(scheme):
@@ -171,5 +171,5 @@ def _opposite(filtering):
     ]
 
 
-forward = both_sides(_even_and_odd, source_axis=1)
-backward = both_sides(_opposite, source_axis=0)
+transform_tile = both_sides(_even_and_odd, source_axis=1)
+transform_back = both_sides(_opposite, source_axis=0)

@@ -25,7 +25,7 @@ _SOURCE = stamp_of(CORE)
 
 
 def compiled(function, *reorder, **more):
-    """Compile ``function`` at its first call, without the GIL, and keep the machine code on disk if a folder allows."""
+    """Compile ``function`` at its first call, without the GIL, and keep the machine code on disk if possible."""
     options = {**OPTIONS, "fastmath": OPTIONS["fastmath"] | {*reorder}, **more}
     if os.environ.get(CACHE_SWITCH) != "0":
         try:
@@ -41,7 +41,7 @@ def compiled(function, *reorder, **more):
 
 
 def compiled_loops(function):
-    """Compile loops that allocate no arrays: not counting references to the given ones halved their time."""
+    """Compile loops that allocate no arrays, without reference counting, which halves their time."""
     return compiled(function, _nrt=False)
 
 
@@ -51,7 +51,7 @@ def inlined_loops(function):
 
 
 def compiled_sums(function):
-    """Compile sums that may be taken in any order, and therefore by vectors."""
+    """Compile sums that may be taken in any order, and can therefore be vectorised."""
     return compiled(function, "reassoc")
 
 

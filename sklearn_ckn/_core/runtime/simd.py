@@ -1,8 +1,8 @@
 """Vectors in compiled code, each the contents of two registers of the processor.
 
 A `Vector` exists in compiled functions only. It supports the arithmetic of a number, lane by lane, so a formula that
-was written for arrays also works for vectors; an operand that is a number applies to all lanes. A vector is two
-registers wide, as far as the compiler knows their width: while one waits for a result, the other is computed.
+was written for arrays also works for vectors; an operand that is a number applies to all lanes. A vector is as
+wide as two registers (the compiler reports their width): while one waits for a result, the other is computed.
 """
 
 import operator

@@ -1,4 +1,4 @@
-"""Threads over blocks of signals or rows, with BLAS held to one thread inside."""
+"""Threads over blocks of signals or rows, with BLAS limited to one thread inside."""
 
 import functools
 import os
@@ -10,7 +10,7 @@ from threadpoolctl import ThreadpoolController  # a dependency of scikit-learn
 
 
 class _SingleThreadedBlas:
-    """Hold BLAS to one thread while anyone needs it; the last user to leave restores what the first one found.
+    """A context that limits BLAS to one thread; the last user to leave restores the limits that the first one found.
 
     ``threadpoolctl`` sets limits for the whole process, so overlapping users would restore each other's limits.
     """
@@ -32,7 +32,7 @@ class _SingleThreadedBlas:
             yield
         finally:
             with self.lock:
-                self.n_users -= 1
+                self.n_users = max(self.n_users - 1, 0)  # A forked process has forgotten its users.
                 if self.n_users == 0:
                     self.limiter.restore_original_limits()
 

@@ -1,4 +1,4 @@
-"""The bandwidth that is chosen from distances."""
+"""The bandwidth sigma that is chosen from the distances between patches."""
 
 import numpy as np
 from layers import unit_rows
@@ -7,7 +7,7 @@ from numpy.testing import assert_allclose
 from sklearn_ckn._core.filters import bandwidth
 
 
-def test_typical_sigma_is_the_quantile_of_squared_distances(rng):
+def test_square_of_typical_sigma_is_a_quantile_of_squared_distances(rng):
     U = unit_rows(rng, 300, 3)
     squared = [((U[i] - U[j]) ** 2).sum() for i in range(300) for j in range(i)]
     sigma = bandwidth.typical_sigma(U, rng, n_pairs=2_000_000)

@@ -1,4 +1,4 @@
-"""Spherical k-means against loops, and its behaviour in special cases."""
+"""Spherical k-means, compared with loops, and its behaviour in special cases."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from sklearn_ckn._core.filters import kmeans
 from sklearn_ckn._core.layer import patches
 
 
-def test_kmeans_assigns_and_averages_as_in_loops(rng):
+def test_assignments_and_averages_equal_those_of_loops(rng):
     U, Z = unit_rows(rng, 60, 4), unit_rows(rng, 5, 4)
     labels, cosines = kmeans.assign(U, Z, 1)
     for i, u in enumerate(U):
@@ -22,9 +22,9 @@ def test_kmeans_assigns_and_averages_as_in_loops(rng):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("k, d, m", [(1, 1, 1), (7, 3, 2), (500, 5, 100), (301, 40, 33)])
-def test_kmeans_assigns_the_first_of_the_best_centres(k, d, m, dtype, rng):
+def test_ties_are_broken_in_favour_of_the_first_centre(k, d, m, dtype, rng):
     U, Z = np.abs(unit_rows(rng, k, d, dtype)), -np.abs(unit_rows(rng, m, d, dtype))  # no product is positive
-    Z[m - m // 2 :] = Z[: m // 2]  # and nearly every one comes twice
+    Z[m - m // 2 :] = Z[: m // 2]  # nearly every centre comes twice
     labels, products = kmeans.assign(U, Z, 1)
     exact = U.astype(float) @ Z.T.astype(float)
     assert (labels < m - m // 2).all() and labels.min() >= 0
@@ -32,21 +32,20 @@ def test_kmeans_assigns_the_first_of_the_best_centres(k, d, m, dtype, rng):
     assert_allclose(products, exact.max(axis=1), rtol=10 * np.finfo(dtype).eps)
 
 
-def test_kmeans_spreads_its_first_centres(rng):
+def test_initial_centres_are_spread(rng):
     far = np.eye(5)
     U = np.concatenate([np.repeat(far[:1], 200, axis=0) + 1e-3 * rng.rand(200, 5), far[1:]])
     U /= np.linalg.norm(U, axis=1, keepdims=True)
     Z = kmeans.spread(U, 5, rng)
-    assert_allclose(np.sort(Z.argmax(axis=1)), np.arange(5))  # the four rows far from the crowd, and one of it
+    assert_allclose(np.sort(Z.argmax(axis=1)), np.arange(5))  # the four isolated rows, and one row of the crowd
     crowd = np.repeat(far[:1], 30, axis=0)
-    assert kmeans.spread(crowd, 10, rng).shape == (10, 5)  # nothing to choose by
+    assert kmeans.spread(crowd, 10, rng).shape == (10, 5)  # all rows are equal
 
 
 def test_subspace_keeps_most_of_the_energy_or_is_none(rng):
     factors, noise = rng.randn(3000, 80), rng.randn(3000, 600)
-    U = patches.normalize(factors @ rng.randn(80, 600) + noise)[
-        1
-    ]  # 80 dimensions have 99 % of the energy, 64 have less
+    # 80 dimensions contain 99 % of the energy, and 64 contain less.
+    _, U = patches.normalize(factors @ rng.randn(80, 600) + noise)
     basis = kmeans.subspace(U, np.random.RandomState(0))
     assert_allclose(basis.T @ basis, np.eye(basis.shape[1]), atol=1e-12)
     assert basis.shape == (600, 128)
@@ -54,7 +53,7 @@ def test_subspace_keeps_most_of_the_energy_or_is_none(rng):
     assert kmeans.subspace(patches.normalize(noise)[1], np.random.RandomState(0)) is None
 
 
-def test_kmeans_of_long_rows_reaches_what_it_reaches_without_a_subspace(rng, monkeypatch):
+def test_subspace_of_long_rows_hardly_lowers_the_objective(rng, monkeypatch):
     centres = unit_rows(rng, 200, 300)
     U = patches.normalize(
         centres[rng.randint(200, size=4000)] @ np.diag(0.97 ** np.arange(300)) + 0.003 * rng.randn(4000, 300)
@@ -75,8 +74,8 @@ def test_kmeans_of_long_rows_reaches_what_it_reaches_without_a_subspace(rng, mon
     assert objective(Z) > objective(fit()) - 2e-3
 
 
-def test_kmeans_keeps_rare_rows_that_a_subspace_does_not_see(rng):
-    """Words of one letter among 300, most of them rare: their projections are 0, but they are distinct rows."""
+def test_rare_rows_outside_the_subspace_become_centres(rng):
+    """The rows are one-hot and most of them rare. The projections of rare rows are 0, but the rows are distinct."""
     frequency = 1 / np.arange(1, 301) ** 2
     U = np.eye(300, dtype=np.float32)[rng.choice(300, 20_000, p=frequency / frequency.sum())]
     n_distinct = len(np.unique(U, axis=0))
@@ -85,7 +84,7 @@ def test_kmeans_keeps_rare_rows_that_a_subspace_does_not_see(rng):
     assert_allclose(Z @ Z.T, np.eye(n_distinct), atol=1e-6)
 
 
-def test_kmeans_objective_rises_and_the_bits_do_not_depend_on_threads(rng):
+def test_objective_rises_and_centres_do_not_depend_on_threads(rng):
     U = unit_rows(rng, 10_000, 6, np.float32)
     objective = [
         kmeans.assign(U, kmeans.spherical_kmeans(U, 8, k, np.random.RandomState(1))[0], 1)[1].mean() for k in range(6)
@@ -95,7 +94,7 @@ def test_kmeans_objective_rises_and_the_bits_do_not_depend_on_threads(rng):
     assert_array_equal(one, two)
 
 
-def test_kmeans_gives_an_empty_cluster_the_worst_matched_row():
+def test_empty_cluster_gets_the_row_with_the_lowest_similarity():
     U = np.array([[1.0, 0], [1, 0], [0.6, 0.8], [0, -1]])
     Z = np.array([[1.0, 0], [-1, 0]])
     labels, cosines = kmeans.assign(U, Z, 1)
@@ -103,7 +102,7 @@ def test_kmeans_gives_an_empty_cluster_the_worst_matched_row():
     assert_array_equal(kmeans.update(U, labels, cosines, Z)[1], [0, -1])
 
 
-def test_kmeans_stops_when_the_objective_gains_little(rng, monkeypatch):
+def test_iterations_stop_when_the_objective_hardly_rises(rng, monkeypatch):
     monkeypatch.setattr(kmeans, "TOLERANCE", 1e-4)
     U = unit_rows(rng, 5000, 4)
 
@@ -115,22 +114,23 @@ def test_kmeans_stops_when_the_objective_gains_little(rng, monkeypatch):
     assert run(1000)[1] == np.flatnonzero(little)[0] + 2 < 40
 
 
-def test_kmeans_keeps_a_centre_whose_rows_cancel():
+def test_centre_whose_rows_cancel_is_kept():
     U, Z = np.array([[1.0, 0], [-1, 0]]), np.array([[0.0, 1]])
     assert_array_equal(kmeans.update(U, np.zeros(2, dtype=np.int64), np.zeros(2), Z), Z)
 
 
-def test_kmeans_averages_in_double_precision(rng):
+def test_averages_are_computed_in_double_precision(rng):
     u = unit_rows(rng, 1, 3).astype(np.float32)
     U, labels = np.repeat(u, 300_000, axis=0), np.zeros(300_000, dtype=np.int64)
-    assert_allclose(kmeans.update(U, labels, np.ones(len(U)), u), u, rtol=2e-7)  # sums in float32 lose 1e-4 and more
+    # Sums in single precision would have errors of 1e-4 or more.
+    assert_allclose(kmeans.update(U, labels, np.ones(len(U)), u), u, rtol=2e-7)
 
 
-def test_distinct_rows(rng):
+def test_distinct_rows_are_drawn_without_repetition(rng):
     few = unit_rows(rng, 3, 5, np.float32)
     U = np.concatenate([few] * 40)
     assert len(kmeans.distinct(U, 10, rng)) == 3
     assert len(kmeans.distinct(unit_rows(rng, 100, 5), 100, rng)) == 100
     assert len(kmeans.distinct(np.array([[0.0, 1.0], [-0.0, 1.0]]), 2, rng)) == 1
     in_order = np.arange(1, 1001.0)[:, None]
-    assert np.ptp(kmeans.distinct(in_order, 10, rng)) > 500  # not the first ones
+    assert np.ptp(kmeans.distinct(in_order, 10, rng)) > 500  # not only the first rows are drawn

@@ -1,4 +1,4 @@
-"""Sampling: which patches are drawn, from which signals."""
+"""Sampling of patches: which patches are drawn, and from which signals."""
 
 import naive
 import numpy as np
@@ -20,7 +20,7 @@ def maps_of(X):
 
 
 def test_sample_draws_every_varying_patch_once_and_no_constant_one(rng):
-    """Signals of random values after zeros: with enough draws, all patches but the constant ones come, each once."""
+    """With enough draws from signals that begin with zeros, every patch that varies is drawn exactly once."""
     X = np.concatenate([np.zeros((40, 6, 1)), rng.rand(40, 6, 1) + 0.1], axis=1)
     U, n_wanted = sampling.sample(maps_of(X), 10_000, valid((2,)), rng)
     varying = [patch for x in X for patch in naive.patches(x, (2,), "valid") if patch[0] != patch[1]]
@@ -30,7 +30,7 @@ def test_sample_draws_every_varying_patch_once_and_no_constant_one(rng):
 
 
 def test_sample_is_uniform_over_signals_and_positions(rng):
-    """Each of 100 x 20 patches of one position is drawn 40 times in 1000 samples of 80, on the average."""
+    """In 1000 samples of 80, each of 100 x 20 patches is drawn 40 times on average."""
     X = np.stack(np.divmod(np.arange(2000.0), 20) + (np.ones(2000),), axis=-1).reshape(100, 20, 3)
     counts = np.zeros((100, 20))
     for _ in range(1000):
@@ -39,11 +39,11 @@ def test_sample_is_uniform_over_signals_and_positions(rng):
         assert len(set(zip(signal, position))) == 80
         np.add.at(counts, (signal, position), 1)
     for mean_counts, n in ((counts.mean(axis=0), 100), (counts.mean(axis=1), 20)):
-        # the five signals of a sample give 16 patches each: the variance of a signal's count is 16 times a patch's
+        # Each of the five signals in a sample gives 16 patches, so the variance of its count is 16 times a patch's.
         assert np.abs(mean_counts - 40).max() < 4.5 * np.sqrt(40 / n * (1 if n == 100 else 16))
 
 
-def test_sample_reads_only_as_many_signals_as_it_needs_and_not_the_first(rng):
+def test_sample_reads_only_the_signals_it_needs_and_not_just_the_first(rng):
     read = []
 
     class Reader:
@@ -66,7 +66,7 @@ def test_sample_reads_only_as_many_signals_as_it_needs_and_not_the_first(rng):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_constant_patches_are_zero_after_centring_and_faint_ones_are_not(dtype, rng):
+def test_only_constant_patches_become_zero_by_centring(dtype, rng):
     eps = np.finfo(dtype).eps
     for n_positions, c in ((9, 1), (25, 1), (27, 3), (225, 1), (961, 2)):
         constant = np.tile(rng.rand(500, c).astype(dtype), n_positions)
@@ -75,18 +75,19 @@ def test_constant_patches_are_zero_after_centring_and_faint_ones_are_not(dtype, 
         faint = constant * (1 + 1000 * eps * rng.rand(*constant.shape).astype(dtype))
         assert patches.center(faint, c).any(axis=1).all()
         assert sampling.varies(faint, c).all()
-        rounded = constant * (1 + 50 * eps * rng.rand(*constant.shape).astype(dtype))  # as a layer's rounding may
+        # The rounding errors of a layer can have this size.
+        rounded = constant * (1 + 50 * eps * rng.rand(*constant.shape).astype(dtype))
         assert not sampling.varies(rounded, c).any()
         assert patches.center(constant[:0], c).shape == (0, n_positions * c)
-    assert_array_equal(sampling.varies(np.array([[0.0, 0.0], [1.0, 1.0]]), 2), [False, True])  # one position
+    assert_array_equal(sampling.varies(np.array([[0.0, 0.0], [1.0, 1.0]]), 2), [False, True])  # patches of one position
 
 
-def test_sample_takes_no_more_memory_than_there_are_patches(rng):
+def test_sample_allocates_no_more_memory_than_all_patches_need(rng):
     X = rng.rand(3, 5, 1)
     assert sampling.sample(maps_of(X), 10**12, valid((2,)), rng)[0].shape == (12, 2)
 
 
-def test_sample_draws_more_patches_of_each_signal_when_there_are_few_signals(rng):
+def test_sample_draws_more_patches_of_each_signal_if_there_are_few_signals(rng):
     X = rng.rand(4, 50, 50, 1)
     U, _ = sampling.sample(maps_of(X), 9000, PatchGeometry.of((3, 3), "same"), rng)
     assert len(np.unique(U, axis=0)) == 9000

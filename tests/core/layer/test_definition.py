@@ -1,4 +1,4 @@
-"""The vector-Jacobian products of the definition against central differences."""
+"""The vector-Jacobian products of the definition, compared with central differences."""
 
 import pytest
 from gradients import CASES, KERNELS, a_layer, assert_is_gradient
@@ -10,7 +10,7 @@ from sklearn_ckn._core.layer import definition, patches
 @pytest.mark.parametrize("ndim", [1, 2, 3])
 @pytest.mark.parametrize("case", CASES, ids=str)
 @pytest.mark.parametrize("kernel", KERNELS)
-def test_encode_vjp_against_central_differences(kernel, case, ndim, rng):
+def test_encode_vjp_equals_central_differences(kernel, case, ndim, rng):
     layer, X, Z, A = a_layer(rng, ndim, {"kernel": kernel, **case})
     Y, cache = definition.encode_and_cache(X, Z, A, layer)
     G = rng.randn(*Y.shape)

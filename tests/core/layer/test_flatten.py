@@ -1,4 +1,4 @@
-"""Maps as rows of features."""
+"""The flattening of maps to rows of features, and its derivative."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn_ckn._core.layer import flatten
 
 
-def test_flatten(rng):
+def test_flatten_centres_and_scales_rows(rng):
     X = rng.randn(3, 4, 2)
     X[1] = 0
     assert_array_equal(flatten.flatten(X, False, False), X.reshape(3, 8))
@@ -19,10 +19,10 @@ def test_flatten(rng):
 
 @pytest.mark.parametrize("center", [False, True])
 @pytest.mark.parametrize("scale", [False, True])
-def test_flatten_vjp(center, scale, rng):
+def test_flatten_vjp_equals_central_differences(center, scale, rng):
     X = rng.randn(3, 2, 3, 4)
     G = rng.randn(3, 24)
     G_X = flatten.flatten_vjp(G, X, center, scale)
     assert_is_gradient(G_X, lambda X: (G * flatten.flatten(X, center, scale)).sum(), X, rng)
-    X[1] = 1  # what is left after centring is zero, and stays
+    X[1] = 1  # a constant signal is 0 after centring, and scaling leaves it 0
     assert np.isfinite(flatten.flatten_vjp(G, X, center, scale)).all()

@@ -1,4 +1,4 @@
-"""The kernels: their formulas and derivatives, for arrays and compiled."""
+"""The kernels: their formulas and derivatives, for arrays and in compiled code."""
 
 import naive
 import numpy as np
@@ -56,7 +56,7 @@ def exponential(x, out, lanes):
 
 
 @pytest.mark.parametrize("dtype, lowest, tolerance", [(np.float64, -1022, 2e-14), (np.float32, -126, 1e-6)])
-def test_compiled_exponential_over_its_whole_range(dtype, lowest, tolerance):
+def test_compiled_exponential_is_accurate_over_its_whole_range(dtype, lowest, tolerance):
     x = np.linspace(lowest, 0, 2**16).astype(dtype)
     out = np.empty_like(x)
     exponential(x, out, simd.n_lanes(dtype))

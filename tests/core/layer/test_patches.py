@@ -1,4 +1,4 @@
-"""Patches: extraction against loops, its adjoint, centring and norms."""
+"""Patches: their extraction, compared with loops, its adjoint, centring and norms."""
 
 import naive
 import numpy as np
@@ -14,16 +14,44 @@ from sklearn_ckn._core.layer import patches
 @pytest.mark.parametrize("space", SPACES)
 @pytest.mark.parametrize("padding", ["same", "valid"])
 @pytest.mark.parametrize("size", [1, 2, 3])
-def test_extract(space, padding, size, rng):
+def test_extract_equals_loops(space, padding, size, rng):
     X = rng.randn(2, *space, 3)
     size = (size,) * len(space)
     expected = [naive.patches(x, size, padding) for x in X]
     assert_array_equal(patches.extract(X, patches.PatchGeometry.of(size, padding)), expected)
 
 
-def test_extract_of_unequal_sizes(rng):
+def test_extract_equals_loops_for_unequal_sizes(rng):
     X, size = rng.randn(2, 5, 6, 2), (2, 4)
     assert_array_equal(patches.extract(X, patches.PatchGeometry.of(size, "same")), [naive.patches(x, size) for x in X])
+
+
+def dilated(size, dilation, padding="valid", centering=False):
+    return patches.PatchGeometry.of(size, padding, centering)._replace(dilation=dilation)
+
+
+@pytest.mark.parametrize(
+    "space, size, dilation", [((9,), (3,), (3,)), ((7, 6), (2, 3), (4, 2)), ((4, 3, 5), (2, 1, 3), (3, 2, 2))]
+)
+def test_dilated_patches_are_parts_of_larger_ones(space, size, dilation, rng):
+    X, patch = rng.randn(2, *space, 3), dilated(size, dilation)
+    large = patches.PatchGeometry.of([n + 1 for n in patch.reach], "valid")
+    whole = patches.extract(X, large)
+    parts = whole.reshape(*whole.shape[:-1], *large.size, 3)[
+        (..., *(slice(None, None, step) for step in dilation), slice(None))
+    ]
+    assert_array_equal(patches.extract(X, patch), parts.reshape(*whole.shape[:-1], -1))
+
+
+@pytest.mark.parametrize("space", SPACES)
+@pytest.mark.parametrize("centering", [False, True])
+def test_inner_products_are_those_of_the_extracted_patches(space, centering, rng):
+    ndim = len(space)
+    patch = dilated((2,) * ndim, (2,) * (ndim - 1) + (1,), "same", centering)
+    x, y = rng.randn(2, *space, 3)
+    P, R = (patches.extract(z[None], patch)[0] for z in (x, y))
+    found = patches.inner_products(np.tensordot(x, y, (-1, -1)), patch)
+    assert_allclose(found, np.tensordot(P, R, (-1, -1)), atol=1e-12)
 
 
 @pytest.mark.parametrize("dtype, tolerance", [(np.float32, 2e-7), (np.float64, 2e-16)])
@@ -45,9 +73,9 @@ def test_norms_are_those_of_the_patches(space, size, dtype, tolerance, rng):
 def test_scatter_is_the_adjoint_of_extract(data):
     ndim, padding = data.draw(st.integers(1, 3)), data.draw(st.sampled_from(["same", "valid"]))
     size = data.draw(st.tuples(*[st.integers(1, 3)] * ndim))
-    space = data.draw(st.tuples(*[st.integers(3, 6)] * ndim))
-    centering = data.draw(st.booleans())
-    rng, patch = np.random.RandomState(0), patches.PatchGeometry.of(size, padding, centering)
+    dilation = data.draw(st.tuples(*[st.integers(1, 2)] * ndim))
+    space = data.draw(st.tuples(*[st.integers(5, 6)] * ndim))
+    rng, patch = np.random.RandomState(0), dilated(size, dilation, padding, centering=data.draw(st.booleans()))
     X = rng.randn(2, *space, 2)
     P = patches.extract(X, patch)
     G = rng.randn(*P.shape)

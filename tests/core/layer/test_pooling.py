@@ -1,4 +1,4 @@
-"""Pooling against loops, its adjoint, and the columns of its operators."""
+"""Pooling, compared with loops, its adjoint, and the columns of its operators."""
 
 import naive
 import numpy as np
@@ -14,7 +14,7 @@ from sklearn_ckn._core.layer import pooling
 @pytest.mark.parametrize("kind", pooling.WINDOWS)
 @given(data=st.data())
 @settings(max_examples=30, deadline=None)
-def test_pool(kind, data):
+def test_pool_equals_loops(kind, data):
     ndim = data.draw(st.integers(1, 3))
     sizes = [data.draw(st.tuples(*[st.integers(1, high)] * ndim)) for high in (6, 4, 5)]
     space, width, stride = sizes
@@ -40,7 +40,7 @@ def test_taps_are_the_columns_of_the_kronecker_product(space):
 
 
 @pytest.mark.parametrize("kind", pooling.WINDOWS)
-def test_taps_of_a_long_axis_are_as_many_as_its_positions(kind):
+def test_number_of_taps_is_proportional_to_the_length_of_an_axis(kind):
     """A dense operator of this length would take four terabytes."""
     pointers, outputs, weights = pooling.taps(pooling.Pooling(kind, (2,), (2,)), (10**6,), np.dtype(np.float32))
     assert len(pointers) == 10**6 + 1 and len(outputs) == len(weights) < 2.5 * 10**6 + 1
@@ -49,7 +49,7 @@ def test_taps_of_a_long_axis_are_as_many_as_its_positions(kind):
 
 @pytest.mark.parametrize("kind", pooling.WINDOWS)
 @pytest.mark.parametrize("ndim", [1, 2, 3])
-def test_pool_adjoint(kind, ndim, rng):
+def test_pool_adjoint_is_the_adjoint_of_pool(kind, ndim, rng):
     F = rng.randn(2, *SPACES[ndim - 1], 3)
     operators = pooling.Pooling(kind, (3, 2, 3)[:ndim], (2, 1, 3)[:ndim]).operators(SPACES[ndim - 1])
     Q = pooling.pool(F, operators, 1)

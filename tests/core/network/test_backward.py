@@ -1,4 +1,4 @@
-"""The fast vector-Jacobian product against the definition."""
+"""The fast vector-Jacobian product, compared with the definition."""
 
 import math
 
@@ -13,8 +13,8 @@ from sklearn_ckn._core.network import backward, epilogue, single_patch, winograd
 from sklearn_ckn._core.network.convolution import make_convolution
 
 
-def assert_equal_readings(layer, X, Z, A, dtype, tolerance, rng):
-    """The fast reading and the page, both ways."""
+def assert_equals_definition(layer, X, Z, A, dtype, tolerance, rng):
+    """Check the maps and gradients of a layer against the definition, and return the prepared layer."""
     Y, cache = definition.encode_and_cache(X, Z, A, layer)
     G = rng.randn(*Y.shape)
     expected = [Y, *definition.encode_vjp(G, Z, A, layer, cache)]
@@ -30,10 +30,17 @@ def assert_equal_readings(layer, X, Z, A, dtype, tolerance, rng):
 @pytest.mark.parametrize("ndim", [1, 2, 3])
 @pytest.mark.parametrize("case", CASES, ids=str)
 @pytest.mark.parametrize("dtype, tolerance", [(np.float64, 1e-12), (np.float32, 1e-4)])
-def test_fast_gradients_equal_the_page(case, ndim, dtype, tolerance, rng):
+def test_gradients_equal_those_of_the_definition(case, ndim, dtype, tolerance, rng):
     layer, X, Z, A = a_layer(rng, ndim, case)
-    X[0, 1:3] = 0  # zero patches too
-    assert_equal_readings(layer, X, Z, A, dtype, tolerance, rng)
+    X[0, 1:3] = 0  # includes zero patches
+    assert_equals_definition(layer, X, Z, A, dtype, tolerance, rng)
+
+
+@pytest.mark.parametrize("ndim", [1, 2, 3])
+def test_gradients_equal_those_of_the_definition_for_dilated_patches(ndim, rng):
+    layer, X, Z, A = a_layer(rng, ndim, {"size": 2, "padding": "valid"})
+    layer = layer._replace(patch=layer.patch._replace(dilation=(2,) * ndim))
+    assert_equals_definition(layer, X, Z, A, np.float64, 1e-12, rng)
 
 
 @pytest.mark.parametrize(
@@ -46,11 +53,11 @@ def test_fast_gradients_equal_the_page(case, ndim, dtype, tolerance, rng):
     ],
     ids=str,
 )
-def test_fast_gradients_of_maps_of_one_patch_equal_the_page(space, case, rng):
+def test_gradients_of_maps_of_one_patch_equal_those_of_the_definition(space, case, rng):
     layer = layer_settings(len(space), **case)
     X, Z = rng.randn(7, *space, 3), unit_rows(rng, 5, math.prod(layer.patch.size) * 3)
     X[3] = 0
-    made = assert_equal_readings(layer, X, Z, rng.randn(5, 5), np.float64, 1e-12, rng)
+    made = assert_equals_definition(layer, X, Z, rng.randn(5, 5), np.float64, 1e-12, rng)
     assert type(made.convolution) is single_patch.SinglePatch
 
 
@@ -58,18 +65,18 @@ POLYNOMIALS = [kappa.make("polynomial", degree=degree, coef0=coef0) for degree, 
 
 
 @pytest.mark.parametrize("kernel", [*(kappa.make(name, **PARAMETERS) for name in KERNELS), *POLYNOMIALS], ids=str)
-def test_fast_gradients_of_every_kernel_equal_the_page(kernel, rng):
+def test_gradients_of_every_kernel_equal_those_of_the_definition(kernel, rng):
     layer, X, Z, A = a_layer(rng, 2, {})
     X[0, 1:3] = 0
-    assert_equal_readings(layer._replace(kernel=kernel), X, Z, A, np.float64, 1e-12, rng)
+    assert_equals_definition(layer._replace(kernel=kernel), X, Z, A, np.float64, 1e-12, rng)
 
 
 @pytest.mark.parametrize("space, size, padding", [((13, 8), 3, "same"), ((9, 14), 2, "valid"), ((33,), 9, "same")])
 @pytest.mark.parametrize("m", [32, 37])
-def test_fast_gradients_by_winograd_equal_the_page(space, size, padding, m, rng):
+def test_gradients_by_winograd_equal_those_of_the_definition(space, size, padding, m, rng):
     layer = layer_settings(len(space), size=size, padding=padding)
     X, Z = rng.randn(3, *space, 64), unit_rows(rng, m, math.prod(layer.patch.size) * 64)
-    made = assert_equal_readings(layer, X, Z, rng.randn(m, m), np.float32, 1e-4, rng)
+    made = assert_equals_definition(layer, X, Z, rng.randn(m, m), np.float32, 1e-4, rng)
     assert isinstance(made.convolution, winograd.Winograd) and isinstance(made.mirrored, winograd.Winograd)
 
 
@@ -90,7 +97,7 @@ def test_constant_signals_have_finite_gradients(rng):
             assert all(np.isfinite(G).all() for G in backward.encode_vjp(np.ones_like(Y), made, cache))
 
 
-def test_products_are_kept_as_they_are(rng):
+def test_kept_products_are_those_of_patches_and_filters(rng):
     layer, X, Z, _ = a_layer(rng, 2, {})
     out = np.zeros((2, 6, 7, 32))
     make_convolution(Z, layer, X.shape[1:], epilogue.Kept()).add_to(out, X)

@@ -14,9 +14,9 @@ from sklearn_ckn._core.runtime import simd
 CASES = [{}, {"size": 2, "padding": "valid"}, {"kind": "average", "width": 2, "stride": 1}]
 
 
-@pytest.mark.parametrize("tile_bytes", [1, 2000, 9000])  # tiles of one patch, of pieces of a line, of some lines
+@pytest.mark.parametrize("tile_bytes", [1, 2000, 9000])  # tiles of one patch, of a part of a line, of several lines
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_blocks_equal_encode_when_a_signal_takes_many_tiles(tile_bytes, case, rng, monkeypatch):
+def test_transform_of_signals_in_many_tiles_equals_the_definition(tile_bytes, case, rng, monkeypatch):
     layer, X = layer_settings(2, **case), rng.randn(2, 9, 31, 2)
     Z = unit_rows(rng, 6, math.prod(layer.patch.size) * 2)
     A = nystroem.whitening(Z, layer)

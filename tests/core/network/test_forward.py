@@ -1,4 +1,4 @@
-"""The fast transform against loops and against the definition, and its invariances."""
+"""The fast transform, compared with loops and with the definition, and its invariances."""
 
 import math
 
@@ -23,17 +23,16 @@ CASES = [
     {"size": 1, "width": 2, "stride": 3},
     *({"kernel": name} for name in kappa.KERNELS if name != "exponential"),
 ]
-
-
-COMPILED = {"exponential", "polynomial", "arccos1"}  # for the others `test_compiled_kappa...` is enough, and quick
+# The other kernels are tested in compiled code by tests/core/layer/test_kappa.py, which takes less time.
+COMPILED = {"exponential", "polynomial", "arccos1"}
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 @pytest.mark.parametrize("space", SPACES, ids=str)
-def test_encode_and_blocks_against_loops(space, case, rng):
+def test_definition_and_fast_transform_equal_loops(space, case, rng):
     layer = layer_settings(len(space), **case)
     X = rng.randn(3, *space, 2)
-    X[0, :2] = 0  # zero patches too
+    X[0, :2] = 0  # includes zero patches
     Z = unit_rows(rng, 5, math.prod(layer.patch.size) * 2)
     A = rng.randn(5, 5)
     padding = "same" if case.get("padding", "same") == "same" else "valid"
@@ -51,7 +50,7 @@ def test_encode_and_blocks_against_loops(space, case, rng):
     assert layer.pooled_positions(space) == expected[0].shape[:-1]
 
 
-UNEQUAL = [  # patch, width and stride that differ by axis; strides beyond the width and beyond the map
+UNEQUAL = [  # sizes, widths and strides that differ by axis, some strides larger than the width or the map
     {"size": (2, 3), "width": (3, 2), "stride": (1, 4)},
     {"size": (3, 3), "width": (1, 2), "stride": (20, 1)},
     {"size": (3, 3), "width": (2, 3), "stride": (1, 3), "kind": "average"},
@@ -64,7 +63,7 @@ UNEQUAL = [  # patch, width and stride that differ by axis; strides beyond the w
 @pytest.mark.parametrize(
     "c, dtype, tolerance", [(64, np.float32, 2e-5), (3, np.float32, 2e-6), (40, np.float64, 1e-12)]
 )
-def test_blocks_equal_encode_when_sizes_differ_by_axis(case, c, dtype, tolerance, rng):
+def test_transform_equals_the_definition_for_sizes_that_differ_by_axis(case, c, dtype, tolerance, rng):
     layer, X = layer_settings(2, **case), rng.randn(3, 11, 14, c).astype(dtype)
     Z = unit_rows(rng, 19, math.prod(layer.patch.size) * c, dtype)
     A = np.linalg.qr(rng.randn(19, 19))[0].astype(dtype)
@@ -76,8 +75,8 @@ def test_blocks_equal_encode_when_sizes_differ_by_axis(case, c, dtype, tolerance
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("sigma", [0.003, 0.04, 30.0])
-def test_kappa_never_exceeds_one_by_rounding(sigma, dtype, rng):
-    """The output without pooling and whitening is ``|z| kappa``: also of patches whose squares lose digits."""
+def test_rounding_does_not_make_kappa_exceed_one(sigma, dtype, rng):
+    """Without pooling and whitening, maps ``|z| kappa`` do not exceed ``|z|``, even if the squares of z lose digits."""
     layer = layer_settings(2, width=1, stride=1)._replace(kernel=kappa.Exponential(sigma))
     tiny = np.sqrt(np.finfo(dtype).tiny)
     for scale in (1, tiny * 5e-4):
@@ -91,7 +90,7 @@ def test_kappa_never_exceeds_one_by_rounding(sigma, dtype, rng):
 
 @given(data=st.data())
 @settings(max_examples=25, deadline=None)
-def test_blocks_equal_encode_in_any_shape(data):
+def test_transform_equals_the_definition_for_any_shape(data):
     ndim = data.draw(st.integers(1, 3))
     dtype, tolerance = data.draw(st.sampled_from([(np.float32, 2e-6), (np.float64, 1e-12)]))
     space = data.draw(st.tuples(*[st.integers(3, 9)] * ndim))
@@ -108,7 +107,7 @@ def test_blocks_equal_encode_in_any_shape(data):
         return
     X = rng.randn(n, *space, c).astype(dtype)
     Z = unit_rows(rng, m, math.prod(layer.patch.size) * c, dtype)
-    A = np.linalg.qr(rng.randn(m, m))[0].astype(dtype)  # rounding as it is: a whitening may multiply it by 31
+    A = np.linalg.qr(rng.randn(m, m))[0].astype(dtype)  # orthogonal, so that it does not amplify rounding errors
     expected = definition.encode(X, Z, A, layer)
     got = encode_block(X, Z, A, layer)
     assert got.dtype == expected.dtype == dtype
@@ -118,8 +117,8 @@ def test_blocks_equal_encode_in_any_shape(data):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("centering", [False, True])
 @pytest.mark.parametrize("space, c", [((7, 9), 2), ((14, 11), 64), ((40,), 64), ((4, 5, 6), 64)], ids=str)
-@pytest.mark.parametrize("tiles", [7, 96])  # the bands of a signal are divided or not
-def test_a_signal_has_the_same_bits_in_any_block(space, c, centering, dtype, tiles, rng, monkeypatch):
+@pytest.mark.parametrize("tiles", [7, 96])  # with and without a division of the bands of a signal
+def test_maps_of_a_signal_do_not_depend_on_its_block(space, c, centering, dtype, tiles, rng, monkeypatch):
     monkeypatch.setattr(winograd, "TILES", tiles)
     layer = layer_settings(len(space), centering=centering)
     X = rng.randn(5, *space, c).astype(dtype)
@@ -135,7 +134,7 @@ def test_a_signal_has_the_same_bits_in_any_block(space, c, centering, dtype, til
 @pytest.mark.parametrize("space", [(6,), (4, 3), (3, 2, 2)], ids=str)
 @pytest.mark.parametrize("kind, stride", [("gaussian", 2), ("average", 1)])
 def test_all_patches_as_filters_give_the_exact_kernel(space, kernel, kind, stride, rng):
-    """The master identity against the definition in loops; in several layers it is in test_kernel."""
+    """One layer satisfies the identity of kernel and network; tests/core/exact/test_gram.py tests several layers."""
     layer = layer_settings(len(space), kernel, size=2, stride=stride, kind=kind)._replace(reg=1e-13)
     X = rng.randn(2, *space, 2)
     P = patches.extract(X, layer.patch)
@@ -147,7 +146,7 @@ def test_all_patches_as_filters_give_the_exact_kernel(space, kernel, kind, strid
     assert_allclose(maps @ maps.T, exact, rtol=1e-8)
 
 
-def test_blocks_keep_their_order_and_their_memory():
+def test_blocks_keep_their_order_and_the_limit_of_memory():
     assert threads.over_blocks(lambda block: block.start, threads.slices(10, 3), n_threads=2) == [0, 3, 6, 9]
     network = [forward.prepare(np.ones((4, 9)), np.eye(4), layer_settings(2), (32, 32, 1))]
     many = Signals(np.empty((10_000, 32, 32), np.float32), (32, 32, 1))

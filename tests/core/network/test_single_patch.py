@@ -1,4 +1,4 @@
-"""The convolution of maps that are a single patch."""
+"""The convolution of maps that consist of a single patch."""
 
 import math
 
@@ -15,8 +15,8 @@ from sklearn_ckn._core.network import forward, single_patch
 @pytest.mark.parametrize(
     "space, c, case",
     [
-        ((1,), 1100, {"size": 1, "width": 1}),  # rows; longer than what is summed at a time
-        ((1,), 3, {}),  # zeros around the position
+        ((1,), 1100, {"size": 1, "width": 1}),  # rows that are summed in several parts
+        ((1,), 3, {}),  # one position, padded with zeros
         ((1, 1), 5, {"size": (2, 4), "width": 3}),
         ((5,), 4, {"size": 5, "padding": "valid", "centering": True}),
         ((4, 3), 2, {"size": (4, 3), "padding": "valid", "kind": "average", "width": 1}),
@@ -24,8 +24,8 @@ from sklearn_ckn._core.network import forward, single_patch
     ],
     ids=str,
 )
-def test_maps_of_one_patch(space, c, case, dtype, tolerance, rng):
-    """They equal the definition, with the same bits in any block; that of zeros is zero."""
+def test_maps_of_one_patch_equal_the_definition(space, c, case, dtype, tolerance, rng):
+    """Maps are the same, bit for bit, in any block, and the map of a zero signal is zero."""
     layer = layer_settings(len(space), **case)
     X = rng.randn(20, *space, c).astype(dtype)
     X[3] = 0

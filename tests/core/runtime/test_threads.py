@@ -1,4 +1,4 @@
-"""Threads over blocks, and the limit on those of BLAS."""
+"""Threads over blocks, and the limit on the threads of BLAS."""
 
 import threading
 
@@ -7,7 +7,7 @@ import pytest
 from sklearn_ckn._core.runtime import threads
 
 
-def test_single_threaded_blas_is_restored_after_overlap_and_error():
+def test_number_of_blas_threads_is_restored_after_nested_use_and_errors():
     from threadpoolctl import threadpool_info
 
     def blas_threads():
@@ -25,7 +25,7 @@ def test_single_threaded_blas_is_restored_after_overlap_and_error():
     assert blas_threads() == before
 
 
-def test_blocks_run_with_blas_at_one_thread():
+def test_blocks_run_with_one_blas_thread():
     from threadpoolctl import threadpool_info
 
     def blas_threads(block):

@@ -1,4 +1,4 @@
-"""Files of fitted estimators: what is in them, how large they are, and what is refused."""
+"""Files of fitted estimators: what they contain, how large they are, and which ones are refused."""
 
 import copy
 import pickle
@@ -12,6 +12,7 @@ from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.pipeline import make_pipeline
 
+import sklearn_ckn
 from sklearn_ckn import (
     CKNClassifier,
     CKNFeatureMap,
@@ -33,10 +34,11 @@ KERNELS = {"polynomial": {"coef0": 1.0}, "arccos1": {}, "exponential": {"sigma":
 
 
 def layer(n_filters=8, **parameters):
+    """Return a small layer with a fixed random seed."""
     return CKNLayer(n_filters, **{"n_patches": 500, "max_iter": 3, "random_state": 0, **parameters})
 
 
-FITTED = {
+ESTIMATORS = {
     **{kernel: layer(kernel=kernel, **more) for kernel, more in KERNELS.items()},
     "network": CKNFeatureMap(make_pipeline(layer(), layer(pooling_width=(2, 1))), augment="flip"),
     "flatten": Flatten(center=True),
@@ -49,19 +51,21 @@ FITTED = {
 }
 
 
-@pytest.fixture(scope="module", params=FITTED)
+@pytest.fixture(scope="module", params=ESTIMATORS)
 def fitted(request):
-    estimator = clone(FITTED[request.param])
+    """Fit each estimator."""
+    estimator = clone(ESTIMATORS[request.param])
     return estimator.fit(SERIES if request.param == "recipe of series" else X, y)
 
 
 def outcome(estimator):
+    """Return what a fitted estimator computes from the signals that it was fitted on."""
     is_of_series = hasattr(estimator, "steps") and estimator.steps[0][0] == "featureunion"
     signals = SERIES if is_of_series else X
     return estimator.transform(signals) if hasattr(estimator, "transform") else estimator.predict(signals)
 
 
-def test_pickles_hold_no_object_of_the_package_but_estimators(fitted):
+def test_pickles_contain_only_estimators_of_the_package(fitted):
     written = pickle.dumps(fitted)
     strings = {argument for _, argument, _ in pickletools.genops(written) if isinstance(argument, str)}
     modules = {name for name in strings if name.startswith("sklearn_ckn")}
@@ -69,12 +73,12 @@ def test_pickles_hold_no_object_of_the_package_but_estimators(fitted):
     assert_array_equal(outcome(pickle.loads(written)), outcome(fitted))
 
 
-def test_copies(fitted):
+def test_copies_give_the_same_results(fitted):
     for again in (copy.copy(fitted), copy.deepcopy(fitted)):
         assert_array_equal(outcome(again), outcome(fitted))
 
 
-def test_skops(fitted):
+def test_skops_restores_estimators_of_trusted_types(fitted):
     io = pytest.importorskip("skops.io")
     written = io.dumps(fitted)
     assert {name for name in io.get_untrusted_types(data=written) if not name.startswith("sklearn.")} <= set(
@@ -85,7 +89,7 @@ def test_skops(fitted):
         io.loads(written)
 
 
-def test_skops_refuses_what_is_not_trusted(tmp_path):
+def test_skops_refuses_functions_that_are_not_trusted(tmp_path):
     io = pytest.importorskip("skops.io")
     model = CKNClassifier(layer(), augmentation=flip_with_numpy, max_iter=0).fit(X, y)
     io.dump(model, tmp_path / "model.skops")
@@ -97,9 +101,7 @@ def flip_with_numpy(X, rng):
     return X[:, :, ::-1]
 
 
-def test_trusted_types_are_all_estimators():
-    import sklearn_ckn
-
+def test_trusted_types_are_all_estimators_of_the_package():
     public = {getattr(sklearn_ckn, name) for name in sklearn_ckn.__all__}
     classes = {f"{each.__module__}.{each.__qualname__}" for each in public if isinstance(each, type)}
     assert set(TRUSTED_TYPES) == classes | {"sklearn_ckn.preprocessing.Differences"}
@@ -128,7 +130,7 @@ def test_other_formats_are_refused(found, which, fitted):
         type(estimator).__new__(type(estimator)).__setstate__({**state, "_format": found})
 
 
-def test_kernels_and_unfitted_estimators():
+def test_kernels_and_unfitted_estimators_are_restored():
     for estimator in (CKNKernel(layer()), LinearClassifier(C=[1, 10]), layer(init=np.ones((8, 3, 3, 1)))):
         again = pickle.loads(pickle.dumps(estimator))
         assert repr(again) == repr(estimator) and vars(again).keys() == vars(estimator).keys()
@@ -139,6 +141,6 @@ class Size(NamedTuple):
     width: int
 
 
-def test_named_tuples_of_others_stay_what_they_are():
+def test_named_tuples_of_the_user_keep_their_type():
     again = pickle.loads(pickle.dumps(layer(patch_size=Size(3, 2)).fit(X)))
     assert again.patch_size == Size(3, 2) and isinstance(again.patch_size, Size)

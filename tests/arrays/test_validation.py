@@ -1,9 +1,10 @@
-"""One clear error for each bad input, and nothing half-fitted behind it."""
+"""Bad input: every error message is clear, and no estimator is left half fitted."""
 
 import numpy as np
 import pytest
 from scipy import sparse
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import Pipeline, make_pipeline
 
@@ -13,10 +14,12 @@ IMAGES = np.random.RandomState(0).rand(6, 8, 7, 2)
 
 
 def layer(n_filters=4, **parameters):
+    """Return a small layer with a fixed random seed."""
     return CKNLayer(n_filters, **{"n_patches": 200, "max_iter": 2, "random_state": 0, **parameters})
 
 
 def with_value(value, dtype=float):
+    """Return the images with another value at one position."""
     X = IMAGES.astype(dtype)
     X[1, 2, 3, 0] = value
     return X
@@ -46,7 +49,7 @@ BAD_X = [
 
 @pytest.mark.parametrize("X, message", BAD_X)
 @pytest.mark.parametrize("make", [layer, lambda: CKNFeatureMap(layer())], ids=["layer", "feature map"])
-def test_bad_X(make, X, message):
+def test_bad_X_is_refused_and_leaves_the_estimator_unchanged(make, X, message):
     estimator = make()
     with pytest.raises((ValueError, TypeError), match=message):
         estimator.fit(X)
@@ -102,7 +105,7 @@ BAD_PARAMETERS = [
 
 
 @pytest.mark.parametrize("parameters, message", BAD_PARAMETERS, ids=lambda value: str(value)[:40])
-def test_bad_parameters(parameters, message):
+def test_bad_parameters_are_refused(parameters, message):
     for estimator in (layer(**parameters), CKNFeatureMap(layer(**parameters))):
         names = set(vars(estimator))
         with pytest.raises(ValueError, match=message):
@@ -113,21 +116,21 @@ def test_bad_parameters(parameters, message):
         assert set(vars(estimator)) == names
 
 
-def test_bad_augment():
+def test_bad_augment_is_refused():
     with pytest.raises(ValueError, match=r"'augment' parameter of CKNFeatureMap .*'flip'.* Got 'turn'"):
         CKNFeatureMap(layer(), augment="turn").fit(IMAGES)
     with pytest.raises(ValueError, match=r"'augment' parameter of CKNFeatureMap .*'flip'.* Got 'turn'"):
         CKNFeatureMap(layer()).fit(IMAGES).set_params(augment="turn").transform(IMAGES)
 
 
-def test_input_shape_that_does_not_fit():
+def test_input_shape_must_match_the_number_of_columns():
     with pytest.raises(ValueError, match=r"input_shape=\(8, 8\) does not fit X: .*64 values, but X has 60 columns"):
         layer(input_shape=(8, 8)).fit(np.ones((3, 60)))
     with pytest.raises(ValueError, match=r"input_shape=\(7, -1\) does not fit X: .*a multiple of 7 values"):
         layer(input_shape=(7, -1)).fit(np.ones((3, 60)))
 
 
-def test_another_shape_at_transform():
+def test_transform_refuses_signals_of_another_shape_than_fit():
     fitted = layer().fit(IMAGES)
     with pytest.raises(
         ValueError, match=r"X of shape \(6, 8, 7, 1\) has signals of .*fitted on signals of .*\(8, 7, 2\)"
@@ -135,9 +138,9 @@ def test_another_shape_at_transform():
         fitted.transform(IMAGES[..., :1])
     with pytest.raises(ValueError, match=r"\(8, 7, 1\)"):
         fitted.transform(IMAGES[..., 0])
-    line = layer(ndim=1).fit(IMAGES[:, 0])
+    series = layer(ndim=1).fit(IMAGES[:, 0])
     with pytest.raises(ValueError, match=r"X of shape \(6, 7\) has signals of shape \(7, 1\).*fitted on .*\(7, 2\)"):
-        line.transform(IMAGES[:, 0, :, 0])
+        series.transform(IMAGES[:, 0, :, 0])
     flat = layer(input_shape=(8, 7, 2)).fit(IMAGES.reshape(6, -1))
     with pytest.raises(ValueError, match="X has 56 features, but CKNLayer is expecting 112 features"):
         flat.transform(IMAGES[..., 0].reshape(6, -1))
@@ -172,7 +175,7 @@ def test_another_shape_at_transform():
         ),
     ],
 )
-def test_bad_network(network, error, message):
+def test_bad_networks_are_refused(network, error, message):
     feature_map = CKNFeatureMap(network)
     with pytest.raises(error, match=message):
         feature_map.fit(IMAGES)
@@ -180,7 +183,7 @@ def test_bad_network(network, error, message):
     repr(feature_map), feature_map._repr_html_()
 
 
-def test_mixed_column_names_leave_nothing_half_fitted():
+def test_column_names_of_mixed_types_leave_no_estimator_half_fitted():
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(IMAGES[0, :, :2, 0], columns=["a", 1])
     for estimator in (layer(ndim=1), CKNFeatureMap(layer(ndim=1)), Flatten()):
@@ -190,9 +193,7 @@ def test_mixed_column_names_leave_nothing_half_fitted():
         assert set(vars(estimator)) == names
 
 
-def test_unfitted():
-    from sklearn.exceptions import NotFittedError
-
+def test_unfitted_estimators_are_refused():
     for estimator in (layer(), CKNFeatureMap(layer()), Flatten()):
         with pytest.raises(NotFittedError):
             estimator.transform(IMAGES)
@@ -200,7 +201,7 @@ def test_unfitted():
             estimator.get_feature_names_out()
 
 
-def test_a_signal_alone_is_no_batch():
+def test_a_single_signal_is_refused():
     fitted = CKNFeatureMap(layer()).fit(IMAGES)
     with pytest.raises(ValueError, match=r"must be the same\. If X is one signal, pass X\[None\]"):
         fitted.transform(IMAGES[0])

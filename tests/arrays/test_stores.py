@@ -1,4 +1,4 @@
-"""Arrays outside of memory: read and written by parts, with the results of those in memory, or an error that tells."""
+"""Stores (memmap, zarr, HDF5): they are read and written in pieces, and give the results of arrays in memory."""
 
 import errno
 import os
@@ -6,19 +6,20 @@ import os
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from out_of_core import feature_map, images, layer
 from sklearn import config_context
 from sklearn.pipeline import make_pipeline
 
-from sklearn_ckn import CKNClassifier, CKNFeatureMap, CKNLayer, PatchWhitening
+from sklearn_ckn import CKNClassifier, CKNFeatureMap, PatchWhitening
 
 h5py, zarr = pytest.importorskip("h5py"), pytest.importorskip("zarr")
 
-SMALL = {"working_memory": 1}  # MB: pieces of 64 kB, a hundred of these images
-CHUNK = 60
+SMALL = {"working_memory": 1}  # MB; a piece takes a sixteenth of it, about a hundred of these images
+CHUNK = 60  # number of images
 
 
-class Recorder:
-    """An array that only knows slices of rows, and keeps account of them."""
+class RecordingStore:
+    """An array that supports only slices of rows, and records which slices are read."""
 
     def __init__(self, array, chunk=CHUNK):
         self.array, self.shape, self.dtype, self.chunks, self.read = array, array.shape, array.dtype, (chunk,), []
@@ -53,22 +54,14 @@ STORES = {
     "zarr": as_zarr,
     "h5py": lambda path, X: as_hdf5(path, X, (CHUNK, *X.shape[1:])),
     "h5py without chunks": lambda path, X: as_hdf5(path, X, None),
-    "rows only": lambda path, X: Recorder(X),
+    "rows only": lambda path, X: RecordingStore(X),
 }
 every_store = pytest.mark.parametrize("store", [pytest.param(make, id=name) for name, make in STORES.items()])
 
 
 @pytest.fixture(scope="module")
 def X():
-    return np.random.RandomState(0).rand(500, 9, 8, 2).astype(np.float32)
-
-
-def layer(n_filters=8, **parameters):
-    return CKNLayer(n_filters, **{"n_patches": 2000, "max_iter": 5, "random_state": 0, **parameters})
-
-
-def feature_map(**parameters):
-    return CKNFeatureMap(make_pipeline(layer(), layer(10, pooling_width=3)), scale=True, **parameters)
+    return images(500)
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +71,7 @@ def features(X):
 
 @every_store
 @pytest.mark.parametrize("n_jobs", [1, 2])
-def test_results_from_a_store_are_those_from_memory(store, n_jobs, X, features, tmp_path):
+def test_results_from_a_store_equal_those_from_memory(store, n_jobs, X, features, tmp_path):
     stored = store(tmp_path / "X", X)
     with config_context(**SMALL):
         fitted = feature_map(n_jobs=n_jobs).fit(stored)
@@ -94,7 +87,7 @@ def test_results_are_written_to_a_store(store, X, features, tmp_path):
 
 
 def test_chunks_are_read_once_and_written_whole(X, features):
-    stored, written = Recorder(X), []
+    stored, written = RecordingStore(X), []
 
     class Out:
         shape, dtype, chunks = features.shape, features.dtype, (2 * CHUNK,)
@@ -113,35 +106,35 @@ def test_chunks_are_read_once_and_written_whole(X, features):
     assert written == [(start, min(start + 2 * CHUNK, 500)) for start in range(0, 500, 2 * CHUNK)]
 
 
-def test_fit_reads_chunks_once_and_no_more_than_it_needs():
-    X = np.random.RandomState(0).rand(2000, 9, 8, 2).astype(np.float32)
-    stored = Recorder(X)
+def test_fit_reads_chunks_once_and_only_those_that_it_needs():
+    X = images(2000)
+    stored = RecordingStore(X)
     with config_context(**SMALL):
         filters = layer(n_patches=16 * 50).fit(stored).filters_
     chunks = [start // CHUNK for start, _ in stored.read]
     assert all((stop - 1) // CHUNK == start // CHUNK for start, stop in stored.read)
-    assert len(set(chunks)) <= len(chunks) <= len(set(chunks)) + 1  # a piece may end within a chunk
+    assert len(set(chunks)) <= len(chunks) <= len(set(chunks)) + 1  # A piece may end within a chunk.
     assert_array_equal(filters, layer(n_patches=16 * 50).fit(X).filters_)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "float16", "float64"])
-def test_dtypes(dtype, X, tmp_path):
-    images = (255 * X[:120]).astype(dtype)
-    stored = as_zarr(tmp_path / "X", images)
-    expected = layer().fit(images).transform(images)
+def test_stores_of_any_dtype_give_the_results_of_arrays(dtype, X, tmp_path):
+    converted = (255 * X[:120]).astype(dtype)
+    stored = as_zarr(tmp_path / "X", converted)
+    expected = layer().fit(converted).transform(converted)
     maps = layer().fit(stored).transform(stored)
     assert maps.dtype == ("float64" if dtype == "float64" else "float32")
     assert_array_equal(maps, expected)
 
 
 @pytest.mark.parametrize("method", ["local", "global"])
-def test_whitening_from_store_to_store(method, X, tmp_path):
+def test_whitening_reads_and_writes_stores(method, X, tmp_path):
     stored, out = as_zarr(tmp_path / "X", X), as_zarr(tmp_path / "out", np.zeros_like(X))
     whitening = PatchWhitening(method=method, subsample=100, random_state=0)
     expected = whitening.fit_transform(X)
     with config_context(**SMALL):
         whitening.fit(stored).transform(stored, out=out)
-    assert np.linalg.norm(out[:] - expected) <= 1e-6 * np.linalg.norm(expected)  # sums of other pieces
+    assert np.linalg.norm(out[:] - expected) <= 1e-6 * np.linalg.norm(expected)  # The sums are over other pieces.
 
 
 def test_rows_of_a_store_may_be_flattened_signals(X, features, tmp_path):
@@ -158,23 +151,23 @@ def test_a_classifier_predicts_from_a_store(X, tmp_path):
 # Errors
 
 
-def test_a_value_that_is_refused_is_told_with_its_rows(X, features, tmp_path):
+def test_errors_of_invalid_values_state_the_rows(X, features, tmp_path):
     fitted, broken, out = feature_map().fit(X), X.copy(), np.empty_like(features)
     broken[400] = np.nan
     with config_context(**SMALL), pytest.raises(ValueError, match=r"Input X\[360:420\] contains NaN") as caught:
         fitted.transform(as_zarr(tmp_path / "X", broken), out=out)
-    assert caught.value.__notes__ == ["out[:360] is finished; the rest of it is not."]
+    assert caught.value.__notes__ == ["out[:360] is finished. The rest is not."]
     assert_array_equal(out[:360], features[:360])
     broken[400] = 1e30
     with config_context(**SMALL), pytest.raises(ValueError, match=r"X\[360:420\] has values up to 1e\+30"):
         fitted.transform(as_zarr(tmp_path / "X", broken))
 
 
-def test_a_store_that_ends_early_is_refused(X, tmp_path):
+def test_incomplete_stores_are_refused(X, tmp_path):
     fitted = feature_map().fit(X)
-    short = Recorder(X[:250])
+    short = RecordingStore(X[:250])
     short.shape = X.shape
-    with config_context(**SMALL), pytest.raises(ValueError, match=r"X\[240:300\] has shape \(10, .* ends early"):
+    with config_context(**SMALL), pytest.raises(ValueError, match=r"X\[240:300\] has shape \(10, .* is truncated"):
         fitted.transform(short)
     half = zarr.open(str(tmp_path / "half"), mode="w", shape=X.shape, chunks=(CHUNK, 9, 8, 2), dtype="float32")
     chunked = h5py.File(tmp_path / "half.h5", "w").create_dataset("X", X.shape, "float32", chunks=(CHUNK, 9, 8, 2))
@@ -187,27 +180,28 @@ def test_a_store_that_ends_early_is_refused(X, tmp_path):
         for do in (fitted.transform, lambda X: feature_map().fit(X)):
             with config_context(**SMALL), pytest.raises(ValueError, match=r"X\[300:3.0\], a whole chunk, is 0.0"):
                 do(stored)
+    # An object without a fill value states that its zeros are intended.
     with config_context(**SMALL):
-        assert_array_equal(fitted.transform(Recorder(half)), fitted.transform(half[:]))  # if they are meant
+        assert_array_equal(fitted.transform(RecordingStore(half)), fitted.transform(half[:]))
     path = tmp_path / "memmap"
     mapped = as_memmap(path, X)
     os.truncate(path, 1000)
-    with pytest.raises(ValueError, match=f"X ends early: its file has 1000 bytes, but X extends to byte {X.nbytes}"):
+    with pytest.raises(ValueError, match=f"X is truncated: its file has 1000 bytes, but X extends to byte {X.nbytes}"):
         fitted.transform(mapped)
 
 
-def test_black_corners_and_black_images_are_read(X, tmp_path):
-    images = X.copy()
-    images[:, :3, :3] = 0
-    images[100:110] = 0
+def test_black_corners_and_black_images_are_accepted(X, tmp_path):
+    darkened = X.copy()
+    darkened[:, :3, :3] = 0
+    darkened[100:110] = 0
     stored = zarr.open(str(tmp_path / "X"), mode="w", shape=X.shape, chunks=(CHUNK, 3, 3, 2), dtype="float32")
-    stored[:] = images
+    stored[:] = darkened
     with config_context(**SMALL):
         fitted = layer().fit(stored)
-        assert_array_equal(fitted.transform(stored), layer().fit(images).transform(images))
+        assert_array_equal(fitted.transform(stored), layer().fit(darkened).transform(darkened))
 
 
-def test_virtual_hdf5_datasets(X, features, tmp_path):
+def test_virtual_hdf5_datasets_are_read(X, features, tmp_path):
     layout = h5py.VirtualLayout(shape=X.shape, dtype="float32")
     for k in range(5):
         with h5py.File(tmp_path / f"{k}.h5", "w") as file:
@@ -218,8 +212,8 @@ def test_virtual_hdf5_datasets(X, features, tmp_path):
         assert_array_equal(feature_map().fit(stored).transform(stored), features)
 
 
-def test_an_error_of_the_store_is_told_with_its_rows(X):
-    class Failing(Recorder):
+def test_errors_while_reading_state_the_rows(X):
+    class Failing(RecordingStore):
         def __getitem__(self, rows):
             if rows.stop > 300:
                 raise OSError("no more")
@@ -229,12 +223,12 @@ def test_an_error_of_the_store_is_told_with_its_rows(X):
     for do in (fitted.transform, new.fit):
         with config_context(**SMALL), pytest.raises(OSError, match="no more") as caught:
             do(Failing(X))
-        assert caught.value.__notes__[0].startswith("While reading X[")
+        assert caught.value.__notes__[0].startswith("The error occurred while reading X[")
     assert not hasattr(new, "network_")
 
 
-def test_an_error_while_writing_is_told(X, features):
-    class Full(Recorder):
+def test_errors_while_writing_state_the_rows(X, features):
+    class Full(RecordingStore):
         def __setitem__(self, rows, values):
             if rows.stop > 300:
                 raise OSError("disk full")
@@ -244,14 +238,14 @@ def test_an_error_while_writing_is_told(X, features):
     with config_context(**SMALL), pytest.raises(OSError, match="disk full") as caught:
         feature_map().fit(X).transform(X, out=out)
     assert caught.value.__notes__[:2] == [
-        "While writing out[300:360].",
-        "out[:300] is finished; the rest of it is not.",
+        "The error occurred while writing out[300:360].",
+        "out[:300] is finished. The rest is not.",
     ]
     assert_array_equal(out.array[:300], features[:300])
 
 
 @pytest.mark.parametrize("transformer", [layer(), feature_map(), PatchWhitening()], ids=lambda t: type(t).__name__)
-def test_out_that_does_not_fit_is_refused(transformer, X, tmp_path):
+def test_unsuitable_out_is_refused(transformer, X, tmp_path):
     shape = transformer.fit(X).transform(X[:5]).shape
     read_only = np.empty(shape, np.float32)
     read_only.setflags(write=False)
@@ -262,7 +256,7 @@ def test_out_that_does_not_fit_is_refused(transformer, X, tmp_path):
         read_only,
         zarr.open(str(tmp_path / "store"), mode="r"),
         [0],
-        Recorder(np.empty(shape)),
+        RecordingStore(np.empty(shape)),
     ):
         with pytest.raises(
             ValueError, match=r"out must be a writeable array of dtype float32 and shape \(5, .* for this input; got"
@@ -286,7 +280,7 @@ def test_out_cannot_become_a_table(X, features):
         fitted.transform(X, out=np.empty_like(features))
 
 
-def test_configuration_is_that_of_the_caller(X, tmp_path):
+def test_stores_are_read_with_the_configuration_of_the_caller(X, tmp_path):
     broken = X.copy()
     broken[400] = np.nan
     stored = as_memmap(tmp_path / "X", broken)
@@ -294,77 +288,20 @@ def test_configuration_is_that_of_the_caller(X, tmp_path):
         assert layer().fit(X).transform(stored).shape == (500, 5, 4, 8)
 
 
-def test_a_full_disk_under_a_memmap_is_an_error_and_not_the_end_of_the_process(X, tmp_path, monkeypatch):
+def test_a_full_disk_under_a_memmap_raises_an_error(X, tmp_path, monkeypatch):
     def full(descriptor, start, size):
         asked.append((start, size))
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     asked = []
-    monkeypatch.setattr(os, "posix_fallocate", full, raising=False)  # where there is none, it is as if there were
-    out = np.memmap(tmp_path / "out", mode="w+", dtype=np.float32, shape=X.shape)  # holes, until it is written to
-    with pytest.raises(OSError, match=r"out needs 0.000288 GB on the disk: No space left on device: '.*out'"):
+    monkeypatch.setattr(os, "posix_fallocate", full, raising=False)  # Some systems have no such function.
+    # The file has no place on the disk until it is written to.
+    out = np.memmap(tmp_path / "out", mode="w+", dtype=np.float32, shape=X.shape)
+    with pytest.raises(OSError, match=r"out needs 0.000288 GB of disk space: No space left on device: '.*out'"):
         PatchWhitening().fit(X).transform(X, out=out)
     with pytest.raises(OSError, match=r"out needs 5.76e-06 GB"):
-        PatchWhitening().fit(X).transform(X[:10], out=np.asarray(out)[490:])  # of a part of it, and of a view
+        PatchWhitening().fit(X).transform(X[:10], out=np.asarray(out)[490:])  # This is a view of a part of the memmap.
     assert asked == [(0, X.nbytes), (490 * X[0].nbytes, 10 * X[0].nbytes)]
-    in_memory = np.memmap(tmp_path / "out", mode="c", dtype=np.float32, shape=X.shape)  # changes are not written
+    # Changes of a copy-on-write memmap stay in memory.
+    in_memory = np.memmap(tmp_path / "out", mode="c", dtype=np.float32, shape=X.shape)
     PatchWhitening().fit(X).transform(X, out=in_memory)
-
-
-# Streams
-
-
-def test_the_first_batch_of_a_stream_is_a_fit(X):
-    one, other = layer(sigma="auto").fit(X), layer(sigma="auto").partial_fit(X)
-    assert_array_equal(other.transform(X), one.transform(X))
-    assert vars(one).keys() == vars(other).keys()
-
-
-def test_a_stream_is_drawn_from_uniformly(rng):
-    """Patches of one position tell their batch: each batch has the part of the reservoir that it has of all signals."""
-    share = np.zeros(3)
-    for seed in range(50):
-        streamed = layer(2, patch_size=1, n_patches=600, random_state=seed, max_iter=1)
-        for batch, n in enumerate((10, 40, 50)):
-            direction = np.eye(3)[batch]
-            streamed.partial_fit(direction + 1e-3 * rng.rand(n, 6, 6, 3))
-        (drawn, n_wanted), _ = streamed._reservoir
-        assert n_wanted == 100 * 36 and len(drawn) == 600
-        assert len(np.unique(drawn, axis=0)) == 600
-        share += np.bincount(drawn.argmax(axis=1), minlength=3) / 600
-    np.testing.assert_allclose(share / 50, [0.1, 0.4, 0.5], atol=0.005)
-
-
-def test_a_stream_of_classes_gives_filters_of_all_of_them(X):
-    """Batches that differ, one after the other: the filters are about as good as those of all of them at once."""
-    images = np.concatenate([X[:200] * [1, 0.1], X[200:400] * [0.1, 1]]).astype(np.float32)
-    streamed = layer(16)
-    for start in range(0, 400, 100):
-        streamed.partial_fit(images[start : start + 100])
-    at_once = layer(16).fit(images)
-
-    def objective(fitted):
-        from sklearn_ckn._core.filters import kmeans
-
-        U = layer(max_iter=0, random_state=1, n_filters=1000, n_patches=4000).fit(images).filters_.reshape(-1, 18)
-        return kmeans.assign(U, fitted.filters_.reshape(16, -1), 1)[1].mean()
-
-    assert objective(streamed) > objective(at_once) - 0.005
-
-
-def test_constant_batches_and_later_ones(X):
-    with pytest.warns(UserWarning, match="only 8 distinct patches"):  # those at the edges vary
-        streamed = layer(20).partial_fit(np.ones((5, 9, 8, 2), np.float32))
-    assert len(streamed.filters_) == 8
-    streamed.partial_fit(X)
-    assert len(streamed.filters_) == 20
-    assert len(streamed.partial_fit(np.ones((5, 9, 8, 2), np.float32)).filters_) == 20
-
-
-def test_what_a_stream_must_not_change(X):
-    streamed = layer().partial_fit(X)
-    with pytest.raises(ValueError, match="The number of channels, the last axis, must be the same"):
-        streamed.partial_fit(X[..., :1])
-    with pytest.raises(ValueError, match="patch_size, padding and patch_centering must stay the same"):
-        streamed.set_params(patch_size=2).partial_fit(X)
-    assert streamed.fit(X).partial_fit(X).filters_.shape == (8, 2, 2, 2)  # fit begins anew

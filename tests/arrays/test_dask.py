@@ -1,4 +1,4 @@
-"""Arrays of Dask, on threads here and on two worker processes over TCP: lazy, with the results of arrays in memory."""
+"""Dask arrays, on threads and on two worker processes: results are lazy, and equal those of arrays in memory."""
 
 import os
 import pickle
@@ -13,30 +13,22 @@ import joblib
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from out_of_core import feature_map, images, layer
 from sklearn import config_context
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
-from sklearn_ckn import CKNClassifier, CKNFeatureMap, CKNKernel, CKNLayer, LinearClassifier, PatchWhitening
-from sklearn_ckn._arrays.dask import in_one_thread
-from sklearn_ckn._utils.threads import effective_n_jobs
+from sklearn_ckn import CKNClassifier, CKNFeatureMap, CKNKernel, LinearClassifier, PatchWhitening
+from sklearn_ckn._arrays import dask as blocks
+from sklearn_ckn._utils.n_jobs import effective_n_jobs
 
 dask = pytest.importorskip("dask")
 da = pytest.importorskip("dask.array")
 distributed = pytest.importorskip("distributed")
 
-X = np.random.RandomState(0).rand(300, 9, 8, 2).astype(np.float32)
-CHUNKS = (70, 5, 8, 1)  # of space and channels, too
-
-
-def layer(n_filters=8, **parameters):
-    return CKNLayer(n_filters, **{"n_patches": 2000, "max_iter": 5, "random_state": 0, **parameters})
-
-
-def feature_map(**parameters):
-    return CKNFeatureMap(make_pipeline(layer(), layer(10, pooling_width=3)), scale=True, **parameters)
-
+X = images(300)
+CHUNKS = (70, 5, 8, 1)  # The axes of space and channels are divided, too.
 
 TRANSFORMERS = {
     "layer": layer(sigma="auto"),
@@ -48,11 +40,13 @@ TRANSFORMERS = {
 
 
 def lazy(array=X, chunks=CHUNKS):
+    """Return a Dask array with the values of an array in memory."""
     return da.from_array(array, chunks=chunks[: array.ndim])
 
 
 @pytest.fixture(scope="module")
 def client():
+    """Start a cluster of two worker processes, which communicate over TCP."""
     settings = {"distributed.worker.daemon": False, "distributed.comm.timeouts.connect": "10s"}
     with dask.config.set(settings):
         where = {"protocol": "tcp://", "host": "127.0.0.1", "dashboard_address": ":0"}
@@ -63,6 +57,7 @@ def client():
 
 @pytest.fixture(params=["threads", "two processes"])
 def scheduler(request):
+    """Run a test with each scheduler: threads, and the cluster."""
     if request.param == "threads":
         with dask.config.set(scheduler="threads"):
             yield
@@ -72,11 +67,12 @@ def scheduler(request):
 
 
 def no_work(tasks, keys, **options):
+    """Stand in for a scheduler in places where nothing may be computed."""
     raise AssertionError("something is computed")
 
 
 @pytest.mark.parametrize("transformer", TRANSFORMERS.values(), ids=TRANSFORMERS)
-def test_results_are_those_of_arrays_in_memory(transformer, scheduler):
+def test_results_equal_those_of_arrays_in_memory(transformer, scheduler):
     expected = transformer.fit(X).transform(X)
     fitted = transformer.fit(lazy())
     with dask.config.set(scheduler=no_work):
@@ -84,23 +80,23 @@ def test_results_are_those_of_arrays_in_memory(transformer, scheduler):
     assert isinstance(result, da.Array) and result.shape == expected.shape and result.dtype == expected.dtype
     assert result.chunks[0] == (70, 70, 70, 70, 20) and all(len(sizes) == 1 for sizes in result.chunks[1:])
     found = result.compute()
-    if transformer is TRANSFORMERS["global whitening"]:  # sums of other blocks
+    if transformer is TRANSFORMERS["global whitening"]:  # The sums are over other blocks.
         assert np.linalg.norm(found - expected) <= 1e-6 * np.linalg.norm(expected)
     else:
         assert_array_equal(found, expected)
 
 
-def test_a_pipeline_stays_lazy_to_its_end(scheduler):
+def test_pipelines_of_transformers_stay_lazy(scheduler):
     steps = PatchWhitening(), feature_map()
     expected = make_pipeline(*steps).fit_transform(X)
     result = make_pipeline(*steps).fit_transform(lazy())
     assert isinstance(result, da.Array)
     assert_array_equal(result.compute(), expected)
-    classifier = make_pipeline(*steps, LinearClassifier()).fit(lazy(), np.arange(300) % 3)  # features come home
+    classifier = make_pipeline(*steps, LinearClassifier()).fit(lazy(), np.arange(300) % 3)  # It needs the features.
     assert classifier.predict(lazy()).shape == (300,)
 
 
-def test_blocks_without_signals(scheduler):
+def test_blocks_without_signals_are_accepted(scheduler):
     some = lazy(X[:90])[da.from_array(np.arange(90) < 70, chunks=70)].compute_chunk_sizes()
     assert some.chunks[0] == (70, 0)
     fitted = feature_map().fit(some)
@@ -108,31 +104,32 @@ def test_blocks_without_signals(scheduler):
     assert_array_equal(CKNKernel(layer())(some).compute(), CKNKernel(layer())(X[:70]))
 
 
-def test_rows_of_flattened_signals_and_integers(scheduler):
-    images = (255 * X).astype(np.uint8)
-    expected = layer().fit(images).transform(images)
-    rows = lazy(images.reshape(300, -1), (70, 50))
+def test_flattened_signals_and_integers_are_accepted(scheduler):
+    integers = (255 * X).astype(np.uint8)
+    expected = layer().fit(integers).transform(integers)
+    rows = lazy(integers.reshape(300, -1), (70, 50))
     fitted = layer(input_shape=(9, 8, 2)).fit(rows)
     assert_array_equal(fitted.transform(rows).compute(), expected)
 
 
 def arrays_in(results):
+    """Return all arrays in nested lists or tuples."""
     return [results] if isinstance(results, np.ndarray) else [x for each in results for x in arrays_in(each)]
 
 
-def test_fit_brings_home_patches_only_and_from_where_they_are_drawn():
-    brought, n_patches = [], 16 * 8
+def test_fit_transfers_only_the_patches_from_the_blocks_that_they_are_drawn_from():
+    transferred, n_patches = [], 16 * 8
 
     def account(graph, keys, **options):
         results = dask.threaded.get(graph, keys, **options)
-        brought.extend(arrays_in(results))
+        transferred.extend(arrays_in(results))
         return results
 
     network = make_pipeline(layer(n_patches=n_patches), layer(n_patches=n_patches))
     with dask.config.set(scheduler=account):
         CKNFeatureMap(network).fit(lazy(chunks=(10, 9, 8, 2)))
-    assert sum(array.size for array in brought) == n_patches * (18 + 72)
-    assert len(brought) <= 2 * 8  # blocks, of 30
+    assert sum(array.size for array in transferred) == n_patches * (18 + 72)
+    assert len(transferred) <= 2 * 8  # At most 8 of 30 blocks are read for each layer.
 
 
 @pytest.mark.parametrize("normalize", [False, True])
@@ -147,35 +144,33 @@ def test_kernel_is_an_array_of_blocks(normalize, scheduler):
 
 
 def test_pairs_of_blocks_are_computed_once(monkeypatch):
-    from sklearn_ckn._arrays import dask as blocks
-
     pairs, compute = [], blocks.kernel_block
     monkeypatch.setattr(blocks, "kernel_block", lambda kernel, x, y: pairs.append(y is None) or compute(kernel, x, y))
     with dask.config.set(scheduler="threads"):
         CKNKernel(layer())(lazy(X[:150])).compute()
-    assert sorted(pairs) == [False] * 3 + [True] * 3  # of three blocks
+    assert sorted(pairs) == [False] * 3 + [True] * 3  # There are three blocks.
 
 
-def test_a_classifier_reads_blocks_one_after_the_other():
+def test_a_classifier_reads_blocks_in_sequence():
     classifier = CKNClassifier(layer(), max_iter=0, random_state=0).fit(X[:100], np.arange(100) % 3)
     assert_array_equal(classifier.decision_function(lazy()), classifier.decision_function(X))
 
 
 def test_grid_search_on_the_workers(client):
     y = np.arange(60) % 2
-    images = X[:60] + y[:, None, None, None]
+    shifted = X[:60] + y[:, None, None, None]
     pipeline = make_pipeline(feature_map(), LinearClassifier())
     grid = {"cknfeaturemap__network__cknlayer-1__patch_size": [1, 3], "linearclassifier__C": [0.1, 10]}
-    expected = GridSearchCV(pipeline, grid, cv=2).fit(images, y)
+    expected = GridSearchCV(pipeline, grid, cv=2).fit(shifted, y)
     with client.as_current(), joblib.parallel_config(backend="dask"):
-        found = GridSearchCV(pipeline, grid, cv=2).fit(images, y)
+        found = GridSearchCV(pipeline, grid, cv=2).fit(shifted, y)
     assert_array_equal(found.cv_results_["mean_test_score"], expected.cv_results_["mean_test_score"])
-    assert_array_equal(found.predict(images), expected.predict(images))
+    assert_array_equal(found.predict(shifted), expected.predict(shifted))
 
 
-def test_searches_on_a_cluster_do_not_start_its_threads_in_every_task(client):
-    class Threads(BaseEstimator):  # of this function: workers cannot import the tests
-        """Its score is the number of threads that it has."""
+def test_tasks_of_a_search_do_not_start_the_threads_of_the_whole_cluster(client):
+    class Threads(BaseEstimator):  # It is local, because workers cannot import the tests.
+        """An estimator whose score is the number of its threads."""
 
         def __init__(self, n_jobs=None):
             self.n_jobs = n_jobs
@@ -187,13 +182,13 @@ def test_searches_on_a_cluster_do_not_start_its_threads_in_every_task(client):
             return effective_n_jobs(self.n_jobs)
 
     with client.as_current(), joblib.parallel_config(backend="dask"):
-        assert joblib.effective_n_jobs(None) == 2  # the cluster
+        assert joblib.effective_n_jobs(None) == 2  # The threads of the cluster are counted.
         assert effective_n_jobs(None) == 1 and effective_n_jobs(3) == 3
         search = GridSearchCV(Threads(), {"n_jobs": [None, 1, 3]}, cv=2).fit(X[:20])
     assert_array_equal(search.cv_results_["mean_test_score"], [1, 1, 3])
 
 
-def test_configuration_goes_along(scheduler):
+def test_workers_use_the_configuration_of_the_caller(scheduler):
     broken = X.copy()
     broken[100] = np.nan
     fitted = feature_map().fit(X)
@@ -202,13 +197,13 @@ def test_configuration_goes_along(scheduler):
     assert result.compute().shape == (300, 40)
 
 
-def test_what_travels_is_small():
+def test_estimators_are_sent_without_their_reservoir():
     streamed = layer().partial_fit(X)
-    assert len(pickle.dumps(in_one_thread(streamed))) < 10_000 < len(pickle.dumps(streamed))
+    assert len(pickle.dumps(blocks.in_one_thread(streamed))) < 10_000 < len(pickle.dumps(streamed))
     assert streamed._reservoir is not None
 
 
-def test_a_worker_that_is_killed_changes_nothing(client, tmp_path):
+def test_a_killed_worker_does_not_change_the_results(client, tmp_path):
     def slowly(block, folder):
         (folder / str(time.perf_counter_ns())).touch()
         time.sleep(0.2)
@@ -219,17 +214,17 @@ def test_a_worker_that_is_killed_changes_nothing(client, tmp_path):
     pids = client.run(os.getpid)
     features = client.compute(fitted.transform(slow))
     deadline = time.monotonic() + 60
-    while len(list(tmp_path.iterdir())) < 5 and time.monotonic() < deadline:  # of 20 blocks
+    while len(list(tmp_path.iterdir())) < 5 and time.monotonic() < deadline:  # There are 20 blocks.
         time.sleep(0.01)
     os.kill(next(iter(pids.values())), signal.SIGKILL)
     assert not features.done()
     assert_array_equal(features.result(timeout=60), fitted.transform(X))
-    assert len(list(tmp_path.iterdir())) > 20  # what the worker had was computed again
+    assert len(list(tmp_path.iterdir())) > 20  # The blocks of the killed worker were computed again.
     client.wait_for_workers(2, timeout=60)
     assert set(client.run(os.getpid).values()) != set(pids.values())
 
 
-def test_a_scheduler_that_is_gone_is_an_error():
+def test_a_lost_scheduler_raises_an_error():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -238,7 +233,7 @@ def test_a_scheduler_that_is_gone_is_an_error():
     scheduler = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
         with distributed.Client(address, timeout=30) as client:
-            client._timeout = 2  # seconds that it tries to find it again
+            client._timeout = 2  # Seconds for which the client tries to reconnect.
             scheduler.kill()
             scheduler.wait()
             new = layer()
@@ -253,13 +248,13 @@ def test_a_scheduler_that_is_gone_is_an_error():
 # Errors
 
 
-def test_blocks_of_another_shape_are_refused(scheduler):
+def test_blocks_that_contradict_the_metadata_are_refused(scheduler):
     fitted = feature_map().fit(X)
     whole = lazy(chunks=(75, 9, 8, 2))
     short = whole.map_blocks(lambda block: block[:-1], dtype=X.dtype, meta=X[:0])
     narrow = whole.map_blocks(lambda block: block[:, :, :-1], dtype=X.dtype, meta=X[:0])
     other = whole.map_blocks(lambda block: block.astype(float), dtype=X.dtype, meta=X[:0])
-    told = "The block has shape {} and dtype {}, but the Dask metadata say shape (75, 9, 8, 2) and dtype float32"
+    message = "The block has shape {} and dtype {}, but the Dask metadata specify shape (75, 9, 8, 2) and dtype float32"
     for wrong, found in (
         (short, ((74, 9, 8, 2), "float32")),
         (narrow, ((75, 9, 7, 2), "float32")),
@@ -270,11 +265,11 @@ def test_blocks_of_another_shape_are_refused(scheduler):
             lambda X: fitted.transform(X).compute(),
             lambda X: CKNKernel(layer())(X[:75]).compute(),
         ):
-            with pytest.raises(ValueError, match=re.escape(told.format(*found))):
+            with pytest.raises(ValueError, match=re.escape(message.format(*found))):
                 do(wrong)
 
 
-def test_values_that_are_refused(scheduler):
+def test_invalid_values_are_refused(scheduler):
     broken = X.copy()
     broken[100] = np.nan
     fitted = feature_map().fit(X)
@@ -284,7 +279,7 @@ def test_values_that_are_refused(scheduler):
         feature_map().fit(lazy(broken))
 
 
-def test_what_is_refused_at_once():
+def test_invalid_calls_are_refused_before_anything_is_computed():
     fitted, unknown = feature_map().fit(X), lazy()[lazy()[:, 0, 0, 0] > 0.5]
     with dask.config.set(scheduler=no_work):
         with pytest.raises(
@@ -303,5 +298,5 @@ def test_what_is_refused_at_once():
         for pair in ((lazy(), X), (X, lazy())):
             with pytest.raises(ValueError, match=r"X and Y must both be Dask arrays, or both be in memory"):
                 kernel(*pair)
-        with pytest.raises(ValueError, match=r"their spatial sizes and channels must be the same"):
+        with pytest.raises(ValueError, match=r"their spatial shapes and numbers of channels must be the same"):
             kernel(lazy(), lazy()[:, :, :-1])

@@ -1,0 +1,75 @@
+"""The solver: how it starts, when it stops, and how it divides a problem."""
+
+import numpy as np
+import pytest
+from linear_problems import problem
+from numpy.testing import assert_allclose
+
+from sklearn_ckn import LinearClassifier
+from sklearn_ckn._core.linear import solver
+from sklearn_ckn._core.linear.losses import LOSSES
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_start_at_the_optimum_needs_two_passes(rng, monkeypatch, wide):
+    """A minimisation that starts from the coefficients of the optimum stops after two passes."""
+    monkeypatch.setattr(solver, "WIDE", 0)
+    X, weights = rng.randn(12 if wide else 60, 30), rng.rand(12 if wide else 60)
+    Y = solver.Signs.of_all(np.arange(len(X)) % 3, 3)
+    model = solver.LinearModel(X + 2, Y, weights, "squared_hinge", True, 1)
+    assert (model.span is not None) == wide
+    cold = model.solve(10.0, weights, None, 1e-9, 1000)
+    warm = model.solve(10.0, weights, model.solution(*model.coefficients(cold)), 1e-7, 1000)
+    # One pass is made in the common coordinates, and one in the coordinates of every row of W.
+    assert warm.converged and warm.n_passes <= 2 < cold.n_passes
+    assert_allclose(warm.value, cold.value, rtol=1e-12)
+
+
+def test_newtons_method_gets_half_of_the_passes(rng, monkeypatch):
+    """The first round takes at most half of the passes, even if its own limit is higher."""
+    monkeypatch.setattr(solver, "SMALL", 0)
+    monkeypatch.setattr(solver, "PASS", 1)
+    y = np.arange(60) % 3
+    X, weights = rng.randn(60, 30) + 3 * np.eye(3)[y] @ rng.randn(3, 30), np.ones(60)
+    model = solver.LinearModel(X, solver.Signs.of_all(y, 3), weights, "squared_hinge", True, 1)
+    assert model.first_round > 80
+    first = model.solve(1e6, weights, None, 1e-9, 80)
+    assert model.common is None and first.n_passes == 80  # the rows of W had their own coordinates
+
+
+def test_large_problem_is_solved_again_without_common_coordinates(rng, monkeypatch):
+    """The first solution discards the common coordinates, and the second one reaches the same optimum."""
+    monkeypatch.setattr(solver, "SMALL", 0)
+    monkeypatch.setattr(solver, "FIRST_ROUND", 1)
+    X, weights, Y = rng.randn(60, 30), rng.rand(60), solver.Signs.of_all(np.arange(60) % 3, 3)
+    model = solver.LinearModel(X, Y, weights, "squared_hinge", True, 1)
+    first, again = (model.solve(10.0, weights, None, 1e-9, 1000) for _ in range(2))
+    assert model.common is None and first.converged and again.converged
+    assert_allclose(again.value, first.value, rtol=1e-9)
+
+
+def test_columns_of_large_problems_are_solved_in_sequence(rng, monkeypatch):
+    """Hard problems that are large, as this one is with lower limits, are solved column by column."""
+    X, y = problem("plain", rng)
+    expected = LinearClassifier(C=1e3, tol=1e-12).fit(X, y)
+    monkeypatch.setattr(solver, "SMALL", 1)
+    monkeypatch.setattr(solver, "SQUARES_BYTES", 1)
+    monkeypatch.setattr(solver, "FIRST_ROUND", 3)
+    columns = []
+    choose = solver.Signs.columns
+    monkeypatch.setattr(solver.Signs, "columns", lambda Y, chosen: columns.append(chosen) or choose(Y, chosen))
+    found = LinearClassifier(C=1e3, tol=1e-12).fit(X, y)
+    assert_allclose(found.coef_, expected.coef_, rtol=1e-5)
+    assert columns == [slice(0, 1), slice(1, 2), slice(2, 3)]
+    path = LinearClassifier(C=[1, 1e3], tol=1e-12, random_state=0).fit(X, y)
+    monkeypatch.undo()
+    assert_allclose(path.coef_, LinearClassifier(C=path.C_, tol=1e-12).fit(X, y).coef_, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("mean", [0, 100, 1e5])
+def test_rounding_errors_end_the_descent(rng, mean):
+    """The descent stops early if the mean of the rows is so large that only rounding errors are left to minimise."""
+    X, y = problem("plain", rng)
+    for loss in LOSSES:
+        assert LinearClassifier(loss).fit(X + mean, y).n_iter_ < 50
+        assert LinearClassifier(loss).fit((X + min(mean, 1e3)).astype(np.float32), y).n_iter_ < 120

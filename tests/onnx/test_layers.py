@@ -1,0 +1,77 @@
+"""Graphs of layers and of patch whitening."""
+
+import numpy as np
+import pytest
+from onnx_graphs import assert_graph_agrees, feature_map, layer
+from sklearn.pipeline import make_pipeline
+
+from sklearn_ckn import CKNFeatureMap, PatchWhitening
+from sklearn_ckn._core.layer.kappa import KERNELS
+
+
+@pytest.fixture
+def signals(rng):
+    """A function that returns seven signals of two channels, with some zeros, for a number of spatial axes."""
+
+    def make(ndim):
+        X = rng.rand(7, *(9, 8, 6)[:ndim], 2).astype(np.float32)
+        return X * (rng.rand(*X.shape) < 0.7)
+
+    return make
+
+
+@pytest.mark.parametrize("kernel", [name for name in KERNELS if name != "arccos0"])
+def test_kernels(kernel, signals):
+    X = signals(2).astype(np.float32)
+    assert_graph_agrees(layer(kernel=kernel, degree=3, coef0=1.0).fit(X), X)
+
+
+@pytest.mark.parametrize("patch_centering", [False, True])
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"padding": "valid", "pooling": "average"},
+        {"patch_size": 2, "pooling_width": 3, "subsampling": 1},
+        {"patch_size": 4, "pooling_width": 1, "subsampling": 2},
+        {"pooling_width": 1},
+    ],
+)
+@pytest.mark.parametrize("ndim", [1, 2, 3])
+def test_geometry(ndim, parameters, patch_centering, signals):
+    X = signals(ndim).astype(np.float32)
+    network = layer(ndim=ndim, patch_centering=patch_centering, **parameters), layer(ndim=ndim, patch_size=2)
+    assert_graph_agrees(CKNFeatureMap(make_pipeline(*network), scale=True).fit(X), X)
+    assert_graph_agrees(network[0].fit(X), X)
+
+
+def test_small_variations_of_large_values(rng):
+    """The norms of centred patches are not computed as differences of large squares, which would be inexact."""
+    X = (200 + rng.rand(7, 8, 8, 1)).astype(np.float32)
+    assert_graph_agrees(feature_map(layer(patch_centering=True, padding="valid")).fit(X), X)
+
+
+@pytest.mark.parametrize("shape", [(9, 8, 3), (20, 1)])
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"method": "global"},
+        {"exponent": 0.5, "reg": 0.01},
+        {"exponent": 0.25, "normalize_contrast": False},
+        {"exponent": 0.0, "reg": 0.0},
+    ],
+)
+def test_patch_whitening(shape, parameters, rng):
+    X = rng.rand(7, *shape).astype(np.float32).cumsum(axis=1)
+    whitening = PatchWhitening(ndim=len(shape) - 1, **parameters).fit(X)
+    assert_graph_agrees(whitening, X)
+
+
+@pytest.mark.parametrize("reg", [1.0, 0.1, 1e-3, 1e-5])
+@pytest.mark.parametrize("exponent", [0.25, 0.5])
+def test_powers_of_matrices_of_any_spectrum(reg, exponent, rng):
+    """The iterations converge both for images with one dominant direction and for noise."""
+    noise = rng.rand(2, 16, 16, 3)
+    waves = np.broadcast_to(np.sin(np.arange(16))[:, None, None], (1, 16, 16, 3)) + 1e-3 * noise[:1]
+    X = np.concatenate([noise, waves]).astype(np.float32)
+    whitening = PatchWhitening(exponent=exponent, reg=reg).fit(X)
+    assert_graph_agrees(whitening, X)

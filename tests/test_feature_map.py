@@ -1,0 +1,173 @@
+"""CKNFeatureMap on signals with one, two and three spatial axes, which the checks of scikit-learn do not cover."""
+
+import pickle
+import threading
+import warnings
+
+import joblib
+import numpy as np
+import pytest
+from estimators import TOLERANCE, every_ndim_and_dtype, layer, network, relative_error, signals
+from numpy.testing import assert_array_equal
+from sklearn.base import clone
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.utils import get_tags
+from threadpoolctl import threadpool_limits
+
+from sklearn_ckn import CKNFeatureMap, CKNLayer, Flatten
+from sklearn_ckn._core.network import forward
+
+
+@every_ndim_and_dtype
+def test_features_equal_those_of_the_pipeline(ndim, dtype):
+    X = signals(ndim, dtype)
+    pipeline = make_pipeline(*[step for _, step in network(ndim).steps], Flatten(center=True, scale=True)).fit(X)
+    feature_map = CKNFeatureMap(network(ndim), center=True, scale=True).fit(X)
+    expected, features = pipeline.transform(X), feature_map.transform(X)
+    assert features.dtype == dtype and features.shape == (len(X), np.prod(feature_map.output_shape_))
+    assert relative_error(features, expected) < TOLERANCE[dtype]
+    assert_array_equal(feature_map.get_feature_names_out(), pipeline.get_feature_names_out())
+    for (_, mine), (_, other) in zip(feature_map.network_.steps, pipeline.steps):
+        assert relative_error(mine.filters_, other.filters_) < TOLERANCE[dtype]
+
+
+@every_ndim_and_dtype
+def test_augment_averages_over_horizontal_flips(ndim, dtype):
+    X = signals(ndim, dtype)
+    mirrored = X[..., ::-1, :]
+    plain, both = (
+        CKNFeatureMap(network(ndim), augment=augment, center=True, scale=True).fit(X) for augment in (None, "flip")
+    )
+    maps = [plain.network_.transform(signals) for signals in (X, mirrored)]
+    assert relative_error(maps[0], maps[1]) > 1e-3
+    features = both.transform(X)
+    assert relative_error(features, Flatten(center=True, scale=True).fit_transform(sum(maps))) < TOLERANCE[dtype]
+    assert_array_equal(both.transform(mirrored), features)
+    assert_array_equal(clone(both).set_params(n_jobs=2).fit(X).transform(X), features)
+
+
+def test_fit_encodes_only_the_signals_that_patches_are_drawn_from(monkeypatch):
+    encoded = []
+    monkeypatch.setattr(
+        forward,
+        "encode_network",
+        lambda X, net, f=forward.encode_network: encoded.append(len(X) * len(net)) or f(X, net),
+    )
+    X = signals(2, "float32", n=2000)
+    CKNFeatureMap(make_pipeline(layer(n_patches=1000), layer(n_patches=1000))).fit(X)
+    assert 1000 / 16 <= sum(encoded) <= 1000 / 16 + 32
+
+
+def test_results_are_identical_for_any_number_of_blas_threads():
+    X = np.random.RandomState(0).rand(100, 8, 8)
+    fitted = []
+    for limit in (1, 2):
+        with threadpool_limits(limit):
+            fitted.append(CKNFeatureMap(layer(256, n_patches=5000)).fit(X))
+    assert_array_equal(*(one.network_[0].whitening_ for one in fitted))
+    assert_array_equal(*(one.transform(X) for one in fitted))
+
+
+@every_ndim_and_dtype
+def test_results_are_identical_for_any_n_jobs(ndim, dtype):
+    X = signals(ndim, dtype, n=40)
+    one = CKNFeatureMap(network(ndim)).fit(X)
+    for n_jobs in (2, 3, -1):
+        other = CKNFeatureMap(network(ndim), n_jobs=n_jobs).fit(X)
+        assert_array_equal(other.transform(X), one.transform(X))
+        single = clone(one.network.steps[0][1]).set_params(n_jobs=n_jobs)
+        assert_array_equal(single.fit_transform(X), one.network_.steps[0][1].transform(X))
+    with joblib.parallel_config("threading", n_jobs=2):
+        assert_array_equal(one.transform(X), CKNFeatureMap(network(ndim)).fit(X).transform(X))
+
+
+def test_threads_of_n_jobs_run_simultaneously_in_fit_and_transform(monkeypatch):
+    X, feature_map = signals(2, n=32), CKNFeatureMap(make_pipeline(layer(), layer()), n_jobs=2).fit(signals(2))
+    sizes, barrier, encode = [], threading.Barrier(2, timeout=20), forward.encode_network
+
+    def watched(maps, net):
+        barrier.wait()  # Only two threads together pass. There are 4 blocks here, and 4 for each layer in fit.
+        sizes.append(len(maps))
+        return encode(maps, net)
+
+    monkeypatch.setattr(forward, "encode_network", watched)
+    feature_map.transform(X)
+    feature_map.fit(X)
+    assert sizes[:4] == [8] * 4
+    assert sorted(sizes[4:]) == [4] * 2 + [7] * 6  # The 400 patches come from 25 signals.
+
+
+@every_ndim_and_dtype
+def test_permuted_signals_give_permuted_features(ndim, dtype):
+    X, order = signals(ndim, dtype), np.random.RandomState(1).permutation(24)
+    fitted = CKNFeatureMap(network(ndim)).fit(X)
+    assert relative_error(fitted.transform(X[order]), fitted.transform(X)[order]) < TOLERANCE[dtype]
+
+
+@every_ndim_and_dtype
+def test_pickled_and_cloned_feature_maps_give_the_same_features(ndim, dtype):
+    X = signals(ndim, dtype)
+    fitted = CKNFeatureMap(network(ndim)).fit(X)
+    again = pickle.loads(pickle.dumps(fitted))
+    assert_array_equal(again.transform(X), fitted.transform(X))
+    assert not hasattr(clone(fitted), "network_")
+    assert_array_equal(clone(fitted).fit(X).transform(X), fitted.transform(X))
+
+
+def test_fit_leaves_the_given_network_unchanged():
+    net = network(2)
+    feature_map = CKNFeatureMap(net).fit(signals(2))
+    assert feature_map.network is net
+    assert not hasattr(net.steps[0][1], "filters_")
+    assert isinstance(feature_map.network_, Pipeline)
+    assert isinstance(CKNFeatureMap(layer()).fit(signals(2)).network_.steps[0][1], CKNLayer)
+
+
+def test_passthrough_steps_are_left_out():
+    X = signals(2)
+    deep = CKNFeatureMap(Pipeline([("one", layer()), ("two", "passthrough")])).fit(X)
+    assert_array_equal(deep.transform(X), CKNFeatureMap(layer()).fit(X).transform(X))
+    grid = CKNFeatureMap(network(2)).set_params(**{"network__cknlayer-1__patch_size": 2})
+    assert grid.network.steps[0][1].patch_size == 2
+
+
+def test_zero_images_give_zero_features():
+    X = signals(2)
+    X[3] = 0
+    features = CKNFeatureMap(network(2), center=True, scale=True).fit(X).transform(X)
+    assert not features[3].any() and np.isfinite(features).all()
+
+
+@pytest.mark.parametrize("dtype, power", [("float32", 50), ("float32", -30), ("float64", 500), ("float64", -400)])
+def test_features_are_exactly_homogeneous_up_to_the_largest_accepted_values(dtype, power):
+    X, factor = signals(2).astype(dtype), np.ldexp(np.ones((), dtype=dtype), power)
+    features, scaled = (CKNFeatureMap(network(2)).fit_transform(images) for images in (X, factor * X))
+    assert_array_equal(scaled, factor * features)
+
+
+def test_constant_images_have_zero_features_if_patches_are_centred():
+    X = signals(2)
+    X[:4] = np.random.RandomState(1).rand(4, 1, 1, 2)
+    for dtype in ("float32", "float64"):
+        net = make_pipeline(layer(patch_centering=True, padding="valid"), layer())
+        features = CKNFeatureMap(net, center=True, scale=True).fit_transform(X.astype(dtype))
+        assert not features[:4].any() and features[4:].any(axis=1).all()
+
+
+def test_html_representation_shows_layers_and_validates_nothing():
+    html = CKNFeatureMap(network(2))._repr_html_()
+    assert "cknlayer-2" in html
+    for wrong in (CKNLayer(ndim="2"), CKNFeatureMap(Pipeline([])), CKNFeatureMap(None)):
+        assert type(wrong).__name__ in wrong._repr_html_()
+
+
+def test_tags_equal_those_of_the_first_layer():
+    for first, two_d in ((layer(ndim=1), True), (layer(ndim=3), False), (layer(ndim=3, input_shape=(2, 2, 2)), True)):
+        for net in (first, make_pipeline(first, layer()), Pipeline([("none", "passthrough"), ("first", first)])):
+            assert get_tags(CKNFeatureMap(net)).input_tags.two_d_array == two_d
+
+
+def test_ordinary_signals_cause_no_warning():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        CKNFeatureMap(network(2)).fit_transform(signals(2))
