@@ -31,7 +31,10 @@ NOT_OF_THE_RESULT = ("checkpoint", "warm_start", "n_jobs", "verbose", "memory", 
 
 
 class EndToEnd(PersistentMixin, CallbackSupportMixin, BaseEstimator):
-    """Base class of estimators that are trained end to end; subclasses define ``_read_targets`` and ``_loss``."""
+    """Base class of estimators that are trained end to end.
+
+    Subclasses define ``_read_targets`` and ``_loss``.
+    """
 
     _RECORDS = Top, Units
 
@@ -58,7 +61,7 @@ class EndToEnd(PersistentMixin, CallbackSupportMixin, BaseEstimator):
     }
 
     def _fit(self, X, y, sample_weight):
-        """Learn in rounds, and set the fitted attributes only at the end."""
+        """Train in rounds, and set the fitted attributes only at the end."""
         is_warm = self.warm_start and hasattr(self, "network_")
         steps, signals = self._begin(X, is_warm)
         layers = [layer for _, layer in steps]
@@ -95,13 +98,13 @@ class EndToEnd(PersistentMixin, CallbackSupportMixin, BaseEstimator):
                     state = _training.advance(state, layers, problem)
                     figures.update(state.figures())
         except KeyboardInterrupt:
-            warn(f"Interrupted: the result after {state.n_rounds} of max_iter={self.max_iter} rounds is kept.")
+            warn(f"Interrupted after {state.n_rounds} of max_iter={self.max_iter} rounds. The result so far is kept.")
         self._warn_of_failure(state)
         self._set(attributes, X, is_warm, progress)
         return self
 
     def _partial_fit(self, X, y, sample_weight, **known):
-        """Learn for one epoch, starting from the result of the previous call if there is one."""
+        """Train for one epoch, starting from the result of the previous call if there is one."""
         is_warm = hasattr(self, "network_")
         steps, signals = self._begin(X, is_warm)
         layers = [layer for _, layer in steps]
@@ -127,7 +130,7 @@ class EndToEnd(PersistentMixin, CallbackSupportMixin, BaseEstimator):
         return self
 
     def _start(self, steps, targets, problem, progress, is_warm=False):  # -> State
-        """Learn the layers without labels, unless they are fitted, and compute the optimal linear model for them."""
+        """Learn the layers without labels unless they are already fitted, and compute the optimal linear model."""
         if not is_warm:
             learn(steps, problem.signals[problem.rows], problem.n_threads, progress)
 
@@ -153,7 +156,7 @@ class EndToEnd(PersistentMixin, CallbackSupportMixin, BaseEstimator):
         progress.end(attributes)
 
     def _begin(self, X, is_warm):  # -> named layers, Signals
-        """Return the layers to be fitted, or copies of the fitted ones, and the signals that they read."""
+        """Return the layers to be fitted, or copies of the fitted layers, and the signals to train on."""
         if not is_warm:
             steps = to_be_fitted(self.network)
             return steps, read_signals(self, X, steps[0][1])
@@ -167,7 +170,7 @@ class EndToEnd(PersistentMixin, CallbackSupportMixin, BaseEstimator):
         return validation.as_fitted_signals(self, X, self.network_[0]._flattened, same_space=True, stored=stored)
 
     def _draw_seeds(self, layers):  # -> int
-        """Draw the seed of every layer without a `random_state`, and return the seed of the gradient descent."""
+        """Draw a seed for every layer without a `random_state`, and return the seed of the gradient descent."""
         rng = check_random_state(self.random_state)
         for layer in layers:
             if layer.random_state is None:
@@ -210,14 +213,14 @@ class EndToEnd(PersistentMixin, CallbackSupportMixin, BaseEstimator):
         if state.n_rounds and state.n_halvings == state.n_rounds:
             smallest = self.learning_rate / 2 ** (state.n_halvings - 1)
             warn(
-                f"None of the {state.n_rounds} rounds has lowered the objective, with learning rates from "
-                f"{self.learning_rate} down to {smallest:.2g} or less: the filters are those that training began with. "
-                f"Lower learning_rate, raise max_iter or batch_size, or change alpha.",
+                f"No round lowered the objective, so the filters are the same as before training. Rounds tried: "
+                f"{state.n_rounds}, with a learning rate of {self.learning_rate} in the first and at most "
+                f"{smallest:.2g} in the last. Lower learning_rate, raise max_iter or batch_size, or change alpha.",
                 ConvergenceWarning,
             )
 
     def _fitted(self, state, steps, signals, targets):
-        """Return the fitted attributes of a fit that ends in this state."""
+        """Return the fitted attributes of a fit that ends in ``state``."""
         filters, head = state.best if state.best is not None else (state.filters, state.head)
         steps = [(name, copy.copy(layer)) for name, layer in steps]  # training continues with the originals
         _training.place(filters, [layer for _, layer in steps])

@@ -1,4 +1,4 @@
-"""A report of the software and the machine that the package runs on, and compilation before the first use."""
+"""A report on the installed software and the machine, and compilation of code before its first use."""
 
 import importlib.metadata
 import platform
@@ -20,18 +20,18 @@ from .presets import make_classifier
 
 NEEDED = ["numpy", "scipy", "numba", "llvmlite", "joblib", "scikit-learn", "threadpoolctl"]
 EXTRAS = ["matplotlib", "dask", "distributed", "zarr", "h5py", "onnx", "onnxruntime", "skops"]
-FEW = 40  # number of signals that is enough for all code to be compiled
+FEW = 40  # number of random signals, enough for all code to be compiled
 
 
 def show_versions() -> None:
     """Print the information that a bug report should contain.
 
-    The output lists the versions of this package, of its required and optional dependencies and of Python, the
-    operating system, the processor, the threads of BLAS and OpenMP, and the folder of compiled code.
+    The output lists the versions of this package, its required and optional dependencies and Python. It also states the
+    operating system, the processor, the numbers of threads of BLAS and OpenMP, and the folder for compiled code.
 
     See Also
     --------
-    warmup : Compile code into that folder before its first use.
+    warmup : Compile code before its first use and store it in the folder for compiled code.
 
     Examples
     --------
@@ -43,7 +43,7 @@ def show_versions() -> None:
     rows |= {name: _version(name) for name in (*NEEDED, *EXTRAS)}
     rows["python"] = f"{platform.python_version()}, {sys.executable}"
     rows["system"] = platform.platform()
-    rows["processor"] = f"{llvmlite.binding.get_host_cpu_name()}, {cpu_count()} cores for this process"
+    rows["processor"] = f"{llvmlite.binding.get_host_cpu_name()}, {cpu_count()} cores available to this process"
     rows["registers"] = f"{8 * simd.REGISTER_BYTES} bits"
     for pool in threadpool_info():
         threads = f"{pool['num_threads']} threads, {pool['filepath']}"
@@ -64,14 +64,14 @@ def warmup(
 ) -> None:
     """Compile in advance the code that an estimator needs, so that its first use in any process is fast.
 
-    A clone of the estimator is fitted to a few random signals, and then predicts or transforms them. The compiled code
-    is kept in the folder that `show_versions` prints. Call this function once when a container image is built, or
-    before the workers of a cluster start.
+    A clone of the estimator is fitted to a few random signals, and its `predict` or `transform` is then called. The
+    compiled code is stored in the folder that `show_versions` prints. Call this function once when a container image is
+    built, or before the workers of a cluster start.
 
     Parameters
     ----------
     estimator : estimator or None, default=None
-        An estimator of signals, such as a `CKNFeatureMap`, a `CKNClassifier` or a Pipeline. If None, the recipe
+        An estimator that accepts signals, such as a `CKNFeatureMap`, a `CKNClassifier` or a Pipeline. If None,
         ``make_classifier("balanced", shape)`` is used.
     shape : tuple of ints, default=(32, 32, 3)
         Shape of one signal, as the estimator expects it.
@@ -81,9 +81,9 @@ def warmup(
     Raises
     ------
     TypeError
-        If `estimator` is not an estimator.
+        If `estimator` is not a scikit-learn estimator.
     ValueError
-        If the estimator does not accept signals of this shape.
+        If the estimator does not accept signals of the given shape.
 
     Warns
     -----
@@ -92,7 +92,7 @@ def warmup(
 
     See Also
     --------
-    show_versions : Print the folder of compiled code, among other information.
+    show_versions : Print the folder for compiled code, among other information.
 
     Examples
     --------
@@ -101,16 +101,16 @@ def warmup(
     """
     estimator = make_classifier("balanced", shape) if estimator is None else clone(estimator)
     for part in estimator.get_params().values():
-        if isinstance(part, CKNLayer):  # Fewer patches and iterations run the same code.
+        if isinstance(part, CKNLayer):  # Fewer patches and iterations exercise the same code.
             part.set_params(n_patches=min(part.n_patches, 4 * part.n_filters), max_iter=min(part.max_iter, 3))
     rng = np.random.RandomState(0)
     X, y = rng.uniform(1, 2, size=(FEW, *shape)).astype(dtype), np.arange(FEW) % 2
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Nothing useful is learned from random signals.
+        warnings.simplefilter("ignore")  # Warnings about random signals are irrelevant.
         estimator.fit(X, y.astype(float) if is_regressor(estimator) else y)
         getattr(estimator, "predict" if hasattr(estimator, "predict") else "transform")(X)
     if compilation.cache_folder(patches.read) is None:
         warn(
-            "No folder for compiled code is writable, so the code is kept in memory only: set the environment variable "
+            "No folder for compiled code is writable, so the code is kept in memory only. Set the environment variable "
             "NUMBA_CACHE_DIR to a writable folder."
         )

@@ -1,4 +1,4 @@
-"""A whole network as one transformer from signals to features, which processes the signals block by block."""
+"""A transformer that computes features of signals with a whole network, block by block."""
 
 from math import prod
 from numbers import Integral
@@ -24,27 +24,27 @@ from ._utils.typing import Result, Rows, Writable, typed
 
 
 class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, TransformerMixin, BaseEstimator):
-    """The feature map of a convolutional kernel network: a transformer from signals to rows of features.
+    """Feature map of a convolutional kernel network, which transforms signals to rows of features.
 
     Unless `augment`, `center` or `scale` is set, the features are the same as those of a `Pipeline` of the network's
     layers and `Flatten`, and the inner product of two rows approximates `CKNKernel`. Signals are processed block by
-    block, so the maps of all signals are never in memory at the same time, however many signals there are. `fit` learns
-    the layers in sequence, each from the maps of only those signals from which its patches are drawn. If the
-    `random_state` of the layers is an int, the filters are the same as those of the `Pipeline`.
+    block, so the maps of all signals are never in memory at the same time. `fit` learns the layers in sequence. For
+    each layer, it computes the maps of only those signals from which patches are drawn. If the `random_state` of the
+    layers is an int, the filters are the same as in the `Pipeline`.
 
     Parameters
     ----------
     network : CKNLayer or Pipeline of CKNLayer
-        The architecture. It is cloned, never changed. Only its first layer may have an `input_shape`. The `n_jobs` of
-        its layers and the `memory` and `verbose` of a Pipeline are not used. Steps that are None or `"passthrough"` are
-        left out.
+        The architecture. It is cloned and never changed. Only its first layer may have an `input_shape`. The `n_jobs`
+        of its layers and the `memory` and `verbose` of a Pipeline are not used. Steps that are None or `"passthrough"`
+        are skipped.
 
     augment : {"flip"} or None, default=None
         If `"flip"`, features are averaged over horizontal flips: the last map of a signal x is
         ``(Phi(x) + Phi(x')) / 2``, where Phi is the network and x' is x reversed along the last spatial axis (the
-        horizontal axis of images). This averages the kernel over the group of identity and flip [1]_, and takes twice
-        the time. The features then do not distinguish left from right, unless an earlier step does, such as
-        ``PatchWhitening(method="global")``. It is meant for photographs, not for letters.
+        horizontal axis of images). This option averages the kernel over the group of the identity and the flip [1]_,
+        and doubles the computing time. The features then do not distinguish left from right, unless an earlier step
+        does, such as ``PatchWhitening(method="global")``. The option is meant for photographs, not for letters.
 
     center : bool, default=False
         Whether to subtract its own mean from each row of features.
@@ -54,7 +54,7 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, TransformerMixin, Bas
 
     verbose : bool, default=False
         Whether to print progress. `fit` prints a line for every layer, and `transform` prints from time to time how
-        many signals are done. The callbacks of scikit-learn 1.9 and later, such as
+        many signals have been transformed. The callbacks of scikit-learn 1.9 and later, such as
         :class:`~sklearn.callback.ProgressBar`, receive the layers of `fit` as tasks, whether or not `verbose` is set.
 
     n_jobs : int or None, default=None
@@ -81,9 +81,9 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, TransformerMixin, Bas
     Raises
     ------
     TypeError
-        If, in `fit`, `network` is neither a `CKNLayer` nor a `Pipeline` of them.
+        If, in `fit`, `network` is neither a `CKNLayer` nor a `Pipeline` of layers.
     ValueError
-        If `X`, in `fit` or `transform`, is invalid, as in `CKNLayer`.
+        If, in `fit` or `transform`, `X` is invalid for one of the reasons listed in `CKNLayer`.
 
     See Also
     --------
@@ -93,8 +93,9 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, TransformerMixin, Bas
 
     Notes
     -----
-    `X` and `out` may be larger than memory, and `X` may be a Dask array, as in `CKNLayer`. Stores are read and written
-    in pieces of a sixteenth of scikit-learn's `working_memory`, or of one chunk of the store if a chunk is larger.
+    `X` and `out` may be larger than memory, and `X` may be a Dask array, as in `CKNLayer`. Stored arrays are read and
+    written in pieces. The size of a piece is one sixteenth of scikit-learn's `working_memory`, or one chunk of the
+    array if a chunk is larger.
 
     References
     ----------
@@ -199,7 +200,7 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, TransformerMixin, Bas
         ValueError
             If the signals have a different shape than in `fit`, or if `out` has the wrong shape or dtype, cannot be
             written to, shares memory with `X`, or is given although `X` is a Dask array. If `set_output` requests a
-            table but `out` is given or `X` is a Dask array, because neither can become a table.
+            table but `out` is given or `X` is a Dask array, because neither can be converted to a table.
         OSError
             If there is not enough disk space for `out`.
         """
@@ -213,9 +214,9 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, TransformerMixin, Bas
         def finish(block):
             return flatten(block, self.center, self.scale)
 
-        def write(target):
+        def write(destination):
             count = Count(self, len(signals), "signals", self.verbose)
-            return maps.write(signals, target, finish, self.augment == "flip", count=count)
+            return maps.write(signals, destination, finish, self.augment == "flip", count=count)
 
         return transformed(self, signals, (prod(maps.shape),), write, out, X)
 

@@ -1,4 +1,4 @@
-"""The transformer from maps to rows of features."""
+"""A transformer that flattens maps to rows of features."""
 
 from math import prod
 from typing import Any, Self
@@ -14,10 +14,10 @@ from ._utils.typing import Result, Rows, typed
 
 
 class Flatten(PersistentMixin, TransformerMixin, BaseEstimator):
-    """The last step of a network: a transformer from maps to rows of features for any other estimator.
+    """Last step of a network, which flattens maps to rows of features for any other estimator.
 
     Unless `center` or `scale` is set, the inner product of two rows is the network's approximation of the kernel of the
-    two signals; see `CKNKernel`.
+    corresponding signals; see `CKNKernel`.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class Flatten(PersistentMixin, TransformerMixin, BaseEstimator):
     See Also
     --------
     CKNFeatureMap : The layers and this step in one estimator, which does not keep intermediate maps in memory.
-    CKNLayer : The layers, which produce the maps.
+    CKNLayer : One layer of the network, which produces maps.
 
     Examples
     --------
@@ -73,7 +73,7 @@ class Flatten(PersistentMixin, TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape `(n_samples, *space, n_channels)`
-            Maps with up to three spatial axes. A 2-D `X` has none.
+            Maps with up to three spatial axes. A 2-D `X` has no spatial axes.
         y : None
             Ignored.
 

@@ -36,7 +36,7 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
 
     where v ranges over the positions of a patch (`patch_size`), kappa is the function selected by `kernel`, h are the
     pooling weights (`pooling`), l is the index of a layer and n is the number of layers. The norm of a patch is
-    computed from the products of its signal with itself: ``|z|^2 = P(u, u)``.
+    computed from the inner products of its signal with itself: ``|z|^2 = P(u, u)``.
 
     The kernel works with :class:`~sklearn.gaussian_process.GaussianProcessClassifier` and
     :class:`~sklearn.gaussian_process.GaussianProcessRegressor`, and can be passed as `kernel` to
@@ -165,7 +165,7 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
         ------
         ValueError
             If the signals of `X` and `Y` differ in shape, only one of `X` and `Y` is a Dask array, or `out` has the
-            wrong shape or dtype or is read-only. If `eval_gradient` is True and either `Y` is given, `X` is a Dask
+            wrong shape or dtype or is read-only; or if `eval_gradient` is True and either `Y` is given, `X` is a Dask
             array, or a layer with ``kernel="arccos0"`` follows a layer whose `sigma` is tuned.
         """
         if eval_gradient and Y is not None:
@@ -318,7 +318,7 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
     def _read(self, X, Y=None, stored=False):
         """Check that the signals of X and Y have the same shape, and return them with the settings of the layers.
 
-        If Y is None or the same object as X, one and the same object is returned for X and for Y.
+        If Y is None or the same object as X, the same `Signals` object is returned for both.
         """
         self._validate_params()
         steps = self._read_steps()

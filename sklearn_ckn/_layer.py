@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from math import prod
 from numbers import Integral, Real
-from typing import Any, Literal, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, _fit_context
@@ -27,6 +27,13 @@ from ._utils.serialization import PersistentMixin
 from ._utils.typing import KernelName, PoolingName, RandomState, Result, Rows, Sizes, Writable, typed
 
 
+class Reservoir(NamedTuple):
+    """What `partial_fit` keeps between calls."""
+
+    drawn: sampling.Sample | None  # patches from all signals so far, or None if no patches are needed
+    seed: int  # of the random choices in the next call
+
+
 class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
     """One layer of a convolutional kernel network: a transformer from maps to maps.
 
@@ -39,9 +46,9 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
         psi(z)   = |z| (kappa(Z Z^T) + reg I)^(-1/2) kappa(Z z / |z|)
         y(v)     = sum_u h(u - v) psi(patch of x at u)
 
-    where kappa is the function set by `kernel`, Z = `filters_` (one row of norm 1 per filter) and h are the weights of
-    the pooling. `fit` learns Z without labels, by spherical k-means on patches drawn uniformly from all signals.
-    Constant patches are left out. Multiplying a signal by 2 multiplies its output by 2.
+    where kappa is the function set by `kernel`, Z = `filters_` (one row of norm 1 per filter) and h are the pooling
+    weights. `fit` learns Z without labels, by spherical k-means on patches drawn uniformly from all signals. Constant
+    patches are excluded. Multiplying a signal by 2 multiplies its output by 2.
 
     Parameters
     ----------
@@ -100,14 +107,14 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
         non-expansive kernel mapping.
 
     init : {"k-means", "random"} or array of shape `(n_filters, *patch_size, n_channels)`, default="k-means"
-        How the filters are found. `"k-means"` runs spherical k-means. Its initial centres are patches that lie far
+        How the filters are chosen. `"k-means"` runs spherical k-means. Its initial centres are patches that lie far
         apart (greedy k-means++), or randomly drawn patches if the filters have millions of values in total. `"random"`
-        takes randomly drawn patches as filters. An array gives the filters themselves, which are then normalised.
+        uses randomly drawn patches as filters. An array specifies the filters directly; they are then normalised.
 
     n_patches : int, default=100_000
-        Maximum number of patches drawn from the signals. They are all in memory at the same time, which takes a lot of
-        memory if patches have thousands of values. If there are few signals, `fit` spends most of its time on these
-        patches, and a tenth of the default is often enough to compare parameters.
+        Maximum number of patches drawn from the signals. All of them are in memory at the same time, which requires a
+        lot of memory if patches have thousands of values. If there are few signals, `fit` spends most of its time on
+        the patches, and a tenth of the default is often enough to compare parameters.
 
     max_iter : int, default=20
         Maximum number of k-means iterations. For patches of 256 values or more, all iterations but the last two run in
@@ -129,8 +136,8 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
 
     n_jobs : int or None, default=None
         Number of threads. None means 1 unless in a :obj:`joblib.parallel_config` context. -1 means using all
-        processors. The result is the same, bit for bit, for any value. With 2048 filters or more, its last bits depend
-        on the number of BLAS threads.
+        processors. The result is the same, bit for bit, for any value. With 2048 filters or more, however, its last
+        bits depend on the number of BLAS threads.
 
     random_state : int, RandomState instance or None, default=None
         Determines which patches are drawn and the initial centres of k-means. Pass an int for reproducible results.
@@ -162,8 +169,8 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
     Raises
     ------
     ValueError
-        If `X`, in any method that takes it, has unexpected axes or channels, is empty, is not finite, or has values so
-        large that their squares overflow, or if the signals are smaller than a patch with ``padding="valid"`` or the
+        If `X`, in any method that accepts it, has unexpected axes or channels, is empty, is not finite, or has values
+        so large that their squares overflow, or if the signals are smaller than a patch with ``padding="valid"`` or the
         map is smaller than a window with ``pooling="average"``.
 
     Warns
@@ -207,7 +214,7 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
     True
     """
 
-    _RECORDS = LayerSettings, patches.PatchGeometry, Pooling, *kappa.KERNELS.values()
+    _RECORDS = Reservoir, sampling.Sample, LayerSettings, patches.PatchGeometry, Pooling, *kappa.KERNELS.values()
     _SIZE = [Interval(Integral, 1, None, closed="left"), tuple, list]  # validation.per_axis checks the sizes
     _parameter_constraints = {
         "n_filters": [Interval(Integral, 1, None, closed="left")],
@@ -294,7 +301,7 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
         ------
         ValueError
             If a parameter is out of its range or contradicts another, if ``kernel="arccos0"``, or if `init` has the
-            wrong shape or contains a filter of zeros.
+            wrong shape or contains an all-zero filter.
         """
         signals = validation.as_signals(self, X, self.ndim, self.input_shape, stored=True)
         progress = Progress(self, 0, False, X, y)
@@ -306,7 +313,7 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
 
     @typed(_fit_context(prefer_skip_nested_validation=True))
     def partial_fit(self, X: Rows, y: Any = None) -> Self:
-        """Learn the filters from patches of these signals and of the signals of earlier calls.
+        """Learn the filters from patches of the given signals and of the signals of earlier calls.
 
         A reservoir of at most `n_patches` patches, drawn uniformly from all signals seen so far, is kept between calls.
         Every call runs k-means on the whole reservoir, so large batches are more efficient. The first call is
@@ -330,8 +337,8 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
             If a parameter is invalid, as in `fit`, or if `patch_size`, `padding` or `patch_centering` has changed since
             the first call.
         """
-        before = getattr(self, "_reservoir", None)
-        if before is None:
+        reservoir = getattr(self, "_reservoir", None)
+        if reservoir is None:
             signals = validation.as_signals(self, X, self.ndim, self.input_shape, stored=True)
         else:
             signals = validation.as_fitted_signals(self, X, self._flattened, stored=True)
@@ -342,12 +349,12 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
                     f"{self.patch_centering!r}. To start from scratch, call fit."
                 )
         progress = Progress(self, 0, False, X, y)
-        rng = check_random_state(self.random_state if before is None else before[1])
+        rng = check_random_state(self.random_state if reservoir is None else reservoir.seed)
         maps = encoded(signals, [], effective_n_jobs(self.n_jobs))
-        attributes, drawn = self._learn(maps, rng, before)
-        if before is None:
+        attributes, drawn = self._learn(maps, rng, reservoir)
+        if reservoir is None:
             validation.record_feature_names(self, X)
-        vars(self).update(attributes, _reservoir=(drawn, rng.randint(sampling.LARGEST_SEED)))
+        vars(self).update(attributes, _reservoir=Reservoir(drawn, rng.randint(sampling.LARGEST_SEED)))
         progress.end()
         return self
 
@@ -380,7 +387,7 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
         signals = validation.as_fitted_signals(self, X, self._flattened, stored=True)
         validation.check_space(self._settings, signals.shape[:-1])
         maps = encoded(signals, [self], effective_n_jobs(self.n_jobs))
-        return transformed(self, signals, maps.shape, lambda target: maps.write(signals, target), out, X)
+        return transformed(self, signals, maps.shape, lambda destination: maps.write(signals, destination), out, X)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the channels of the output maps, one per filter.
@@ -398,16 +405,21 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
         check_is_fitted(self)
         return channel_names("f", len(self.filters_))
 
-    def _learn(self, maps, rng=None, before=None):
-        """Return the attributes that `fit` sets, by name, and the patches drawn, without changing the estimator.
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        if hasattr(self, "filters_"):  # Arrays read from a file can be written to, unlike those that `fit` sets.
+            self.filters_, self.whitening_ = frozen(self.filters_), frozen(self.whitening_)
+
+    def _learn(self, maps, rng=None, reservoir=None):
+        """Return the attributes that `fit` sets, by name, and the `Sample` of patches, without changing the estimator.
 
         Parameters
         ----------
         maps : EncodedSignals or EncodedBlocks
         rng : RandomState or None
-            If None, it is made from `random_state`.
-        before : tuple or None
-            The reservoir of earlier calls of `partial_fit`, if there were any.
+            If None, it is created from `random_state`.
+        reservoir : Reservoir or None
+            What the previous call of `partial_fit` left, or None if there was none.
         """
         if self.kernel == "arccos0":
             raise ValueError(
@@ -419,9 +431,9 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
         rng, n_iter, drawn = check_random_state(self.random_state) if rng is None else rng, 0, None
         if isinstance(self.init, str) or self.sigma == "auto":
             drawn = self._draw(maps, settings, rng)
-            if before is not None and before[0] is not None:
-                drawn = sampling.merge(before[0], drawn, self.n_patches, rng)
-            U = drawn[0] if len(drawn[0]) else self._constant_patches(maps, settings, rng)
+            if reservoir is not None and reservoir.drawn is not None:
+                drawn = sampling.merge(reservoir.drawn, drawn, self.n_patches, rng)
+            U = drawn.U if len(drawn.U) else self._constant_patches(maps, settings, rng)
         if isinstance(self.init, str):
             max_iter = self.max_iter if self.init == "k-means" else 0
             Z, n_iter = kmeans.spherical_kmeans(U, self.n_filters, max_iter, rng, maps.n_threads)
@@ -449,13 +461,13 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
         return attributes, drawn
 
     def _read_settings(self):
-        """Return the parameters as the record that `_core` uses, after checking them against each other."""
+        """Check that the parameters are consistent, and return them as the record that `_core` uses."""
         patch_size = validation.per_axis("patch_size", self.patch_size, self.ndim)
         pooling_width = validation.per_axis("pooling_width", self.pooling_width, self.ndim)
         if self.patch_centering and prod(patch_size) == 1:
             raise ValueError(
-                "patch_centering=True needs a patch_size of several positions; got 1, so every patch would be zero. "
-                "Use a larger patch_size or patch_centering=False."
+                "patch_centering=True needs a patch_size of at least two positions; got 1, so every patch would be "
+                "zero. Use a larger patch_size or patch_centering=False."
             )
         stride = pooling_width
         if self.subsampling is not None:
@@ -471,11 +483,11 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
         return kappa.make(self.kernel, sigma=sigma, degree=int(self.degree), coef0=float(self.coef0))
 
     def _draw(self, maps, settings, rng, wanted=sampling.varies):
-        """Return up to `n_patches` wanted patches, normalised, and an estimate of their number in all signals."""
+        """Draw up to `n_patches` wanted patches, and return them normalised, with an estimate of their total number."""
         return sampling.sample(maps, self.n_patches, settings.patch, rng, wanted)
 
     def _constant_patches(self, maps, settings, rng):
-        """Return constant patches, normalised, for signals in which no patch varies; at least one is returned."""
+        """Return at least one normalised constant patch, for signals in which no patch varies."""
         if not settings.patch.centering:
             U, _ = self._draw(maps, settings, rng, sampling.not_zero)
             if len(U):

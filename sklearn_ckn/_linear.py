@@ -18,7 +18,8 @@ from ._utils.n_jobs import effective_n_jobs
 from ._utils.serialization import PersistentMixin
 from ._utils.typing import ClassWeight, Loss, Numbers, RandomState, Rows, typed
 
-PATH_TOL = 1e-3  # smallest tol while C is chosen: the choice of the validation set adds more noise to the scores
+# Minimum tolerance while C is chosen. The random choice of the validation set affects the scores more than it does.
+PATH_TOL = 1e-3
 
 
 class _Linear(PersistentMixin, BaseEstimator):
@@ -51,7 +52,7 @@ class _Linear(PersistentMixin, BaseEstimator):
             found = {C: model.scores(solution, held_out) for C, solution in solutions.items()}
             scores_of = {C: targets.score(held_out, S) for C, S in found.items()}
             losses = {C: weights[held_out] @ LOSSES[loss].function(S, Y[held_out])[0] for C, S in found.items()}
-            C = max(solutions, key=lambda C: (scores_of[C], -losses[C].sum()))  # few samples often give ties
+            C = max(solutions, key=lambda C: (scores_of[C], -losses[C].sum()))  # Ties are common in small sets.
             best, validation_scores = solutions[C], np.array([scores_of[C] for C in path])
             failed = [f"tol={tol:g} with C={C:.3g}" for C in solutions if not solutions[C].converged]
         solution = model.solve(C, weights, best, self.tol, self.max_iter)
@@ -97,8 +98,8 @@ class LinearClassifier(Classification, _Linear):
     ==================  =================================================================================
 
     With two classes there is a single score, which belongs to the second class. The logistic loss then sets the score
-    of the first class to 0. The other two losses separate each class independently from all others, one against the
-    rest.
+    of the first class to 0. The other two losses separate each class from all others, independently of the other
+    classes (one-vs-rest).
 
     Parameters
     ----------
@@ -122,7 +123,8 @@ class LinearClassifier(Classification, _Linear):
 
     tol : float, default=1e-6
         Relative tolerance. The solver stops when its quadratic model predicts that the objective can decrease by no
-        more than this fraction of its value. In hard cases, the true fraction was up to twenty times larger.
+        more than this fraction of its value. In hard cases, the possible decrease was up to twenty times larger than
+        predicted.
 
     max_iter : int, default=1000
         Maximum number of passes over `X` for each value of C. Every pass evaluates the objective once.
@@ -132,8 +134,8 @@ class LinearClassifier(Classification, _Linear):
         every class, with at least one sample of each class that has more than one.
 
     random_state : int, RandomState instance or None, default=None
-        Determines which samples are held out. None draws another validation set in every `fit`. Pass an int for
-        reproducible results.
+        Determines which samples are held out. If None, every `fit` draws a different validation set. Pass an int
+        for reproducible results.
 
     n_jobs : int or None, default=None
         Number of threads. None means 1 unless in a :obj:`joblib.parallel_config` context. -1 means using all
@@ -192,12 +194,12 @@ class LinearClassifier(Classification, _Linear):
     through smaller values of C, with Newton's method. For a few hundred samples, other solvers are equally fast.
 
     `X` is read in blocks and never copied, so it may be a :obj:`numpy.memmap` that is larger than memory. In addition,
-    ``n_features ** 2`` numbers and a few numbers per sample and class are held in memory. With many features (more than
-    2048, and at least twice as many as samples), ``n_samples ** 2`` numbers in double precision replace the
-    ``n_features ** 2``.
+    ``n_features ** 2`` values and a few values per sample and class are held in memory. With many features (more than
+    256, and at least twice as many as samples), ``n_samples ** 2`` values in double precision are held instead of
+    ``n_features ** 2`` values.
 
-    The computation is in float32 if float32 can represent all values of the dtype of `X` (float32, float16, 8-bit and
-    16-bit integers), and in float64 otherwise. In float32, the means of the features should not be much larger than
+    The computation is done in float32 if float32 can represent all values of the dtype of `X` (float32, float16, 8-bit
+    and 16-bit integers), and in float64 otherwise. In float32, the means of the features should not be much larger than
     their standard deviations.
 
     References
@@ -274,7 +276,7 @@ class LinearClassifier(Classification, _Linear):
 
 
 class LinearRegressor(RegressorMixin, _Linear):
-    """Linear least squares with a squared penalty, for many dense features and one or several targets.
+    """Linear least squares with a squared penalty, for many dense features and one or more targets.
 
     It minimises ``1/2 |W|^2 + C sum_i s_i |W x_i + b - y_i|^2`` over the weights W and the intercepts b, where s are
     the sample weights. This is ridge regression with ``alpha = 1 / (2 C)``.
@@ -292,8 +294,8 @@ class LinearRegressor(RegressorMixin, _Linear):
 
     tol : float, default=1e-6
         Relative tolerance. The solver stops when its quadratic model predicts that the objective can decrease by no
-        more than this fraction of its value. In this objective, every target is divided by its largest deviation from
-        the mean.
+        more than this fraction of its value. In this objective, every target is divided by its largest absolute
+        deviation from its mean.
 
     max_iter : int, default=1000
         Maximum number of passes over `X` for each value of C. Every pass evaluates the objective once.
@@ -302,8 +304,8 @@ class LinearRegressor(RegressorMixin, _Linear):
         Fraction of the training data held out for validation. Used only if C is a list.
 
     random_state : int, RandomState instance or None, default=None
-        Determines which samples are held out. None draws another validation set in every `fit`. Pass an int for
-        reproducible results.
+        Determines which samples are held out. If None, every `fit` draws a different validation set. Pass an int
+        for reproducible results.
 
     n_jobs : int or None, default=None
         Number of threads. None means 1 unless in a :obj:`joblib.parallel_config` context. -1 means using all

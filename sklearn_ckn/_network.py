@@ -1,4 +1,4 @@
-"""The parameter ``network``: a layer, or a Pipeline of layers."""
+"""Functions for the parameter ``network``, which is a layer or a Pipeline of layers."""
 
 from contextlib import contextmanager
 from typing import TypeAlias
@@ -16,7 +16,7 @@ Network: TypeAlias = CKNLayer | Pipeline
 
 
 def steps_of(network):
-    """Return the named steps of a network, without those that are passed through."""
+    """Return the named steps of a network, without the steps that are None or ``"passthrough"``."""
     if not isinstance(network, Pipeline):
         return make_pipeline(network).steps
     passed = [step is None or (isinstance(step, str) and step == "passthrough") for _, step in network.steps]
@@ -42,14 +42,14 @@ def found_in(network, name, step):
 
 
 def kind_of(value):
-    """Describe an object by its type for an error message, because the text of an estimator is long."""
+    """Describe an object by its type for an error message, because the repr of an estimator is long."""
     is_class = isinstance(value, type)
     return f"the class {value.__name__}, not an instance" if is_class else f"an object of type {type(value).__name__}"
 
 
 @contextmanager
 def in_step(name):
-    """Add the name of a step of the network, as a note, to a ValueError that occurs in it."""
+    """Add a note that names the current step of the network to any ValueError raised in the context."""
     try:
         yield
     except ValueError as error:
@@ -91,7 +91,7 @@ def read_signals(estimator, X, layer, stored=False):
 
 
 def learn(steps, signals, n_threads, progress):  # -> EncodedSignals or EncodedBlocks: the last maps
-    """Fit layers in sequence, without labels."""
+    """Fit layers in sequence, without labels, and return the maps of the last layer."""
     maps = encoded(signals, [], n_threads)
     for k, (name, layer) in enumerate(steps, 1):
         with in_step(name), progress.task(name):
@@ -101,6 +101,6 @@ def learn(steps, signals, n_threads, progress):  # -> EncodedSignals or EncodedB
 
 
 def input_tags(network, otherwise):
-    """Return the input tags of the first layer, or ``otherwise`` if there is none."""
+    """Return the input tags of the first layer, or ``otherwise`` if the first step is not a layer."""
     steps = steps_of(network)
     return get_tags(steps[0][1]).input_tags if steps and isinstance(steps[0][1], CKNLayer) else otherwise

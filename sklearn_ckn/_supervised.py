@@ -26,8 +26,8 @@ class CKNClassifier(Classification, EndToEnd):
         alpha / 2 |W|^2 + sum_i s_i loss(W x_i + b, y_i) / sum_i s_i
 
     where x are the features of a signal (the last map as a row, optionally centred and scaled), W and b are the weights
-    and intercepts of the classifier, and s are the weights of the samples. Each layer thereby learns a subspace of the
-    feature space of its kernel, the subspace that its filters span.
+    and intercepts of the classifier, and s are the weights of the samples. Each layer thereby learns the subspace that
+    its filters span in the feature space of its kernel.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class CKNClassifier(Classification, EndToEnd):
         Number of signals in a mini-batch.
 
     learning_rate : float, default=0.01
-        Angle, in radians, by which the filters of a layer turn in one step, as the root mean square over the filters. A
+        Angle, in radians, by which the filters of a layer turn in one step (root mean square over the filters). A
         round that increases the objective is undone, and the following rounds turn the filters by half the angle.
 
     schedule : {"cosine", "constant"}, default="cosine"
@@ -74,9 +74,10 @@ class CKNClassifier(Classification, EndToEnd):
     augmentation : {"flip", "flip-crop"}, callable or None, default=None
         Random augmentation of the mini-batches. With `"flip"`, the signals are randomly flipped along their last
         spatial axis, each with probability 1/2. With `"flip-crop"`, they are randomly flipped and shifted by up to an
-        eighth of their size along every axis; zeros are shifted in. A function ``(X, rng) -> X`` takes signals
-        ``(n, *space, n_channels)`` and a :class:`numpy.random.Generator`, and returns signals of the same shape. The
-        linear model is computed from one augmented version of each signal, the same in every round.
+        eighth of their size along every axis, and the gaps are filled with zeros. A function ``(X, rng) -> X`` receives
+        signals of shape ``(n, *space, n_channels)`` and a :class:`numpy.random.Generator`, and returns signals of the
+        same shape. The linear model is computed from one augmented version of each signal, which is the same in every
+        round.
 
     tol : float, default=1e-4
         Minimum relative decrease of the objective for a round to count as progress. With `early_stopping`, it is the
@@ -94,14 +95,15 @@ class CKNClassifier(Classification, EndToEnd):
         Number of consecutive rounds without progress after which training stops.
 
     warm_start : bool, default=False
-        Whether `fit` starts from the filters of the previous `fit`. In that case `network` is not read again.
+        Whether `fit` starts from the filters of the previous `fit`, if there was one. In that case, `network` is
+        ignored.
 
     checkpoint : str, PathLike or None, default=None
         Path of a file that is written after every round. If the file exists, the same fit resumes from it after having
         been killed, interrupted or stopped by a callback, and gives the result of an uninterrupted fit. If the fit had
-        already finished, its result is restored. The file of a different fit is refused, so a checkpoint cannot be used
-        in cross-validation. The file is a pickle: never load a checkpoint from an untrusted source. `partial_fit` does
-        not use it.
+        already finished, its result is restored. The file of a different fit is rejected, so a checkpoint cannot be
+        used in cross-validation. The file is a pickle: never load a checkpoint from an untrusted source. `partial_fit`
+        does not use `checkpoint`.
 
     verbose : bool, default=False
         Whether to print progress. `fit` prints one line for each layer and each round. The callbacks of scikit-learn
@@ -119,13 +121,13 @@ class CKNClassifier(Classification, EndToEnd):
     Attributes
     ----------
     network_ : Pipeline
-        The fitted layers. They transform signals and are inspected like any other fitted layers.
+        The fitted layers. They can be used and inspected like any other fitted layers.
 
     classes_ : ndarray of shape `(n_classes,)`
         The class labels.
 
     coef_ : ndarray of shape `(1, n_map_features)` or `(n_classes, n_map_features)`
-        The weights W of the values of the last map. There is one row for two classes.
+        The weights W of the values of the last map. There is one row for two classes, and one row per class otherwise.
 
     intercept_ : ndarray of shape `(1,)` or `(n_classes,)`
         The intercepts b.
@@ -138,8 +140,8 @@ class CKNClassifier(Classification, EndToEnd):
         instead.
 
     validation_scores_ : list of float or None
-        Accuracy on the held-out validation set before the first round and after every round. None without
-        `early_stopping` and after `partial_fit`.
+        Accuracy on the held-out validation set before the first round and after every round. None if
+        `early_stopping` is False, and after `partial_fit`.
 
     input_shape_ : tuple
         Shape ``(*space, n_channels)`` of the signals seen in `fit`.
@@ -153,7 +155,7 @@ class CKNClassifier(Classification, EndToEnd):
     Raises
     ------
     TypeError
-        If `network` is neither a `CKNLayer` nor a `Pipeline` of them.
+        If `network` is neither a `CKNLayer` nor a `Pipeline` of `CKNLayer`.
     ValueError
         If `network` or `X` is invalid, as described in `CKNFeatureMap`; if a kernel has no finite slope; if `y` has a
         single class, or does not contain class labels; if the sample weights are negative or all 0; if there are too
@@ -164,10 +166,10 @@ class CKNClassifier(Classification, EndToEnd):
     -----
     ConvergenceWarning
         If no round has lowered the objective, if a linear model has not reached its optimum, or if an epoch of
-        `partial_fit` has diverged and was undone.
+        `partial_fit` diverged and was undone.
     UserWarning
-        If `fit` is interrupted (KeyboardInterrupt) after its first linear model was computed. The result reached so far
-        is kept.
+        If `fit` is interrupted (KeyboardInterrupt) after its first linear model was computed. The result so far is
+        kept.
 
     See Also
     --------
@@ -261,7 +263,7 @@ class CKNClassifier(Classification, EndToEnd):
 
     @typed(_fit_context(prefer_skip_nested_validation=False))
     def fit(self, X: Rows, y: Rows, sample_weight: Rows | None = None) -> Self:
-        """Learn the filters without labels, then with them.
+        """Learn the filters first without labels, then with labels.
 
         Parameters
         ----------
@@ -345,7 +347,7 @@ class CKNRegressor(RegressorMixin, EndToEnd):
 
     where x are the features of a signal (the last map as a row, optionally centred and scaled), W and b are the weights
     and intercepts of the regression, s are the weights of the samples, and y are the targets minus their mean, divided
-    by the largest absolute deviation from it.
+    by the largest absolute deviation from the mean.
 
     Parameters
     ----------
@@ -371,7 +373,7 @@ class CKNRegressor(RegressorMixin, EndToEnd):
         Number of signals in a mini-batch.
 
     learning_rate : float, default=0.01
-        Angle, in radians, by which the filters of a layer turn in one step, as the root mean square over the filters. A
+        Angle, in radians, by which the filters of a layer turn in one step (root mean square over the filters). A
         round that increases the objective is undone, and the following rounds turn the filters by half the angle.
 
     schedule : {"cosine", "constant"}, default="cosine"
@@ -385,9 +387,10 @@ class CKNRegressor(RegressorMixin, EndToEnd):
     augmentation : {"flip", "flip-crop"}, callable or None, default=None
         Random augmentation of the mini-batches. With `"flip"`, the signals are randomly flipped along their last
         spatial axis, each with probability 1/2. With `"flip-crop"`, they are randomly flipped and shifted by up to an
-        eighth of their size along every axis; zeros are shifted in. A function ``(X, rng) -> X`` takes signals
-        ``(n, *space, n_channels)`` and a :class:`numpy.random.Generator`, and returns signals of the same shape. The
-        linear model is computed from one augmented version of each signal, the same in every round.
+        eighth of their size along every axis, and the gaps are filled with zeros. A function ``(X, rng) -> X`` receives
+        signals of shape ``(n, *space, n_channels)`` and a :class:`numpy.random.Generator`, and returns signals of the
+        same shape. The linear model is computed from one augmented version of each signal, which is the same in every
+        round.
 
     tol : float, default=1e-4
         Minimum relative decrease of the objective for a round to count as progress. With `early_stopping`, it is the
@@ -404,14 +407,15 @@ class CKNRegressor(RegressorMixin, EndToEnd):
         Number of consecutive rounds without progress after which training stops.
 
     warm_start : bool, default=False
-        Whether `fit` starts from the filters of the previous `fit`. In that case `network` is not read again.
+        Whether `fit` starts from the filters of the previous `fit`, if there was one. In that case, `network` is
+        ignored.
 
     checkpoint : str, PathLike or None, default=None
         Path of a file that is written after every round. If the file exists, the same fit resumes from it after having
         been killed, interrupted or stopped by a callback, and gives the result of an uninterrupted fit. If the fit had
-        already finished, its result is restored. The file of a different fit is refused, so a checkpoint cannot be used
-        in cross-validation. The file is a pickle: never load a checkpoint from an untrusted source. `partial_fit` does
-        not use it.
+        already finished, its result is restored. The file of a different fit is rejected, so a checkpoint cannot be
+        used in cross-validation. The file is a pickle: never load a checkpoint from an untrusted source. `partial_fit`
+        does not use `checkpoint`.
 
     verbose : bool, default=False
         Whether to print progress. `fit` prints one line for each layer and each round. The callbacks of scikit-learn
@@ -429,14 +433,14 @@ class CKNRegressor(RegressorMixin, EndToEnd):
     Attributes
     ----------
     network_ : Pipeline
-        The fitted layers. They transform signals and are inspected like any other fitted layers.
+        The fitted layers. They can be used and inspected like any other fitted layers.
 
     coef_ : ndarray of shape `(n_map_features,)` or `(n_targets, n_map_features)`
         The weights W of the values of the last map, in units of the targets. A 1-D `y` gives a 1-D array.
 
     intercept_ : float or ndarray of shape `(n_targets,)`
         The intercepts b, in double precision, because the mean of a target may be much larger than the deviations from
-        it.
+        the mean.
 
     n_iter_ : int
         Number of rounds that were run, including those that were undone.
@@ -447,7 +451,7 @@ class CKNRegressor(RegressorMixin, EndToEnd):
 
     validation_scores_ : list of float or None
         Coefficient of determination on the held-out validation set before the first round and after every round. None
-        without `early_stopping` and after `partial_fit`.
+        if `early_stopping` is False, and after `partial_fit`.
 
     input_shape_ : tuple
         Shape ``(*space, n_channels)`` of the signals seen in `fit`.
@@ -461,7 +465,7 @@ class CKNRegressor(RegressorMixin, EndToEnd):
     Raises
     ------
     TypeError
-        If `network` is neither a `CKNLayer` nor a `Pipeline` of them.
+        If `network` is neither a `CKNLayer` nor a `Pipeline` of `CKNLayer`.
     ValueError
         If `network` or `X` is invalid, as described in `CKNFeatureMap`; if a kernel has no finite slope; if `y` is not
         finite; if the sample weights are negative or all 0; if there are too few samples to hold out a validation set;
@@ -471,10 +475,10 @@ class CKNRegressor(RegressorMixin, EndToEnd):
     -----
     ConvergenceWarning
         If no round has lowered the objective, if a linear model has not reached its optimum, or if an epoch of
-        `partial_fit` has diverged and was undone.
+        `partial_fit` diverged and was undone.
     UserWarning
-        If `fit` is interrupted (KeyboardInterrupt) after its first linear model was computed. The result reached so far
-        is kept.
+        If `fit` is interrupted (KeyboardInterrupt) after its first linear model was computed. The result so far is
+        kept.
 
     See Also
     --------
@@ -547,7 +551,7 @@ class CKNRegressor(RegressorMixin, EndToEnd):
 
     @typed(_fit_context(prefer_skip_nested_validation=False))
     def fit(self, X: Rows, y: Rows, sample_weight: Rows | None = None) -> Self:
-        """Learn the filters without targets, then with them.
+        """Learn the filters first without targets, then with targets.
 
         Parameters
         ----------
@@ -570,8 +574,8 @@ class CKNRegressor(RegressorMixin, EndToEnd):
         """Update the filters and the linear model by one epoch of gradient descent on a batch of a data stream.
 
         Before its epoch, the first call learns the filters without targets and computes the optimal linear model of its
-        batch. It also determines the mean and the largest deviation of the targets, by which the targets of all later
-        calls are standardised. The learning rate is constant, and no validation set is held out.
+        batch. It also determines the mean and the largest absolute deviation of the targets, with which the targets
+        of all later calls are standardised. The learning rate is constant, and no validation set is held out.
 
         Parameters
         ----------

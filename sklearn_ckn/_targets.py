@@ -63,10 +63,10 @@ class Targets(NamedTuple):
     Y: object  # (n, k), read a few rows at a time
     weights: np.ndarray  # (n,)
     score: Callable  # (indices of samples, scores (n, k) of the samples) -> float
-    strata: np.ndarray  # labels (n,) that stratify the validation set, or None
+    strata: np.ndarray  # labels (n,) by which the validation set is stratified, or None
     attributes: dict  # attributes to set on the fitted estimator
     units: Units = None  # standardisation of real-valued targets, or None for classes
-    is_flat: bool = False  # whether the targets were passed in shape (n,)
+    is_flat: bool = False  # whether the targets were passed with shape (n,)
 
     def coefficients(self, head):  # -> (k, f), (k,); or (f,), ()
         """Convert a linear model of the solver to the original units and shape of the targets."""

@@ -14,7 +14,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from ._arrays import validation
-from ._arrays.signals import EncodedSignals, Signals, Target, frozen
+from ._arrays.signals import Destination, EncodedSignals, Signals, frozen
 from ._core import riemannian_sgd
 from ._core.layer.nystroem import whitening
 from ._core.linear import solver
@@ -25,12 +25,12 @@ from ._utils.caller import warn
 HEAD_TOL, HEAD_PASSES = 1e-5, 1000
 # Tolerance when the solver starts from the linear model of the epoch, where the gradient is already small.
 WARM_TOL = HEAD_TOL / 10
-# Maximum number of passes from the linear model of the epoch, before the solver starts again from zero.
+# Maximum number of passes from the linear model of the epoch, after which the solver starts again from zero.
 FEW_PASSES = solver.FIRST_ROUND
 CHUNK = 256  # number of signals that are augmented together for the linear model
 CROP = 8  # "flip-crop" shifts a signal along each axis by up to its size divided by this number
 
-SCHEDULES = {  # factor of the learning rate, as a function of the fraction of all rounds that is done
+SCHEDULES = {  # factor of the learning rate, as a function of the fraction of rounds completed
     "constant": lambda done: 1.0,
     "cosine": lambda done: (1 + cos(pi * min(done, 1))) / 2,
 }
@@ -43,7 +43,7 @@ def flip(X, rng):  # (n, *space, c)
 
 
 def flip_and_crop(X, rng):
-    """Flip signals at random, and shift each by a random number of positions along every axis; zeros are shifted in."""
+    """Flip signals at random, shift each at random along every axis, and fill the gaps with zeros."""
     space = X.shape[1:-1]
     reach = [size // CROP for size in space]
     padded = np.pad(flip(X, rng), [(0, 0), *((r, r) for r in reach), (0, 0)])
@@ -55,7 +55,10 @@ AUGMENTATIONS = {"flip": flip, "flip-crop": flip_and_crop}
 
 
 def augmentation(chosen):  # name in AUGMENTATIONS, function or None
-    """Return the augmentation as a function, or None; the result of a user's function is checked."""
+    """Return the augmentation as a function, or None.
+
+    The signals that a user's function returns are checked.
+    """
     if chosen is None or isinstance(chosen, str):
         return AUGMENTATIONS.get(chosen)
 
@@ -66,7 +69,7 @@ def over_signals(signals, layers, finish, n_threads):  # -> (n, columns)
     """Compute ``finish(maps)`` for the last maps of all signals, block by block."""
     maps = EncodedSignals(signals, layers, n_threads)
     like = finish(np.zeros((1, *maps.shape), signals.dtype))
-    return maps.write(signals, Target(np.empty((len(signals), like.shape[1]), like.dtype)), finish)
+    return maps.write(signals, Destination(np.empty((len(signals), like.shape[1]), like.dtype)), finish)
 
 
 class Options(NamedTuple):
@@ -85,14 +88,14 @@ class Problem(NamedTuple):
     """The minimisation problem: ``alpha / 2 |W|^2`` plus the weighted mean of the losses of all signals."""
 
     signals: object  # Signals
-    Y: object  # targets (n, k) as `losses` takes them, read by rows
+    Y: object  # targets (n, k) in the form that `losses` expects, read a few rows at a time
     weights: np.ndarray  # (n,)
     alpha: float
     top: riemannian_sgd.Top
-    held_out: np.ndarray  # indices of the signals, with weight 0, whose score selects the best filters; or None
-    score: Callable  # indices of signals, their scores (n, k) -> float
+    held_out: np.ndarray  # indices of the held-out signals, whose weights are 0; or None
+    score: Callable  # (indices of signals, scores (n, k) of the signals) -> float
     n_threads: int
-    memory: int  # bytes that a block of signals may take; every thread has one block
+    memory: int  # maximum number of bytes in a block of signals; every thread uses one block
     options: Options
 
     @property
@@ -103,9 +106,8 @@ class Problem(NamedTuple):
     def solve(self, layers, start=None, enough=np.inf):  # -> riemannian_sgd.Head, float, float
         """Return the optimal linear model of the layers' features, its objective, and its score on the validation set.
 
-        If ``start``, another linear model, is given, the solver starts from it. If a few passes do not lead from there
-        to an objective of at most ``enough``, the solver starts again from zero. Without a validation set, the score is
-        None.
+        If another linear model is given as ``start``, the solver starts from it. If a few passes do not reduce the
+        objective to at most ``enough``, the solver starts again from zero. Without a validation set, the score is None.
         """
         rows = self.rows
         Y = self.Y.samples(rows) if isinstance(self.Y, solver.Signs) else self.Y[rows]
@@ -130,10 +132,10 @@ class Problem(NamedTuple):
         return head, float(solution.value), score
 
     def _features(self, layers, rows):  # -> (len(rows), f)
-        """Return the features of these signals.
+        """Return the features of the signals ``rows``.
 
-        If there is an augmentation, they are the features of one augmented version of each signal, the same in every
-        call.
+        If there is an augmentation, the features of one augmented version of each signal are returned. The augmented
+        versions are the same in every call.
         """
         signals, features = self.signals[rows], None
         if self.options.augmentation is None:
@@ -170,10 +172,10 @@ class State:
         return {"objective": self.loss_curve[-1], **score}
 
     def n_idle(self, tol):
-        """Return the number of rounds since the last one that made progress.
+        """Return the number of rounds since the last round that made progress.
 
         A round makes progress if it raises the score by more than ``tol`` or, without scores, lowers the objective by
-        more than this fraction of it.
+        more than the fraction ``tol`` of its value.
         """
         last, scored = 0, self.scores is not None
         values = [-score for score in self.scores] if scored else self.loss_curve
@@ -193,7 +195,7 @@ def begin(layers, problem):  # -> State
 
 
 def at_rest(layers):  # -> filters, velocities
-    """Return the filters of fitted layers, and velocities of zero."""
+    """Return the filters of fitted layers, and zero velocities."""
     filters = tuple(layer.filters_.reshape(len(layer.filters_), -1) for layer in layers)
     return filters, tuple(np.zeros_like(Z) for Z in filters)
 
@@ -227,10 +229,10 @@ def advance(state, layers, problem):  # -> State
 
 
 def stream(state, layers, problem):  # -> State
-    """Run one epoch of a stream, at a constant learning rate. If the epoch diverges, undo it."""
+    """Run one epoch on a batch of a data stream, at a constant learning rate. If the epoch diverges, undo it."""
     filters, velocities, head, loss = descend(state, layers, problem, lambda part: problem.options.learning_rate)
     if not all(np.isfinite(array).all() for array in (*filters, *velocities, *head, loss)):
-        warn("An epoch of partial_fit has diverged and was undone: lower learning_rate.", ConvergenceWarning)
+        warn("An epoch of partial_fit diverged and was undone: lower learning_rate.", ConvergenceWarning)
         return state
     return replace(state, filters=filters, velocities=velocities, head=head, loss_curve=(*state.loss_curve, loss))
 
@@ -268,6 +270,6 @@ def descend(state, layers, problem, angle):  # -> filters, velocities, head, flo
         filters, velocities = riemannian_sgd.step_filters(filters, velocities, found, *turns)
         head = riemannian_sgd.step_head(head, found, problem.alpha)
         total += found.loss * size / len(rows)
-        if not all(np.isfinite(Z).all() for Z in filters):  # no further step can be computed from these
+        if not all(np.isfinite(Z).all() for Z in filters):  # No further step can be computed.
             break
     return filters, velocities, head, total

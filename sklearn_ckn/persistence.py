@@ -1,7 +1,7 @@
 """The types to trust when an estimator is loaded from a skops file.
 
-`TRUSTED_TYPES` lists the names of the package's estimators. No other types need to be trusted, because apart from these
-estimators the files contain only arrays, numbers and objects of scikit-learn.
+`TRUSTED_TYPES` lists the names of the package's estimators. No other types need to be trusted, because, apart from
+these estimators, the files contain only arrays, numbers and scikit-learn objects.
 
 Examples
 --------

@@ -1,4 +1,4 @@
-"""Transformers of signals that precede the first layer of a network."""
+"""Transformers that prepare signals for the first layer of a network."""
 
 from collections.abc import Sequence
 from math import prod
@@ -27,19 +27,20 @@ __all__ = ["Differences", "PatchWhitening"]
 
 
 class PatchWhitening(PersistentMixin, MapsMixin, BaseEstimator):
-    """Whitening of images by their patches, which keeps edges and removes local correlation.
+    """Patch-based whitening of images, which keeps edges and removes local correlation.
 
-    Each patch z that lies inside an image is centred by subtracting its mean over positions, channel by channel. The
-    patches are then multiplied by a negative power of the matrix C of their second moments. The image is reassembled
-    from the results, which are averaged where they overlap::
+    Each patch z that lies entirely inside an image is centred by subtracting its mean over positions, channel by
+    channel. The centred patches are then multiplied by a negative power of the matrix C of their second moments::
 
         C  = mean over patches of z z^T
         z' = (C + reg trace(C) / d I)^(-exponent) z
 
-    With `method="local"`, C is computed from each image separately, so that its dominant colours and edges count no
-    more than others. With `method="global"`, C is computed from all training images, which is the usual ZCA whitening
-    of patches. Whitening also removes the colour of the light. If colour itself distinguishes the classes, features
-    are better without whitening.
+    The image is reassembled from the whitened patches z', which are averaged where they overlap.
+
+    With `method="local"`, C is computed from each image separately, so the dominant colours and edges of an image count
+    no more than others. With `method="global"`, C is computed from all training images, which is the usual ZCA
+    whitening of patches. Whitening also removes the colour of the illumination. If colour itself distinguishes the
+    classes, features are better without whitening.
 
     Parameters
     ----------
@@ -47,23 +48,26 @@ class PatchWhitening(PersistentMixin, MapsMixin, BaseEstimator):
         Number of positions of a patch along each spatial axis, with at least two positions in total.
 
     method : {"local", "global"}, default="local"
-        Whether C is the mean over the patches of the image itself or over the patches of the images in `fit`.
+        Whether C is the mean over the patches of the image itself (`"local"`) or over the patches of the images seen in
+        `fit` (`"global"`).
 
     exponent : float, default=0.5
         Strength of the whitening, from 0 to 1. With ``reg=0``, 0.5 makes the second moments of the patches equal in all
-        directions (before the image is put together), 0.25 is the half whitening in the author's own code for [1]_
+        directions (before the image is reassembled), 0.25 is the half whitening in the author's own code for [1]_
         (without `normalize_contrast`), and 0 only subtracts the means.
 
     reg : float, default=0.1
         Regularisation strength, >= 0. It is added to the eigenvalues of C, in units of their mean, before the power is
-        taken. Directions whose eigenvalue is less than 1e-12 times the largest one, which may be due to floating-point
-        rounding, are set to 0.
+        taken. Components along eigenvectors whose eigenvalue is less than 1e-12 times the largest eigenvalue are set to
+        0, because such a small eigenvalue may be due to floating-point rounding.
 
     normalize_contrast : bool, default=True
-        Whether to divide each image by its own standard deviation first. The result for a constant image is 0.
+        Whether to divide each image by its own standard deviation before whitening. The result for a constant image is
+        0.
 
     subsample : int, default=10_000
-        Maximum number of images from which C is computed for `method="global"`. They are drawn at random.
+        Maximum number of images from which C is computed for `method="global"`. If `X` has more images, the images are
+        drawn at random.
 
     ndim : {1, 2, 3}, default=2
         Number of spatial axes: 1 for time series, 2 for images, 3 for volumes. See `CKNLayer`.
@@ -76,8 +80,8 @@ class PatchWhitening(PersistentMixin, MapsMixin, BaseEstimator):
         processors. The result is the same, bit for bit, for any value.
 
     random_state : int, RandomState instance or None, default=None
-        Determines which images are drawn for `method="global"` if there are more than `subsample`. Pass an int for
-        reproducible results.
+        Determines which images are drawn for `method="global"` if there are more than `subsample` images. Pass an int
+        for reproducible results.
 
     Attributes
     ----------
@@ -102,14 +106,14 @@ class PatchWhitening(PersistentMixin, MapsMixin, BaseEstimator):
 
     See Also
     --------
-    CKNFeatureMap : Network that usually follows.
-    sklearn_ckn.presets.make_classifier : Recipes, which whiten photographs.
+    CKNFeatureMap : Network that usually follows this transformer.
+    sklearn_ckn.presets.make_classifier : Build a complete classifier, with whitening for photographs.
 
     Notes
     -----
-    `X` and `out` may be larger than memory, and `X` may be a Dask array, as for `CKNLayer`. Each thread holds all
-    patches of an image in single and in double precision, which is about ``3 prod(patch_size)`` times the size of a
-    float32 image.
+    `X` and `out` may be larger than memory, and `X` may be a Dask array, as in `CKNLayer`. Each thread stores
+    all patches of an image in both single and double precision, which takes about ``3 prod(patch_size)`` times the
+    memory of a float32 image.
 
     References
     ----------
@@ -172,7 +176,7 @@ class PatchWhitening(PersistentMixin, MapsMixin, BaseEstimator):
 
     @typed(_fit_context(prefer_skip_nested_validation=True))
     def fit(self, X: Rows, y: Any = None) -> Self:
-        """Learn the second moments of patches for `method="global"`; otherwise record the shape of the images.
+        """Record the shape of the images and, for `method="global"`, compute the second moments of their patches.
 
         Parameters
         ----------
@@ -242,7 +246,10 @@ class PatchWhitening(PersistentMixin, MapsMixin, BaseEstimator):
 
             over_blocks(whiten, slices(len(piece), n_together), n_threads)
 
-        return transformed(self, signals, signals.shape, lambda target: over_pieces(signals, target, fill), out, X)
+        def write(destination):
+            return over_pieces(signals, destination, fill)
+
+        return transformed(self, signals, signals.shape, write, out, X)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the channels.
@@ -264,15 +271,15 @@ class PatchWhitening(PersistentMixin, MapsMixin, BaseEstimator):
         size = validation.per_axis("patch_size", self.patch_size, self.ndim)
         if prod(size) == 1:
             raise ValueError(
-                f"patch_size must have several positions; got {self.patch_size!r}. A patch of one position minus its "
-                f"mean is always 0."
+                f"patch_size must have at least two positions; got {self.patch_size!r}. A patch of one position is "
+                f"always 0 after its mean is subtracted. Increase patch_size."
             )
         _check_space(size, shape)
         patch = PatchGeometry.of(size, "valid", centering=True)
         return WhiteningSettings(patch, self.normalize_contrast, self.exponent, self.reg)
 
     def _second_moments(self, signals, settings):  # -> (d, d)
-        """Return the mean second moments of the patches of all signals, or of signals drawn at random."""
+        """Return the second moments of patches, averaged over all signals or over signals drawn at random."""
         if len(signals) > self.subsample:
             rng = check_random_state(self.random_state)
             signals = signals[np.sort(rng.choice(len(signals), self.subsample, replace=False))]
@@ -298,7 +305,7 @@ def _check_space(size, shape):
 
 
 class Differences(PersistentMixin, TransformerMixin, BaseEstimator):
-    """First differences of time series, divided channel by channel by their root mean square.
+    """First differences of time series, divided by their root mean square in each channel.
 
     For each channel x of a series, the transformed channel z is::
 
@@ -306,8 +313,8 @@ class Differences(PersistentMixin, TransformerMixin, BaseEstimator):
         z_t = d_t / sqrt(mean over t of d_t^2)
 
     If the channel is constant, z is 0. Adding a constant to a channel, or multiplying the channel by a positive number,
-    does not change z. The results are rows that a `CKNLayer` reads as series with ``ndim=1`` and
-    ``input_shape=(length - 1, n_channels)``.
+    does not change z. The differences of each series are returned as one row. A `CKNLayer` with ``ndim=1`` and
+    ``input_shape=(length - 1, n_channels)`` reads such rows as series.
 
     Parameters
     ----------
@@ -330,12 +337,12 @@ class Differences(PersistentMixin, TransformerMixin, BaseEstimator):
     ------
     ValueError
         If, in `fit` or `transform`, `X` has unexpected axes or channels, is empty, is not finite, or has values so
-        large that their squares overflow, or if, in `transform`, its series have a different length than in `fit`.
+        large that their squares overflow, or if the series in `transform` have a different length than in `fit`.
 
     See Also
     --------
-    sklearn_ckn.CKNFeatureMap : Network that usually follows.
-    sklearn_ckn.presets.make_classifier : Recipes, which use first differences of time series.
+    sklearn_ckn.CKNFeatureMap : Network that usually follows this transformer.
+    sklearn_ckn.presets.make_classifier : Build a complete classifier, with first differences for time series.
 
     Examples
     --------
@@ -372,7 +379,7 @@ class Differences(PersistentMixin, TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If `input_shape` is not a valid shape for series or does not fit `X`.
+            If `input_shape` is not a valid shape for series or does not match `X`.
         """
         signals = validation.as_signals(self, X, 1, self.input_shape)
         validation.record_feature_names(self, X)
@@ -391,8 +398,8 @@ class Differences(PersistentMixin, TransformerMixin, BaseEstimator):
         Returns
         -------
         differences : ndarray of shape `(n_samples, (length - 1) * n_channels)`
-            Rows that are flattened series of shape ``(length - 1, n_channels)``. The dtype is float64 for float64
-            input, float32 otherwise.
+            Flattened series of shape ``(length - 1, n_channels)``, one per row. The dtype is float64 for float64 input,
+            float32 otherwise.
 
         Raises
         ------

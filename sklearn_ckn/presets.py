@@ -1,6 +1,6 @@
-"""Complete recipes: networks and classifiers that work well, for each kind of signal and computing budget.
+"""Complete recipes for networks and classifiers, one for each kind of signal and computing budget.
 
-Their settings were chosen on held-out training data.
+The settings of the recipes were chosen on held-out training data.
 """
 
 from collections.abc import Sequence
@@ -30,12 +30,12 @@ TOL = 1e-4
 SIGMA = 0.8  # width of the Gaussian kernel of features of norm 1
 BESIDE = 0.5  # scale factor of additional features, whose kernel then has a weight of 1/4
 PATCHES = 30  # number of patches drawn per filter; more did not improve the accuracy
-SHORTEST = 3  # minimum number of positions, so that first differences have at least two
-ALPHAS = np.logspace(-6, 2, 9)  # regularisation strengths of the ridge classifier, which suits few signals
+SHORTEST = 3  # minimum number of positions along the longest axis, so that there are at least two first differences
+ALPHAS = np.logspace(-6, 2, 9)  # regularisation strengths of the ridge classifier, which suits small data sets
 
 
 class Recipe(NamedTuple):
-    """Settings of two layers and of the steps around them."""
+    """Settings of two layers and of the steps before and after the layers."""
 
     n_filters: tuple
     patch_size: tuple
@@ -48,7 +48,7 @@ class Recipe(NamedTuple):
 
     @property
     def loss(self):
-        """Loss of the linear classifier; the squared error is better with an additional kernel of the features."""
+        """Loss of the linear classifier. The squared error works better with an additional kernel of the features."""
         return "squared_error" if self.n_landmarks else "squared_hinge"
 
 
@@ -75,7 +75,7 @@ RECIPES = {
 
 
 def _recipe(kind, shape, ndim):  # -> Recipe, (*space, n_channels)
-    """Return the recipe for signals of this shape, and the shape including the channels."""
+    """Return the recipe for signals of the given shape, and their shape including the channels."""
     *space, n_channels = validation.check_input_shape(shape, ndim, "shape", n_unknown=0)
     if max(space) < SHORTEST:
         raise ValueError(
@@ -133,17 +133,17 @@ def make_network(
         Size of the network: few, some or many filters. Each layer draws 30 patches per filter.
     shape : tuple of ints
         Shape ``(*space,)`` or ``(*space, n_channels)`` of one signal, ``X.shape[1:]``. It becomes the `input_shape` of
-        the first layer. Images with three channels are treated as whitened photographs, all others as grey images.
+        the first layer. Images with three channels are treated as whitened photographs, all other images as grey.
     ndim : {1, 2}, default=2
-        Number of spatial axes: 1 for time series, 2 for images. Set ``ndim=1`` for time series with several channels,
-        whose shape would otherwise be read as a narrow grey image.
+        Number of spatial axes: 1 for time series, 2 for images. Set ``ndim=1`` for time series with several channels.
+        Otherwise, each series is treated as a narrow grey image.
     random_state : int, RandomState instance or None, default=None
         Determines the patches and the initial filters of the layers. Pass an int for reproducible results.
 
     Returns
     -------
     network : Pipeline of CKNLayer
-        The network, not fitted.
+        The unfitted network.
 
     Raises
     ------
@@ -173,23 +173,27 @@ def make_classifier(
     n_jobs: int | None = None,
     random_state: RandomState | None = None,
 ) -> Pipeline:
-    """Build a classifier for signals of a given shape: whitening where it helps, a network and a linear classifier.
+    """Build a complete classifier for signals of a given shape.
+
+    The classifier is a pipeline of whitening (where it helps), a network and a linear classifier.
 
     Parameters
     ----------
     kind : {"fast", "balanced", "accurate"}
         Size of the network: few, some or many filters. For images, `"accurate"` also adds features of a Gaussian
         kernel, which is worthwhile with thousands of images. This kernel is projected onto 3000 training images, or
-        onto all images if there are fewer. In the latter case, its layer issues a warning, unless
-        ``set_params(featureunion__gaussian__network__n_filters=...)`` sets the actual number of images.
+        onto all training images if there are fewer. In the latter case, the layer that approximates the kernel issues a
+        warning. To avoid the warning, set the actual number of images with
+        ``set_params(featureunion__gaussian__network__n_filters=...)``.
     shape : tuple of ints
         Shape ``(*space,)`` or ``(*space, n_channels)`` of one signal, ``X.shape[1:]``, as in `make_network`. In `fit`,
-        signals of another shape raise an error, and the rows of a 2-D `X` are read as flattened signals of this shape.
+        signals of another shape raise an error, and the rows of a 2-D `X` are read as flattened signals of the given
+        shape.
     ndim : {1, 2}, default=2
         Number of spatial axes, as in `make_network`: 1 for time series, 2 for images.
     augment : {"flip"} or None, default=None
-        If `"flip"`, features are averaged over horizontal flips, as in `CKNFeatureMap`. It suits images whose mirror
-        images belong to the same class, such as photographs, and cannot be used with ``ndim=1``.
+        If `"flip"`, features are averaged over horizontal flips, as in `CKNFeatureMap`. This option suits images whose
+        mirror images belong to the same class, such as photographs, and cannot be used with ``ndim=1``.
     n_jobs : int or None, default=None
         Number of threads, for the steps that can use several. None means 1 unless in a :obj:`joblib.parallel_config`
         context. -1 means using all processors. The result is the same, bit for bit, for any value.
@@ -201,25 +205,25 @@ def make_classifier(
     Returns
     -------
     classifier : Pipeline
-        The classifier, not fitted. For images, its steps are
+        The unfitted classifier. For images, its steps are:
 
         - `patchwhitening`: `PatchWhitening`, if the images have three channels. If the classes differ in colour,
           ``set_params(patchwhitening="passthrough")`` removes this step;
-        - `cknfeaturemap`: the network of `make_network`, with centred and scaled features;
+        - `cknfeaturemap`: `CKNFeatureMap` of the network that `make_network` builds, with centred and scaled features;
         - `featureunion`, for `"accurate"` only: these features, followed by the features of a Gaussian kernel;
         - `linearclassifier`: `LinearClassifier`, which chooses its C. Its loss is the squared hinge loss or, for
           `"accurate"`, the squared error. To predict probabilities, call
           ``set_params(linearclassifier__loss="logistic", linearclassifier__C=[1, 10, 100, 1000])``.
 
-        For time series, `featureunion` holds three networks, for the shapes, the first differences and the levels of
-        the series, and `ridgeclassifiercv` follows. To predict probabilities, use
+        For time series, the steps are `featureunion`, which combines three networks (for the shapes, the first
+        differences and the levels of the series), and `ridgeclassifiercv`. To predict probabilities, use
         :class:`~sklearn.calibration.CalibratedClassifierCV`. There is no recipe for volumes.
 
     Raises
     ------
     ValueError
-        If a parameter is out of its range. If, in `fit` on images, no class has two samples, because no C can then be
-        chosen; ``set_params(linearclassifier__C=10)`` sets C to one value.
+        If a parameter is out of its range. If, in `fit` on images, no class has two samples, because C cannot be chosen
+        then. To fit such data, set C to one value with ``set_params(linearclassifier__C=10)``.
 
     See Also
     --------
@@ -234,9 +238,10 @@ def make_classifier(
     where Phi are the features of `CKNFeatureMap`, which have norm 1. The second kernel is projected onto 3000 images by
     the Nyström method, as in every layer. If all features of an image are 0, as for a black image, then K = 0.
 
-    During `fit`, `"accurate"` holds the features of all images in memory twice. In float32, which is used for uint8
-    images, they take 8 bytes times 11 192 per image (28 x 28, grey) or 12 216 per image (32 x 32, photographs). For
-    60 000 grey images, this is 5.4e9 bytes. In float64, the features take twice as much memory.
+    During `fit`, `"accurate"` keeps two copies of the features of all images in memory. In float32, which is used for
+    uint8 images, the two copies together take 8 bytes per feature. An image has 11 192 features (28 x 28, grey) or
+    12 216 features (32 x 32, photographs). For 60 000 grey images, the copies take 5.4e9 bytes. In float64, the
+    features take twice as much memory.
 
     Examples
     --------
@@ -271,9 +276,9 @@ def make_classifier(
 
 
 def _with_gaussian_kernel(n_landmarks, n_jobs, random_state):  # -> FeatureUnion
-    """Return a union of the features, which have norm 1, and features that approximate a Gaussian kernel on them.
+    """Return a union that appends features of a Gaussian kernel to the given features, which have norm 1.
 
-    The Gaussian kernel is a layer that reads each row of features as a single patch.
+    The Gaussian kernel is approximated by a layer that reads each row of features as a single patch.
     """
     layer = CKNLayer(
         n_landmarks,
@@ -281,7 +286,7 @@ def _with_gaussian_kernel(n_landmarks, n_jobs, random_state):  # -> FeatureUnion
         pooling_width=1,
         sigma=SIGMA,
         init="random",
-        n_patches=2 * n_landmarks,  # drawn patches may be equal, and only distinct ones are kept
+        n_patches=2 * n_landmarks,  # drawn patches may be equal, and only distinct patches are kept
         ndim=1,
         input_shape=(1, -1),
         random_state=random_state,
@@ -293,7 +298,7 @@ def _with_gaussian_kernel(n_landmarks, n_jobs, random_state):  # -> FeatureUnion
 def _of_signals(features, recipe, shape):  # -> FeatureUnion
     """Return a union of networks for the shapes of patches, for first differences and for levels.
 
-    The features of the last two have half the weight.
+    The features of the last two networks are multiplied by ``BESIDE``.
     """
     length, n_channels = shape
     differences = make_pipeline(Differences(input_shape=shape), features(recipe, (length - 1, n_channels)))

@@ -27,7 +27,7 @@ def test_warmup_without_a_cache_folder_gives_a_warning():
         sklearn_ckn.show_versions()
     """
     printed = run(warm, SKLEARN_CKN_CACHE="0")
-    assert "set the environment variable NUMBA_CACHE_DIR" in printed and "compiled code: kept in memory only" in printed
+    assert "Set the environment variable NUMBA_CACHE_DIR" in printed and "compiled code: kept in memory only" in printed
 
 
 def test_show_versions_prints_versions_and_the_cache_folder(tmp_path):

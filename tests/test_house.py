@@ -21,7 +21,7 @@ from sklearn_ckn import inspection, onnx, preprocessing, presets
 PACKAGE = Path(sklearn_ckn.__file__).parent
 REPOSITORY = Path(__file__).parent.parent
 
-ROOMS = {  # room of the package -> other rooms that its files import
+PARTS = {  # part of the package -> other parts that its files import
     "_core.runtime": "",
     "_core.layer": "_core.runtime",
     "_core.linear": "_core.runtime",
@@ -71,10 +71,10 @@ def imports_of(path):
     return own, others
 
 
-def room_of(module):
-    """Return the room that a module belongs to."""
-    parts = module.split(".")
-    return ".".join(parts[:2]) if parts[0] == "_core" else parts[0]
+def part_of(module):
+    """Return the part of the package to which a module belongs."""
+    names = module.split(".")
+    return ".".join(names[:2]) if names[0] == "_core" else names[0]
 
 
 def modules():
@@ -83,14 +83,14 @@ def modules():
     return {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for path in files}
 
 
-def test_rooms_import_exactly_the_rooms_that_are_listed():
-    used = {room: set() for room in ROOMS}
+def test_parts_import_exactly_the_parts_that_are_listed():
+    used = {part: set() for part in PARTS}
     for module, path in modules().items():
         own, others = imports_of(path)
-        used[room_of(module)] |= {room_of(name) for name in own} - {room_of(module)}
+        used[part_of(module)] |= {part_of(name) for name in own} - {part_of(module)}
         if module.startswith("_core"):
             assert not others - LIBRARIES_OF_CORE - set(sys.stdlib_module_names), f"{module}: {others}"
-    assert used == {room: set(allowed.split()) for room, allowed in ROOMS.items()}
+    assert used == {part: set(allowed.split()) for part, allowed in PARTS.items()}
 
 
 def test_imports_have_no_cycles():
@@ -98,13 +98,13 @@ def test_imports_have_no_cycles():
     assert len(list(TopologicalSorter(graph).static_order())) == len(graph)  # raises CycleError
 
 
-@pytest.mark.parametrize("room", sorted({path.parent for path in (PACKAGE / "_core").rglob("*.py")}))
-def test_rooms_of_the_core_list_their_files(room):
-    text = ast.get_docstring(ast.parse((room / "__init__.py").read_text()))
-    for path in [*room.glob("*.py"), *room.glob("*/__init__.py")]:
+@pytest.mark.parametrize("folder", sorted({path.parent for path in (PACKAGE / "_core").rglob("*.py")}))
+def test_subpackages_of_the_core_list_their_files(folder):
+    text = ast.get_docstring(ast.parse((folder / "__init__.py").read_text()))
+    for path in [*folder.glob("*.py"), *folder.glob("*/__init__.py")]:
         name = path.parent.name if path.name == "__init__.py" else path.stem
-        if path.parent != room or path.name != "__init__.py":
-            assert re.search(rf"^{name} ", text, re.MULTILINE), f"{room.name}/__init__.py does not name {name}"
+        if path.parent != folder or path.name != "__init__.py":
+            assert re.search(rf"^{name} ", text, re.MULTILINE), f"{folder.name}/__init__.py does not name {name}"
 
 
 def public_names():

@@ -284,7 +284,7 @@ BAD = [
     ({"C": [[1.0]]}, {}, r"C must be a positive finite number or a list"),
     ({"C": [1, np.nan]}, {}, r"C must be a positive finite number or a list"),
     ({"C": [1, "a"]}, {}, r"C must be a positive finite number or a list of them; got \[1, 'a'\]"),
-    ({"C": 1e-320}, {}, r"C times the sum of weights must lie between 1e-37 and 1e38; got C=9.99"),
+    ({"C": 1e-320}, {}, r"C times the sum of weights must be between 1e-37 and 1e38; got C=9.99"),
     ({"class_weight": {0: -1.0}}, {}, r"sample_weight times class_weight must be >= 0 .* got values from -1.0 to 1.0"),
     ({"class_weight": {0: np.nan}}, {}, r"sample_weight times class_weight must be >= 0"),
     ({"class_weight": dict.fromkeys(range(3), 0)}, {}, r"sample_weight times class_weight must be >= 0"),

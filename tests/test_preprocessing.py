@@ -172,8 +172,8 @@ def test_whitening_works_in_a_pipeline_and_a_grid_search():
 
 
 BAD = [
-    ({"patch_size": 1}, "patch_size must have several positions; got 1. A patch of one position"),
-    ({"patch_size": (1, 1)}, r"patch_size must have several positions; got \(1, 1\). A patch of one position"),
+    ({"patch_size": 1}, "patch_size must have at least two positions; got 1. A patch of one position"),
+    ({"patch_size": (1, 1)}, r"patch_size must have at least two positions; got \(1, 1\). A patch of one position"),
     ({"patch_size": (3, 3, 3)}, "patch_size must be .*got"),
     ({"patch_size": 9}, r"shape \(8, 8, 1\) .*, which are smaller than a patch of size \(9, 9\). Reduce patch_size"),
     ({"method": "both"}, "'method' parameter .* Got 'both'"),

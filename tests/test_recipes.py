@@ -67,8 +67,9 @@ RUNS = {  # recipe -> expression that selects the tests of the new part, their f
             "core/network/test_forward.py::test_transform_equals_the_definition_for_any_shape",
             f"{BACKWARD}::test_kept_products_are_those_of_patches_and_filters",
             f"{BACKWARD}::test_gradients_equal_those_of_the_definition",
+            "test_layer.py::test_transform_equals_the_definition",
         ],
-        23,
+        26,
     ),
 }
 

@@ -30,7 +30,7 @@ def layer(n_filters=4, **parameters):
 # The checks pass tables, whose rows are read as series (ndim=1) or as images of one row (input_shape). Without one of
 # these parameters, the tags of a layer state that it accepts no tables, and scikit-learn would check nothing.
 # Some checks use data that are nearly constant, so that no step of the usual size lowers the objective.
-@pytest.mark.filterwarnings("ignore:None of the . rounds:sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore:No round lowered:sklearn.exceptions.ConvergenceWarning")
 @parametrize_with_checks(
     [
         layer(ndim=1),

@@ -1,7 +1,7 @@
-"""Dask arrays: blocks of signals become maps, patches or kernels where they are, on the workers of a cluster.
+"""Dask arrays: maps, patches and kernels are computed from blocks of signals on the workers of a cluster.
 
-The estimator is sent to the workers; the patches that `fit` draws, and errors, are sent back. A task takes one thread
-of its worker. Dask is imported only where it is used: if a Dask array is passed, Dask is installed.
+The estimator is sent to the workers. The patches that `fit` draws, and errors, are sent back. A task uses one thread of
+its worker. Dask is imported only in functions that receive a Dask array, so it need not be installed otherwise.
 """
 
 import copy
@@ -17,7 +17,7 @@ from .stores import with_note
 
 
 class EncodedBlocks:
-    """Signals of a Dask array seen through fitted layers: maps are computed where the blocks are."""
+    """Signals of a Dask array encoded by fitted layers; the maps are computed on the workers."""
 
     def __init__(self, signals, layers, n_threads):
         self.signals, self.layers, self.n_threads, self.dtype = signals, layers, n_threads, signals.dtype
@@ -43,20 +43,20 @@ class EncodedBlocks:
                 name = f"X[{start}:{start + block.shape[0]}]"
                 tasks.append(work(*block, name, rows[part] - start, companion[part]))
                 places.append(part)
-        with with_note(f"Dask was asked for patches of {len(rows)} signals in {len(tasks)} blocks."):
+        with with_note(f"The error occurred while Dask drew patches of {len(rows)} signals in {len(tasks)} blocks."):
             results = compute(*tasks)
         for part, found in zip(places, results):
             out[part] = found
 
 
 class FillBlock(NamedTuple):
-    """What a worker does for `EncodedBlocks.fill`: the work of `EncodedSignals.fill`, for rows of one block."""
+    """The task of a worker in `EncodedBlocks.fill`, which applies `EncodedSignals.fill` to rows of one block."""
 
     signal_shape: tuple  # (*space, n_channels)
     check: Callable  # of `Stored`
     layers: list  # fitted
     finish: Callable
-    like: np.ndarray  # the result without rows
+    like: np.ndarray  # an empty result, with 0 rows
 
     def __call__(self, block, shape, dtype, name, rows, companion):
         block = np.asarray(block)
@@ -69,7 +69,7 @@ class FillBlock(NamedTuple):
 
 
 def transform_blocks(transformer, signals, shape):  # -> dask.array (n, *shape)
-    """Return what a fitted transformer computes from signals, as a Dask array that is not computed yet."""
+    """Return the output of a fitted transformer for signals, as a Dask array that is not computed yet."""
     from dask import delayed
 
     X = whole_signals(signals.array.source)
@@ -88,13 +88,16 @@ def transform_blocks(transformer, signals, shape):  # -> dask.array (n, *shape)
 
 
 def transform_block(block, transformer, like, dtype, config, block_info):
-    """Transform a block on a worker. A selection may leave a block without signals, whose result is empty."""
+    """Transform a block on a worker. The result is empty if the block has no signals, as after a selection."""
     check_block(block, tuple(stop - start for start, stop in block_info[0]["array-location"]), dtype)
     return configured(config, transformer.transform, block) if len(block) else like
 
 
 def kernel_blocks(kernel, X, Y, dtype):  # Signals -> dask.array (len(X), len(Y))
-    """Return the kernel of the blocks of two Dask arrays, not computed yet; if Y is X, each pair is computed once."""
+    """Return the kernel matrix of two Dask arrays, as a Dask array that is not computed yet.
+
+    If Y is X, each pair of blocks is computed only once.
+    """
     import dask.array
     from dask import delayed
 
@@ -112,7 +115,7 @@ def kernel_blocks(kernel, X, Y, dtype):  # Signals -> dask.array (len(X), len(Y)
 
 
 def kernel_block(kernel, x, y):  # fields of a `Block`, computed; y may be None
-    """Compute the kernel of two blocks, or of one with itself, on a worker."""
+    """Compute the kernel of two blocks, or of one block with itself, on a worker."""
     for block in filter(None, (x, y)):
         check_block(*block)
     return kernel(x[0], None if y is None else y[0])
@@ -123,17 +126,17 @@ def check_block(block, shape, dtype):
     if block.shape != shape or block.dtype != dtype:
         raise ValueError(
             f"The block has shape {block.shape} and dtype {block.dtype}, but the Dask metadata specify shape {shape} "
-            f"and dtype {dtype}: correct the function that makes the blocks, or the metadata (chunks, dtype, meta)."
+            f"and dtype {dtype}: correct the function that creates the blocks, or the metadata (chunks, dtype, meta)."
         )
 
 
 def whole_signals(X):
-    """Return a Dask array that is cut along its first axis only."""
+    """Return the Dask array rechunked so that it is divided along its first axis only."""
     return X.rechunk(dict.fromkeys(range(1, X.ndim), -1))
 
 
 class Block(NamedTuple):
-    """A block of whole signals that is not computed yet, and what the metadata say about it."""
+    """A block of whole signals that is not computed yet, with the shape and dtype that the metadata specify."""
 
     signals: object  # delayed
     shape: tuple
@@ -147,7 +150,7 @@ def blocks_of(X):  # -> list of Block
 
 
 def in_one_thread(estimator):
-    """Return a copy for one task: single-threaded, silent, and without the reservoir of patches."""
+    """Return a copy of an estimator for one task: single-threaded, silent, and without the reservoir of patches."""
     copied = copy.copy(estimator)
     for name, value in {"n_jobs": 1, "verbose": False, "_reservoir": None}.items():
         if hasattr(copied, name):
@@ -161,6 +164,6 @@ def configured_as_here(function):
 
 
 def configured(config, function, *args, **kwargs):
-    """Call a function with a configuration of scikit-learn."""
+    """Call a function with the given configuration of scikit-learn."""
     with config_context(**config):
         return function(*args, **kwargs)

@@ -1,33 +1,33 @@
-"""Where the result of a transformer is written: a new array, the caller's `out`, or a Dask array."""
+"""The array for the result of a transformer: a new array, the caller's `out`, or a Dask array."""
 
 import numpy as np
 from sklearn.utils._set_output import _get_output_config
 
 from .dask import transform_blocks
-from .signals import Target
+from .signals import Destination
 from .stores import is_lazy, is_stored, overlap, reserve
 
 
 def transformed(transformer, signals, shape, write, out, X):
-    """Return what a fitted transformer computes from signals, an array ``(n, *shape)`` of their dtype.
+    """Return the output of a fitted transformer for signals: an array ``(n, *shape)`` of the dtype of the signals.
 
     Parameters
     ----------
     transformer : estimator, whose method `transform` is applied to the blocks of a Dask array
     signals : Signals
     shape : tuple
-    write : callable ``write(target)``, which fills and returns the array of a `Target`
+    write : callable ``write(destination)``, which fills and returns the array of a `Destination`
     out : the array that the caller passed for the result, or None
-    X : what the caller passed as signals
+    X : the object that the caller passed as signals
     """
     if signals.is_lazy:
         check_no_out(out)
         return transform_blocks(transformer, signals, shape)
-    return write(Target(check_out(out, (len(signals), *shape), signals.dtype, X), is_callers=out is not None))
+    return write(Destination(check_out(out, (len(signals), *shape), signals.dtype, X), is_callers=out is not None))
 
 
 def check_out(out, shape, dtype, source=None):
-    """Return the array that the caller passed for a result of this shape and dtype, checked, or a new one.
+    """Check and return the array that the caller passed for the result, or return a new array if ``out`` is None.
 
     The array may belong to a store only if ``source``, the array from which the result is computed, is passed.
     """
@@ -54,7 +54,7 @@ def check_out(out, shape, dtype, source=None):
 
 
 def check_container(estimator, out, is_lazy):
-    """Refuse tables as output for a result that is written to ``out`` or not computed yet."""
+    """Reject tables as output if the result is written to ``out`` or is not computed yet."""
     container = _get_output_config("transform", estimator)["dense"]
     if container != "default" and (out is not None or is_lazy):
         raise ValueError(
@@ -64,7 +64,7 @@ def check_container(estimator, out, is_lazy):
 
 
 def check_no_out(out):
-    """Refuse ``out`` for a Dask array, whose result is computed later."""
+    """Reject ``out`` for a Dask array, whose result is computed later."""
     if out is not None:
         raise ValueError(
             "out must be None for a Dask array, whose result is computed later: write the result with its method store "

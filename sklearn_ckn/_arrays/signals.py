@@ -1,4 +1,4 @@
-"""Signals as the layers read them: a few at a time, raw or through the layers fitted so far."""
+"""Signals as the layers read them: a few at a time, raw or encoded by the layers fitted so far."""
 
 from functools import partial
 from math import lcm, prod
@@ -12,11 +12,11 @@ from .._core.network import forward
 from .._core.runtime.threads import slices
 from .stores import Stored, ahead, is_lazy, rows_of_chunk, with_note
 
-PIECE = 1 / 16  # fraction of the working memory that is read from a store, or written to one, at once
+PIECE = 1 / 16  # fraction of the working memory that is read from or written to a store at a time
 
 
 def working_memory():
-    """Return the number of bytes that a block of signals may take."""
+    """Return the maximum number of bytes in a block of signals."""
     return int(get_config()["working_memory"] * 2**20)
 
 
@@ -28,8 +28,8 @@ def computing_dtype(dtype):
 class Signals:
     """An array of signals, read as contiguous maps ``(n, *space, n_channels)`` of a float dtype.
 
-    The dtype is `computing_dtype`. Signals are converted only when they are read. A selection of signals is not copied
-    before it is read, either.
+    The dtype is `computing_dtype`. Signals are converted only when they are read. Selecting signals does not copy
+    them.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class Signals:
 
     @property
     def is_lazy(self):
-        """Whether the signals are blocks of a Dask array, which are computed where they are."""
+        """Whether the signals are blocks of a Dask array, which are computed on the workers."""
         return isinstance(self.array, Stored) and is_lazy(self.array.source)
 
     def __getitem__(self, rows):
@@ -57,17 +57,17 @@ class Signals:
         return Signals(self.array, self.shape, self.dtype, self._indices(rows))
 
     def read(self, rows):
-        """Return the maps of these rows, a slice or an array of indices. The maps must not be written to."""
+        """Return the maps of ``rows``, a slice or an array of indices. The maps must not be modified."""
         return np.ascontiguousarray(self.array[self._indices(rows)], dtype=self.dtype).reshape(-1, *self.shape)
 
     def _indices(self, rows):
         return rows if self.chosen is None else self.chosen[rows]
 
     def pieces(self, out=None):
-        """Yield parts of the signals that are in memory, and their places among all signals, a slice or indices (n,).
+        """Yield parts of the signals, loaded into memory, and their places among all signals (a slice or indices).
 
-        If neither the signals nor ``out`` is stored, there is a single piece. Otherwise, a piece takes a part of the
-        working memory and consists of whole chunks of a store, and the next piece is read in the meantime.
+        If neither the signals nor ``out`` is stored, there is a single piece. Otherwise, a piece fits in a fraction
+        of the working memory and consists of whole chunks of a store, and the next piece is read while it is in use.
         """
         if not isinstance(self.array, Stored) and (out is None or isinstance(out, np.ndarray)):
             return [(self, slice(0, len(self)))]
@@ -87,7 +87,7 @@ class Signals:
 
 
 def piece_size(signals, out):
-    """Return the number of signals in a piece: whole chunks of the store written and, if possible, of the one read."""
+    """Return the number of signals in a piece: whole chunks of the output and, if possible, of the input."""
     chunk = 1 if out is None else rows_of_chunk(out)
     n_bytes = prod(signals.shape) * signals.dtype.itemsize
     if out is not None and not isinstance(out, np.ndarray):
@@ -99,25 +99,25 @@ def piece_size(signals, out):
     return max(1, most // chunk) * chunk
 
 
-class Target(NamedTuple):
-    """The array that a result is written to: an ndarray, or an array of a store."""
+class Destination(NamedTuple):
+    """The array to which a result is written: an ndarray, or an array of a store."""
 
     array: object
     is_callers: bool = False  # whether the caller passed the array, and so still has it after an error
 
 
-def over_pieces(signals, target, fill):
+def over_pieces(signals, destination, fill):
     """Fill an array with results computed from signals, piece by piece, and return the array.
 
     Parameters
     ----------
     signals : Signals
-    target : Target
+    destination : Destination
     fill : callable ``fill(piece, part, place)``, which sets ``part[place(rows)]`` for slices of the rows of a piece.
-        The part is the array itself or a piece of it in memory, because an array of a store is written by whole chunks,
-        from one thread.
+        ``part`` is the array itself or, if the array belongs to a store, a buffer in memory, because a store is written
+        in whole chunks from one thread.
     """
-    out, n_done = target.array, 0
+    out, n_done = destination.array, 0
     try:
         for piece, places in signals.pieces(out):
             if isinstance(out, np.ndarray):
@@ -129,10 +129,10 @@ def over_pieces(signals, target, fill):
                     out[n_done : n_done + len(piece)] = rows
             n_done += len(piece)
     except BaseException as error:
-        if target.is_callers and n_done:
+        if destination.is_callers and n_done:
             error.add_note(f"out[:{n_done}] is finished. The rest is not.")
         raise
-    if hasattr(out, "id") and hasattr(out, "flush"):  # Otherwise, HDF5 could fail to write, and lose data, later.
+    if hasattr(out, "id") and hasattr(out, "flush"):  # Otherwise, HDF5 could fail later and lose data.
         out.flush()
     return out
 
@@ -145,7 +145,7 @@ def within(places, rows):
 
 
 def frozen(array):
-    """Return the array itself if nobody can change its values, and a read-only copy of it otherwise."""
+    """Return the array itself if its values cannot change, and a read-only copy otherwise."""
     if is_frozen(array):
         return array
     copied = np.array(array)
@@ -163,7 +163,7 @@ def is_frozen(array):
 
 
 class Prepared(NamedTuple):
-    """A fitted layer in the form in which it was last used, and everything that this form was made from."""
+    """A fitted layer in the form in which it was last used, and everything from which this form was computed."""
 
     filters: np.ndarray  # frozen
     whitening: np.ndarray  # frozen
@@ -171,7 +171,7 @@ class Prepared(NamedTuple):
     layer: forward.PreparedLayer
 
     def is_of(self, layer, others):
-        """Return whether this form was made from the current state of the layer."""
+        """Return whether this form was computed from the current state of the layer."""
         arrays = (self.filters, layer.filters_), (self.whitening, layer.whitening_)
         return self.others == others and all(a is b or np.array_equal(a, b) for a, b in arrays)
 
@@ -180,11 +180,11 @@ _LAST_PREPARED = WeakKeyDictionary()  # fitted layer -> Prepared
 
 
 def _prepare(layer, shape, dtype):
-    """Return a fitted layer prepared for maps of this shape, reusing the last form if nothing has changed."""
+    """Return a fitted layer prepared for maps of the given shape, reusing the last form if nothing changed."""
     others, last = (layer._settings, shape, dtype), _LAST_PREPARED.get(layer)
     if last is None or not last.is_of(layer, others):
         m, patch = len(layer.filters_), (*layer._settings.patch.size, shape[-1])
-        if layer.filters_.shape[1:] != patch or layer.whitening_.shape != (m, m):  # Compiled code checks no shapes.
+        if layer.filters_.shape[1:] != patch or layer.whitening_.shape != (m, m):  # Compiled code cannot check shapes.
             raise ValueError(
                 f"filters_ must have shape (n_filters, {', '.join(map(str, patch))}) and whitening_ (n_filters, "
                 f"n_filters); got {layer.filters_.shape} and {layer.whitening_.shape}: fit the layer again."
@@ -199,7 +199,7 @@ def _prepare(layer, shape, dtype):
 
 
 class EncodedSignals:
-    """Signals seen through fitted layers: maps of the last layer are computed only when they are needed."""
+    """Signals encoded by fitted layers; maps of the last layer are computed only when they are needed."""
 
     def __init__(self, signals, layers, n_threads):
         self.signals, self.n_threads, self.dtype = signals, n_threads, signals.dtype
@@ -213,18 +213,18 @@ class EncodedSignals:
 
     def fill(self, rows, finish, companion, out):
         """Set ``out[i]`` to ``finish(maps, companion)`` for the maps of ``rows[i]`` and ``companion[i]``, in blocks."""
-        self.write(self.signals[rows], Target(out), finish, companions=(companion,))
+        self.write(self.signals[rows], Destination(out), finish, companions=(companion,))
 
-    def write(self, signals, target, finish=None, flip=False, companions=(), count=None):
+    def write(self, signals, destination, finish=None, flip=False, companions=(), count=None):
         """Fill an array with the maps of ``signals``, and return it.
 
         Parameters
         ----------
         signals : Signals
-        target : Target
-        finish : callable or None, applied to each block of maps first
+        destination : Destination
+        finish : callable or None, applied to each block of maps before the block is stored
         flip : bool, whether to average the maps of each signal and of its mirror image
-        companions : tuple of arrays whose rows belong to the signals, and are passed to ``finish`` with their maps
+        companions : tuple of arrays with one row per signal, whose rows are passed to ``finish`` with the maps
         count : callable or None, to which the number of finished signals is passed after each block
         """
 
@@ -237,4 +237,4 @@ class EncodedSignals:
 
             forward.encode_signals(piece, self.network, use, self.n_threads, working_memory(), flip)
 
-        return over_pieces(signals, target, fill)
+        return over_pieces(signals, destination, fill)

@@ -17,7 +17,7 @@ UNKNOWN_TO_THE_DISK = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)  # errors o
 
 
 def is_stored(X):
-    """Return whether X is a memmap, an array of zarr, h5py or Dask, or a similar array of real numbers."""
+    """Return whether X is a memmap, a zarr, h5py or Dask array, or a similar array of real numbers."""
     if isinstance(X, np.ndarray):
         return isinstance(X, np.memmap)
     try:
@@ -45,7 +45,7 @@ def rows_of_chunk(array, names=("shards", "chunks")):
 
 
 class Stored:
-    """An array that is never read as a whole, but in slices of rows that are checked when they are read.
+    """An array that is never read as a whole, but in slices of rows whose values are checked when they are read.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ class Stored:
                     f"{self.name}[{chunk}:{chunk + size}], a whole chunk, is {fill} everywhere, which is the "
                     f"fill value of chunks that were never written. If {self.name} was not written completely, write "
                     f"the missing chunks. If the values are intended, create the store with another fill_value, or "
-                    f"wrap {self.name} in an object of your own that has only its shape, dtype and slices."
+                    f"wrap {self.name} in an object that exposes only its shape and dtype and supports slicing."
                 )
 
 
@@ -168,7 +168,7 @@ def reserve(out):
 
 @contextmanager
 def with_note(note):
-    """Add ``note``, which states what was being done, to every exception raised in this context."""
+    """Add ``note``, which states what was being done, to any exception raised in the context."""
     try:
         yield
     except Exception as error:

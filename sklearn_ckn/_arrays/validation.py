@@ -1,4 +1,4 @@
-"""Checks at the public edge: the only file that decides which arrays and sizes are accepted, and what errors say."""
+"""Checks of what users pass: only this file decides which arrays and sizes are accepted and what errors state."""
 
 from functools import partial
 from math import prod
@@ -21,11 +21,12 @@ from .stores import Stored, is_stored
 
 AXES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
 KINDS = {1: "series", 2: "images", 3: "volumes"}
-MARGIN = 1000  # factor between the accepted values and those whose square overflows: a million squares can be summed
+# Ratio of the smallest value whose square overflows to the largest accepted value: a million squares can be summed.
+MARGIN = 1000
 
 
 def as_signals(estimator, X, ndim, input_shape=None, name="X", stored=False):
-    """Check ``X`` and return it as `Signals` of the shape that is found or declared.
+    """Check ``X`` and return it as `Signals`, whose shape follows from ``X`` and ``input_shape``.
 
     If ``stored``, an array of a store is not loaded, and its values are checked when they are read.
     """
@@ -57,7 +58,7 @@ def as_fitted_signals(estimator, X, flattened, same_space=False, stored=False):
 
 
 def as_maps(estimator, X):
-    """Check ``X``, maps with up to three spatial axes (none in the rows of a table), and return `Signals`."""
+    """Check ``X``, which contains maps with up to three spatial axes (none if 2-D), and return `Signals`."""
     array = _check_values(estimator, X)
     if array.ndim > 5:
         raise ValueError(
@@ -67,7 +68,7 @@ def as_maps(estimator, X):
 
 
 def as_fitted_maps(estimator, X):
-    """Check that ``X`` has the columns, their names and the shape of maps seen in ``fit``, and return `Signals`."""
+    """Check that ``X`` has the columns, column names and map shape seen in ``fit``, and return `Signals`."""
     maps = as_maps(estimator, X)
     if maps.array.ndim == 2:
         _check_columns(estimator, X)
@@ -90,7 +91,7 @@ def _check_columns(estimator, X):
 
 
 def _check_values(estimator, X, name="X", stored=False):
-    """Return ``X`` as a non-empty array of at least two axes, of finite real numbers whose squares can be summed."""
+    """Check that ``X`` has at least two axes and finite real values whose squares can be summed; return an array."""
     if isinstance(X, (str, PathLike)) or (hasattr(X, "keys") and not hasattr(X, "shape")):
         raise TypeError(
             f"{name} must be an array; got {type(X).__name__}. Open a file first, for example with numpy.load(path, "
@@ -122,7 +123,7 @@ def _check_size(array, dtype, name="X"):
 
 
 def features_dtype(dtype):
-    """Return float32 if it represents all numbers of this dtype, float64 otherwise."""
+    """Return float32 if it can represent all values of ``dtype``, float64 otherwise."""
     return computing_dtype(np.result_type(dtype, np.float32))
 
 
@@ -140,7 +141,7 @@ def as_features(estimator, X, y, **checks):
 
 
 def check_feature_names(X):
-    """Refuse column names of mixed types before any work is done."""
+    """Reject column names of mixed types before any work is done."""
     record_feature_names(BaseEstimator(), X)
 
 
@@ -155,7 +156,7 @@ def as_fitted_features(estimator, X):
 
 
 def as_labels_or_targets(estimator, X, y, **checks):
-    """Check ``y``, which has one label, or one or more numbers, for every signal of ``X``, and return it."""
+    """Check ``y``, which contains one label, or one or more numbers, for each signal of ``X``, and return it."""
     if y is None:
         raise ValueError(f"{type(estimator).__name__} requires y to be passed, but the target y is None.")
     y = _check_y(y, estimator=estimator, **checks)
@@ -192,7 +193,7 @@ def check_path(C, weights):
     for value in path:
         if not np.finfo(np.float32).tiny <= value * total <= np.finfo(np.float32).max:
             raise ValueError(
-                f"C times the sum of weights must lie between 1e-37 and 1e38; got C={value:g} and a sum of {total:g}."
+                f"C times the sum of weights must be between 1e-37 and 1e38; got C={value:g} and a sum of {total:g}."
             )
     return path
 
@@ -210,20 +211,22 @@ def as_targets(y, dtype):
 
 
 def as_augmented(returned, X):
-    """Check that the user's augmentation returned finite signals of the shape of ``X``, and return them."""
+    """Check that the user's augmentation returned finite signals of the same shape as ``X``, and return them."""
     try:
         augmented = check_array(returned, allow_nd=True, input_name="augmentation's result", dtype=X.dtype, order="C")
         found = f"shape {augmented.shape}"
     except ValueError as error:
         augmented, found = None, str(error)
     if augmented is None or augmented.shape != X.shape:
-        raise ValueError(f"augmentation must return finite signals of the shape of its input, {X.shape}; got {found}")
+        raise ValueError(
+            f"augmentation must return finite signals of the same shape as its input, {X.shape}; got {found}"
+        )
     _check_size(augmented, X.dtype, "augmentation's result")
     return augmented
 
 
 def _read_axes(estimator, array, ndim, input_shape, name="X"):
-    """Return `Signals` of an array with a channel axis, without one (for a single channel), or of flattened signals."""
+    """Return the `Signals` of an array with a channel axis, without one (for a single channel), or flattened to 2-D."""
     if array.ndim == 2 and input_shape is not None:
         return Signals(array, _unflatten(input_shape, ndim, array.shape[1], name))
     if array.ndim == ndim + 2:
@@ -245,7 +248,7 @@ def _read_axes(estimator, array, ndim, input_shape, name="X"):
 
 
 def check_input_shape(input_shape, ndim, name="input_shape", n_unknown=1):
-    """Return a shape including its channels, 1 if they are missing. Up to ``n_unknown`` of its sizes may be -1."""
+    """Return a shape with its number of channels, by default 1. Up to ``n_unknown`` of the sizes may be -1."""
     sizes, space = tuple(input_shape), ", ".join(AXES[ndim])
     valid = all(isinstance(size, Integral) and (size >= 1 or size == -1) for size in sizes)
     if not valid or sizes.count(-1) > n_unknown or len(sizes) not in (ndim, ndim + 1):
@@ -270,7 +273,7 @@ def _unflatten(input_shape, ndim, n_features, name):
 
 
 def per_axis(name, value, ndim):
-    """Return an int, or one int per spatial axis, as a tuple."""
+    """Return a size, given as one int or as one int per spatial axis, as a tuple."""
     sizes = (value,) * ndim if isinstance(value, Integral) else tuple(value)
     if len(sizes) != ndim or not all(isinstance(size, Integral) and size >= 1 for size in sizes):
         raise ValueError(
@@ -290,7 +293,7 @@ def check_bounds(name, bounds):
 
 
 def check_diagonal(diagonal, dtype):
-    """Check that ``dtype`` can represent a Gram matrix, whose largest entry lies on its diagonal."""
+    """Check that ``dtype`` can represent a Gram matrix, whose largest entry is on its diagonal."""
     if diagonal.max() > np.finfo(dtype).max:
         raise ValueError(
             f"The kernel of a signal with itself is {diagonal.max():.2g}, which is too large for {dtype}: divide X by "
@@ -314,7 +317,7 @@ def check_space(settings, space):
 
 
 def check_filters(init, n_filters, patch_size, n_channels, dtype):
-    """Return the filters passed as ``init``, rescaled, as rows ``(n_filters, prod(patch_size) * n_channels)``."""
+    """Check ``init`` and return its filters, rescaled, as rows ``(n_filters, prod(patch_size) * n_channels)``."""
     filters = check_array(init, allow_nd=True, input_name="init", dtype=dtype)
     expected = (n_filters, *patch_size, n_channels)
     if filters.shape != expected:
@@ -322,5 +325,5 @@ def check_filters(init, n_filters, patch_size, n_channels, dtype):
     rows = filters.reshape(n_filters, -1)
     zero = np.flatnonzero(~rows.any(axis=1))
     if len(zero):
-        raise ValueError(f"init must not contain a filter of zeros, but filter {zero[0]} is all zeros: replace it.")
-    return rows / np.abs(rows).max(axis=1, keepdims=True)  # The squared norms then neither overflow nor vanish.
+        raise ValueError(f"init must not contain an all-zero filter, but filter {zero[0]} is all zeros: replace it.")
+    return rows / np.abs(rows).max(axis=1, keepdims=True)  # The squared norms cannot overflow or underflow.

@@ -1,16 +1,17 @@
-"""Arrays in, arrays out: the mathematics of convolutional kernel networks.
+"""The mathematics of convolutional kernel networks, as functions of arrays.
 
-Nothing here knows of scikit-learn, of parameters or of validation. Every room has one subject. It is a folder, whose
-``__init__`` states its notation, or a single file. A room imports only the rooms named here:
+The code here does not depend on scikit-learn and does not validate parameters. It is divided into parts, each with one
+subject. A part is a subpackage, whose ``__init__`` states its notation, or a single module. It imports only the parts
+in the last column:
 
-=====================  ===============================================  ===========================
-runtime                compilation, threads, vectors                    no other room
+=====================  ===============================================  ===============================
+runtime                compilation, threads, SIMD vectors               no other part
 layer                  the mathematics of one layer                     runtime
-linear                 the linear model at the end                      runtime
-filters                how filters are found without labels             runtime, layer
+linear                 the linear model of the features                 runtime
+filters                unsupervised learning of the filters             runtime, layer
 network                the transform of a network and its gradient      runtime, layer
 exact                  the exact kernel of a network                    runtime, layer
 patch_whitening        whitening of images by their patches             layer
-riemannian_sgd         gradient descent on the filters, with labels     all rooms but exact, filters
-=====================  ===============================================  ===========================
+riemannian_sgd         supervised learning of the filters by SGD        runtime, layer, linear, network
+=====================  ===============================================  ===============================
 """

@@ -16,7 +16,7 @@ from .linear.losses import LOSSES
 from .network import backward
 from .runtime.threads import over_blocks, slices
 
-BLOCK = 16  # largest number of signals that one thread takes forwards and backwards together
+BLOCK = 16  # maximum number of signals in a block, whose forward and backward passes one thread computes
 
 
 class Head(NamedTuple):
@@ -29,15 +29,15 @@ class Head(NamedTuple):
 class Gradients(NamedTuple):
     """The loss of one mini-batch and its gradients."""
 
-    loss: float  # sum of the losses of the signals, multiplied by their shares
+    loss: float  # sum of the losses of the signals, weighted by their shares
     filters: list  # gradients (m, d) with respect to the filters of every layer, tangent to their spheres
     head: Head
     curvature: float  # upper bound of the second derivative of the loss along any direction of the head
-    weight: float  # sum of the shares, at most 1: the fraction of a full step that the mini-batch takes
+    weight: float  # sum of the shares, at most 1, by which the steps of the mini-batch are scaled
 
 
 class Top(NamedTuple):
-    """The part above the last maps, which turns them into features and computes the loss of the scores."""
+    """The last part of the model, which turns maps into features and computes the loss of the scores."""
 
     loss: str
     center: bool
@@ -52,7 +52,7 @@ class Top(NamedTuple):
         return lambda maps: np.array([head.W @ x for x in self.features(maps)]) + head.b
 
     def losses(self, maps, Y, share, head):  # -> float, (n, *space, m), Head, float
-        """Return the sum of the losses, its gradients with respect to maps and head, and `Gradients.curvature`."""
+        """Return the loss, its gradients with respect to the maps and the head, and `Gradients.curvature`."""
         loss, features = LOSSES[self.loss], self.features(maps)
         curvature = loss.largest_curvature * float(share @ ((features**2).sum(axis=1) + 1))
         losses, G_S = loss.function(features @ head.W.T + head.b, Y)
@@ -83,7 +83,7 @@ class DifferentiableNetwork:
             self.layers.append(backward.prepare(Z, A, settings[k], shape, is_first=k == 0))
             shape = self.layers[-1].output_shape
         size = sum(layer.numbers_per_signal for layer in self.layers) * filters[0].itemsize
-        self.block = int(min(max(1, memory / size), BLOCK))  # independent of n_threads, and so are the sums
+        self.block = int(min(max(1, memory / size), BLOCK))  # independent of n_threads, so that the sums are, too
 
     def _whiten(self, k):
         return whitening_and_cache(self.filters[k], self.settings[k])
@@ -125,7 +125,7 @@ def tangent(G, Z):  # (m, d), (m, d)
 
 
 def step_filters(filters, velocities, found, momentum, angle):  # -> filters, velocities
-    """Add the gradients to the velocities (decaying sums of gradients), and rotate all filters against them."""
+    """Add the gradients to the velocities (decaying sums of gradients), and rotate filters against the velocities."""
     velocities = tuple(momentum * V + G for V, G in zip(velocities, found.filters))
     return tuple(turn(Z, V, found.weight * angle) for Z, V in zip(filters, velocities)), velocities
 
@@ -141,15 +141,16 @@ def step_head(head, found, ridge):  # -> Head
 
 
 def turn(Z, V, angle):  # (m, d), (m, d)
-    """Rotate filters along their spheres against V, each by an angle proportional to the tangent part of its row.
+    """Rotate filters along their spheres against V.
 
-    The root mean square of the angles is ``angle``.
+    The angle of each filter is proportional to the norm of the tangent part of its row of V. The root mean
+    square of the angles is ``angle``.
     """
     V = tangent(V, Z)
     largest = np.abs(V).max()
     if largest == 0:
         return Z
-    V = V / largest  # squares neither overflow nor vanish
+    V = V / largest  # so that squares neither overflow nor underflow
     lengths = np.linalg.norm(V, axis=1, keepdims=True)
     angles = angle * lengths / np.sqrt((lengths**2).mean())
     turned = np.cos(angles) * Z - np.sin(angles) * V / np.where(lengths > 0, lengths, 1)

@@ -7,9 +7,8 @@ from pathlib import Path
 import joblib
 import sklearn
 
-INSIDE = tuple(
-    f"{Path(module.__file__).parent}/" for module in (sys.modules[__package__.partition(".")[0]], sklearn, joblib)
-)
+PACKAGES = sys.modules[__package__.partition(".")[0]], sklearn, joblib
+INSIDE = tuple(f"{Path(package.__file__).parent.as_posix()}/" for package in PACKAGES)
 
 
 def warn(message, category=UserWarning):

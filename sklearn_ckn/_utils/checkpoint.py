@@ -8,7 +8,7 @@ import joblib
 import numpy as np
 from sklearn.base import BaseEstimator
 
-FORMAT = 1  # version of the file format; files of other versions are refused
+FORMAT = 1  # version of the file format; files of other versions are rejected
 
 
 class Checkpoint:
@@ -19,8 +19,8 @@ class Checkpoint:
     path : str, PathLike or None
         If None, nothing is written.
     estimator : the estimator that is fitted
-    ignored : names of its parameters that do not change the result
-    data : arrays that it is fitted on
+    ignored : names of the estimator's parameters that do not change the result
+    data : arrays on which the estimator is fitted
     """
 
     def __init__(self, path, estimator, ignored, data):
@@ -58,10 +58,10 @@ class Checkpoint:
 
 
 def identity(estimator, ignored):
-    """Return hashes of the parameters, nested ones included, that determine what the estimator learns."""
+    """Return hashes of the parameters, including nested parameters, that determine what the estimator learns."""
     hashes = {}
     for name, value in estimator.get_params(deep=True).items():
-        is_used_up = isinstance(value, np.random.RandomState)  # the seeds drawn from it are in the file
+        is_used_up = isinstance(value, np.random.RandomState)  # The file contains the seeds drawn from it.
         if name.rpartition("__")[2] not in (*ignored, "steps") and not is_used_up:
             try:
                 hashes[name] = joblib.hash(_contents(value))
@@ -74,7 +74,7 @@ def identity(estimator, ignored):
 
 
 def _contents(value):
-    """Return what identifies the value of a parameter; for a function, its name, its code and the values it holds."""
+    """Return what identifies the value of a parameter; for a function, its name, code and captured values."""
     if isinstance(value, BaseEstimator):
         return type(value).__name__
     if isinstance(value, FunctionType):

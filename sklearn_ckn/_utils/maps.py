@@ -1,4 +1,4 @@
-"""Parts that the transformers from signals to maps share."""
+"""Code that is shared by the transformers from signals to maps."""
 
 from typing import Literal, Self
 

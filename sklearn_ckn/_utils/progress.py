@@ -12,7 +12,7 @@ except ImportError:  # scikit-learn before 1.9
         """A substitute for older versions of scikit-learn, which have no callbacks."""
 
 
-# A count prints its first line after FIRST seconds. The line after t seconds is followed by one at LONGER * t + FIRST.
+# A count prints its first line after FIRST seconds. After a line at t seconds, the next follows at LONGER * t + FIRST.
 FIRST, LONGER = 2.0, 1.2
 
 
@@ -60,8 +60,8 @@ class Progress:
     def task(self, name, attributes=None):
         """Enclose one task; ``attributes()`` returns the fitted attributes of a fit that ends with it.
 
-        The context manager yields a dict, to be filled with the figures to print. If a callback asks the fit to stop,
-        `is_to_stop` is set.
+        The context manager yields a dict, which the caller fills with the figures to print. If a callback asks the fit
+        to stop, `is_to_stop` is set.
         """
         context, figures = None, {}
         if self.context is not None:

@@ -1,13 +1,13 @@
 """The state of estimators in files: arrays, numbers and names, and the version of the file format."""
 
 PAGES = "https://sklearn-ckn.readthedocs.io/en/stable/api/sklearn_ckn.{estimator_name}.html"
-FORMAT = 2  # version of the state of every estimator; raise it when the meaning changes, and read older versions too
+FORMAT = 2  # version of the state of every estimator; raise it when the meaning changes
 
 
 class PersistentMixin:
     """A mixin for estimators that keeps other objects of this package out of files, and links to the documentation.
 
-    In files and copies, named tuples among the private attributes are dicts.
+    In files and copies, named tuples among the private attributes are stored as dicts.
     """
 
     _RECORDS = ()  # types of named tuples among the private attributes
@@ -30,7 +30,7 @@ class PersistentMixin:
 
 
 def to_plain(value, types):
-    """Return a named tuple of one of these types as a dict, and its fields likewise; return anything else unchanged."""
+    """Return a named tuple of one of ``types`` as a dict, and its fields likewise; return anything else unchanged."""
     if not isinstance(value, types):
         return value
     return {"record": type(value).__name__, **{name: to_plain(part, types) for name, part in value._asdict().items()}}

@@ -14,7 +14,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class Rows(Protocol):
-    """An object that is read in slices of rows: a list, a table, or an array of NumPy, zarr, h5py or Dask."""
+    """An object that is read in slices of rows: a list, a table, or a NumPy, zarr, h5py or Dask array."""
 
     def __getitem__(self, rows: slice, /) -> Any: ...
 
@@ -30,7 +30,7 @@ class Writable(Rows, Protocol):
 Result = np.ndarray | Any  # Any stands for `out`, a Dask array or a table.
 Sizes = int | Sequence[int]  # one for all spatial axes, or one for each
 RandomState = int | np.random.RandomState
-Numbers = float | Sequence[float] | np.ndarray  # one or several
+Numbers = float | Sequence[float] | np.ndarray  # one or more
 ClassWeight = dict[Any, float] | Literal["balanced"]
 Loss = Literal[
     "squared_hinge",
@@ -56,5 +56,5 @@ Kind = Literal["fast", "balanced", "accurate"]
 
 
 def typed(decorator: Any) -> Callable[[Function], Function]:
-    """Return a decorator of scikit-learn, which has no type hints, typed as one that keeps the type of a function."""
+    """Return an untyped scikit-learn decorator, typed as a decorator that preserves the type of a function."""
     return decorator

@@ -13,20 +13,24 @@ from .._utils.typing import Field, RandomState, Rows, typed
 
 
 def _warp(shape, size, smoothness, rng):
-    """Return Gaussian noise, low-pass filtered along the spatial axes, of largest norm ``size``."""
+    """Return Gaussian noise, low-pass filtered along the spatial axes and scaled to a largest norm of ``size``."""
     noise = gaussian_filter(rng.normal(size=shape), (0, *[smoothness] * shape[-1], 0))
     return size * (noise / _per_signal(_largest_norm(noise), shape))
 
 
 def _translation(shape, size, smoothness, rng):
-    """Return one vector of norm ``size`` and random direction, the same at all positions."""
+    """Return a displacement by ``size`` in a random direction, which is the same at all positions of a signal."""
     direction = rng.normal(size=(shape[0], shape[-1]))
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
     return np.zeros(shape) + size * direction.reshape(shape[0], *[1] * shape[-1], shape[-1])
 
 
 def _rotation(shape, size, smoothness, rng):
-    """Return ``tau(u) = (1 - exp(i t)) u``, u = y + i x from the centre; t moves a corner along a chord of ``size``."""
+    """Return the displacement ``tau(u) = (1 - exp(i t)) u`` of a rotation about the centre by an angle t.
+
+    Positions are complex numbers ``u = y + i x`` relative to the centre. The angle is such that the corners move by
+    ``size``.
+    """
     if shape[-1] == 1:
         raise ValueError("kind='rotation' needs signals with at least two spatial axes, ndim=2 or 3; got ndim=1.")
     y, x = (np.arange(n) - (n - 1) / 2 for n in shape[-3:-1])
@@ -35,7 +39,7 @@ def _rotation(shape, size, smoothness, rng):
     if size > diameter:
         raise ValueError(
             f"size must be at most {diameter:.4g} with kind='rotation', because a rotation of {u.shape[0]} x "
-            f"{u.shape[1]} positions moves none of them further; got {size}."
+            f"{u.shape[1]} positions moves no position further; got {size}."
         )
     angle = 2 * np.arctan2(size, np.sqrt(diameter**2 - size**2)) * rng.choice([-1, 1], size=shape[0])
     tau, displacement = -np.expm1(1j * _per_signal(angle, shape[:-1])) * u, np.zeros(shape)
@@ -43,7 +47,7 @@ def _rotation(shape, size, smoothness, rng):
     return displacement
 
 
-FIELDS = {"warp": _warp, "translation": _translation, "rotation": _rotation}  # (n, *space, ndim), ... -> of that shape
+FIELDS = {"warp": _warp, "translation": _translation, "rotation": _rotation}  # (n, *space, ndim), ... -> same shape
 FIELD_CONSTRAINTS = {
     "kind": [StrOptions(set(FIELDS))],
     "smoothness": [Interval(Real, 0, None, closed="neither")],
@@ -70,8 +74,8 @@ def deformation(
 ) -> Bunch:
     """Deform each signal by its own random displacement field.
 
-    The deformation is defined as in [1]_. Values between positions are interpolated by cubic splines, and values
-    outside the signal are 0::
+    Values between positions are interpolated by cubic splines, and values outside the signal are 0. The deformed
+    signal x' is defined by the displacement field tau as in [1]_::
 
         x'(u) = x(u - tau(u)),   |tau|_inf = max_u |tau(u)| = size
 
@@ -81,43 +85,44 @@ def deformation(
         Signals. They are not modified.
 
     size : float
-        Largest displacement of a position, in positions, >= 0. If 0, the signals are returned unchanged, bit for bit.
+        Largest displacement, in positions, >= 0. If 0, the signals are returned unchanged, bit for bit.
 
     kind : {"warp", "translation", "rotation"}, default="warp"
-        Kind of displacement field, which is drawn for each signal independently:
+        Kind of displacement field. A field is drawn independently for each signal:
 
         - `"warp"`: Gaussian noise, low-pass filtered by a Gaussian of standard deviation `smoothness`;
-        - `"translation"`: one vector of random direction, the same at all positions;
-        - `"rotation"`: a rotation in a random direction about the centre of the last two axes, such that their corners
-          move by `size`, which may be at most the diagonal of these axes.
+        - `"translation"`: a displacement in a random direction, which is the same at all positions;
+        - `"rotation"`: a rotation in a random direction about the centre of the last two spatial axes. The corners move
+          by `size`, which must be at most the length of the diagonal.
 
     smoothness : float, default=4.0
-        Standard deviation of the low-pass filter of `"warp"`, in positions, > 0.
+        Standard deviation of the low-pass filter for ``kind="warp"``, in positions, > 0.
 
     ndim : {1, 2, 3}, default=2
         Number of spatial axes: 1 for time series, 2 for images, 3 for volumes.
 
     random_state : int, RandomState instance or None, default=None
-        Determines the random fields. Pass an int for reproducible results. The same int makes the same random
-        choices for any `size`.
+        Determines the random fields. Pass an int for reproducible results. The same int leads to the same
+        random choices for any `size`.
 
     Returns
     -------
     deformed : Bunch
         Dictionary-like object with the fields
 
-        - signals : ndarray of the shape of `X`, the deformed signals. The dtype is float64 for float64 input, float32
-          otherwise;
+        - signals : ndarray of the same shape as `X`, the deformed signals. The dtype is float64 for float64 input,
+          float32 otherwise;
         - displacement : ndarray of shape `(n_samples, *space, ndim)`, tau in positions;
         - displacement_norm : ndarray of shape `(n_samples,)`, the largest ``|tau(u)|``, which equals `size`;
         - gradient_norm : ndarray of shape `(n_samples,)`, the largest spectral norm of the Jacobian of tau, computed
-          from differences between adjacent positions: 0 for a translation, ``2 sin(angle / 2)`` for a rotation.
+          from differences between adjacent positions. It is 0 for a translation and ``2 sin(angle / 2)`` for a
+          rotation.
 
     Raises
     ------
     ValueError
-        If a parameter is out of its range; if signals with one spatial axis are to be rotated, or any signals by more
-        than the diagonal; if `X` has unexpected axes, is empty or is not finite.
+        If a parameter is out of its range; if signals with one spatial axis are to be rotated; if `size` exceeds the
+        diagonal for ``kind="rotation"``; or if `X` has an unexpected number of axes, is empty or is not finite.
 
     See Also
     --------
@@ -160,7 +165,7 @@ def _read_signals(X, ndim):
 
 
 def _displaced(maps, displacement):  # (n, *space, c), (n, *space, ndim) -> (n, *space, c)
-    """Return ``x(u - tau(u))``; positions that do not move keep their values, bit for bit."""
+    """Return ``x(u - tau(u))``. Values at positions whose displacement is 0 are unchanged, bit for bit."""
     positions, displaced = np.indices(maps.shape[1:-1]), np.empty_like(maps)
     for x, tau, target in zip(maps, displacement, displaced):
         read_at = positions - np.moveaxis(tau, -1, 0)
@@ -174,12 +179,12 @@ def _largest_norm(field):  # (n, *space, ndim) -> (n,)
 
 
 def _largest_gradient(field):  # (n, *space, ndim) -> (n,)
-    """Return the largest spectral norm of the Jacobian, whose columns are the differences along each axis."""
+    """Return the largest spectral norm of the Jacobian, whose columns are the first differences along each axis."""
     axes = range(1, field.ndim - 1)
     jacobian = np.stack([np.diff(field, axis=axis, append=field.take([-1], axis)) for axis in axes], axis=-1)
     return np.linalg.norm(jacobian, 2, axis=(-2, -1)).reshape(len(field), -1).max(axis=1)
 
 
 def _per_signal(values, shape):
-    """Reshape one number per signal so that it broadcasts to ``shape``."""
+    """Reshape an array of one value per signal so that it broadcasts to ``shape``."""
     return values.reshape(-1, *[1] * (len(shape) - 1))

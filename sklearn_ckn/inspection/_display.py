@@ -1,8 +1,8 @@
-"""The base class of displays, and the import of matplotlib when it is needed."""
+"""Base class of displays, and the deferred import of matplotlib."""
 
 
 class Display:
-    """Base class of displays, which, like scikit-learn's, take data in the constructor and draw it in ``plot``."""
+    """Base class of displays. As in scikit-learn, the constructor takes the data, and the method ``plot`` draws it."""
 
     def _set_axes(self, ax):
         self.ax_ = pyplot().subplots(layout="constrained")[1] if ax is None else ax
@@ -11,7 +11,7 @@ class Display:
 
 
 def pyplot():
-    """Import matplotlib.pyplot; displays call this before any computation, so that an error is raised at once."""
+    """Import matplotlib.pyplot. Displays call this function first, so that a missing package is reported at once."""
     try:
         import matplotlib.pyplot as pyplot
     except ImportError as error:

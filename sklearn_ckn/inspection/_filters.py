@@ -13,12 +13,12 @@ from ._grid import draw_grid
 
 
 class FilterDisplay(Display):
-    """Filters of a layer, drawn side by side, each with full contrast.
+    """Plot of the filters of a layer, side by side and each with full contrast.
 
-    Filters with one channel are drawn in grey; black and white are values of opposite sign. Filters with three channels
-    are drawn in colour; grey is 0. For any other number of channels, the norm over the channels is drawn at each
-    position; black is 0. Filters with one spatial axis are drawn as curves. Filters with three spatial axes are cut
-    into slices that lie side by side.
+    Filters with one channel are drawn in grey; black and white represent values of opposite sign. Filters with three
+    channels are drawn in colour; grey represents 0. For any other number of channels, the norm over the channels is
+    drawn at each position; black represents 0. Filters with one spatial axis are drawn as curves. Filters with three
+    spatial axes are cut into slices, which are drawn side by side.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The layers of fitted networks, whichever estimator contains them."""
+"""Access to the layers of a fitted network, whichever estimator contains them."""
 
 from sklearn.utils.validation import check_is_fitted
 
@@ -18,7 +18,7 @@ def fitted_layers(feature_map):
     strange = [found_in(feature_map, name, step) for name, step in steps if not isinstance(step, CKNLayer)]
     if strange or not steps:
         raise TypeError(
-            f"feature_map must be a fitted CKNFeatureMap, a fitted CKNLayer or a Pipeline of fitted CKNLayers only; "
+            f"feature_map must be a fitted CKNFeatureMap, a fitted CKNLayer or a Pipeline of only fitted CKNLayers; "
             f"{(strange or ['got no layer'])[0]}. For the first k steps of a longer Pipeline, pass pipeline[:k]."
         )
     for name, layer in steps:
@@ -29,7 +29,7 @@ def fitted_layers(feature_map):
 
 
 def read_fitted(feature_map, X):
-    """Return the named layers and the checked signals as maps ``(n, *space, n_channels)``."""
+    """Return the named layers, and the validated signals as maps ``(n, *space, n_channels)``."""
     steps, whole = fitted_layers(feature_map), isinstance(feature_map, CKNFeatureMap)
     first = steps[0][1]
     signals = validation.as_fitted_signals(feature_map if whole else first, X, first._flattened, same_space=whole)

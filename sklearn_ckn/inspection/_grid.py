@@ -1,14 +1,14 @@
-"""The drawing of filters and maps side by side, in a grid."""
+"""Drawing of filters and maps side by side in a grid."""
 
 from math import ceil, sqrt
 
 import numpy as np
 
-GAP = 0.15  # gap between tiles, relative to their longer side; narrower gaps would vanish between many small tiles
+GAP = 0.15  # gap between tiles, relative to a tile's longer side; narrower gaps would vanish between many small tiles
 
 
 def draw_grid(ax, signals, low, high, cmap, names=()):  # (m, *space, 1 or 3)
-    """Draw signals row by row, with values from ``low`` to ``high``; return the image, or None for curves."""
+    """Draw signals with values from ``low`` to ``high`` in a grid. Return the image, or None for curves."""
     ax.set_axis_off()
     if signals.ndim == 3:
         return _draw_curves(ax, signals / (high - low), names)
@@ -38,10 +38,10 @@ def _draw_tiles(ax, tiles, low, high, cmap, names):  # (m, height, width, 1 or 3
 
 
 def _mosaic(tiles, n_rows, n_columns):  # (n_rows * (height + 1) - 1, n_columns * (width + 1) - 1[, 4])
-    """Arrange tiles in rows, with gaps of NaN or, for colours, of transparent pixels between them."""
+    """Arrange tiles in rows, separated by gaps of NaN or, for colour tiles, of transparent pixels."""
     m, height, width, c = tiles.shape
     if c == 3:
-        tiles = np.concatenate([tiles, np.ones_like(tiles[..., :1])], axis=-1)  # opaque
+        tiles = np.concatenate([tiles, np.ones_like(tiles[..., :1])], axis=-1)  # opaque alpha channel
     nothing = np.nan if c == 1 else 0
     cells = np.full((n_rows * n_columns, height + 1, width + 1, tiles.shape[-1]), nothing, dtype=tiles.dtype)
     cells[:m, :-1, :-1] = tiles
@@ -51,12 +51,12 @@ def _mosaic(tiles, n_rows, n_columns):  # (n_rows * (height + 1) - 1, n_columns 
 
 
 def _edges(n, size, gap):
-    """Return the edges of the pixels of n cells in a row, and of the gaps between the cells."""
+    """Return the coordinates of all pixel edges in a row of ``n`` cells that are separated by gaps."""
     return (np.arange(size + 1) + (size + gap) * np.arange(n)[:, None]).ravel()
 
 
 def _frame(ax, corners, width, height):
-    """Draw thin lines around the tiles, which may be as white as the page."""
+    """Draw thin lines around the tiles, because a tile may be as white as the background."""
     from matplotlib.collections import PatchCollection
     from matplotlib.patches import Rectangle
 
@@ -64,8 +64,8 @@ def _frame(ax, corners, width, height):
     ax.add_collection(PatchCollection(tiles, facecolor="none", edgecolor="0.5", linewidth=0.3))
 
 
-def _draw_curves(ax, curves, names):  # (m, length, c), whose values and 0 are at most 1 apart
-    """Draw each curve in a cell of width and height 1, around a line at 0."""
+def _draw_curves(ax, curves, names):  # (m, length, c), with all values and 0 within an interval of length 1
+    """Draw each curve, and a line at 0, in a cell of width and height 1."""
     n_columns = ceil(sqrt(len(curves)))
     for i, curve in enumerate(curves):
         row, column = divmod(i, n_columns)
@@ -75,4 +75,4 @@ def _draw_curves(ax, curves, names):  # (m, length, c), whose values and 0 are a
             ax.plot(x, 0.8 * y - row, color=f"C{channel}", linewidth=1.2, marker="o" if len(curve) == 1 else None)
         for name in names[i : i + 1]:
             ax.text(column, -row, name, color="0.5", size=7, va="top")
-    ax.autoscale_view()  # at once, as matplotlib's layout reads the limits before they follow the curves
+    ax.autoscale_view()  # now, because matplotlib's layout reads the limits before they are adapted to the curves

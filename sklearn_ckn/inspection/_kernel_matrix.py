@@ -9,13 +9,13 @@ from .._network import kind_of
 from .._utils.typing import Axes, Rows
 from ._display import Display, pyplot
 
-MANY_CLASSES = 30  # more classes are not marked, as the lines would hide the matrix
+MANY_CLASSES = 30  # maximum number of classes that are marked; more lines would hide the matrix
 
 
 class KernelMatrixDisplay(Display):
     """Image of a Gram matrix, with rows and columns sorted by label.
 
-    Lines and names mark the classes, unless there are more than 30.
+    Lines and names mark the classes, unless there are more than 30 classes.
 
     Parameters
     ----------
@@ -23,8 +23,8 @@ class KernelMatrixDisplay(Display):
         The Gram matrix.
 
     labels : ndarray of shape `(n_samples,)` or None, default=None
-        Labels of the signals, in any order. The rows and columns of the image are sorted by label. If None, the matrix
-        is drawn as it is.
+        Labels of the signals, one for each row of `matrix`; they need not be sorted. The rows and columns of the image
+        are sorted by label. If None, the matrix is drawn as it is.
 
     Attributes
     ----------
@@ -63,16 +63,16 @@ class KernelMatrixDisplay(Display):
     def from_estimator(
         cls, kernel: Callable[[Any], np.ndarray], X: Rows, y: Rows | None = None, *, ax: Axes | None = None
     ) -> Self:
-        """Compute the kernel of all pairs of signals and draw it.
+        """Compute the kernel of all pairs of signals and draw the Gram matrix.
 
         Parameters
         ----------
         kernel : CKNKernel or callable
-            Kernel, or any other function that returns the Gram matrix as ``kernel(X)``.
+            Kernel, or any other function such that ``kernel(X)`` is the Gram matrix.
         X : array-like of shape `(n_samples, *space, n_channels)`, `(n_samples, *space)` or `(n_samples, n_features)`
             Signals.
         y : array-like of shape `(n_samples,)`, default=None
-            Labels. If None, the signals stay in their order.
+            Labels of the signals. If None, the signals are not sorted.
         ax : matplotlib Axes, default=None
             Axes to draw on. If None, a new figure is created.
 
@@ -86,7 +86,7 @@ class KernelMatrixDisplay(Display):
         ImportError
             If matplotlib is not installed.
         TypeError
-            If `kernel` is not a function.
+            If `kernel` is not callable or is a class.
         ValueError
             If `y` and `X` have different lengths, or if `X` is rejected by the kernel.
         """
@@ -114,11 +114,11 @@ class KernelMatrixDisplay(Display):
         ImportError
             If matplotlib is not installed.
         ValueError
-            If `matrix` is not square, or if `labels` has a different length.
+            If `matrix` is not square, or if `labels` does not have one label for each row of `matrix`.
         """
         matrix = np.asarray(self.matrix)
         if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
-            raise ValueError(f"matrix must be square, with one row and one column per signal; got {matrix.shape}.")
+            raise ValueError(f"matrix must be square, with one row and column per signal; got shape {matrix.shape}.")
         labels = _read_labels("labels", self.labels, len(matrix), "rows of matrix")
         ax = self._set_axes(ax)
         if labels is not None:
@@ -137,7 +137,7 @@ def _read_labels(name, labels, n, of_what):
     return labels
 
 
-def _mark_classes(ax, labels):  # sorted
+def _mark_classes(ax, labels):  # labels are sorted
     """Draw lines between the classes, and label each class in the middle of its rows and columns."""
     classes, starts = np.unique(labels, return_index=True)
     if len(classes) > MANY_CLASSES:

@@ -1,4 +1,4 @@
-"""Bounds on how fast the functions that a linear model learns on a network's features can change."""
+"""Bounds on the rate of change of the functions that a linear model learns on the features of a network."""
 
 import numpy as np
 from scipy import sparse
@@ -18,32 +18,32 @@ def rkhs_norm(estimator: Pipeline) -> np.ndarray:
 
     Each output of the model is a function f of the signal x that is linear in the features Phi(x). The inner product of
     features is the network's kernel, so f lies in the reproducing kernel Hilbert space (RKHS) of that kernel. The norm
-    of f there bounds how fast f changes [1]_::
+    of f in this space bounds how fast f changes [1]_::
 
         f(x) = <w, Phi(x)> + b,   |f| = |w|
         |f(x) - f(x')| <= |f| |Phi(x) - Phi(x')|
 
-    If there is a `StandardScaler` between the features and the model, ``w = coef_ / scale_``. If the features do not
-    span their space, several w give the same function, and ``|w|`` is an upper bound of its norm. If `center` or
-    `scale` is set, Phi(x) are the centred or scaled features, and f is a function of these.
+    If there is a `StandardScaler` between the features and the model, w is ``coef_ / scale_``. If the features do not
+    span their space, several w give the same function, and ``|w|`` is an upper bound on its norm. If `center` or
+    `scale` is set, Phi(x) are the centred or scaled features, and f is linear in the centred or scaled features.
 
     Parameters
     ----------
     estimator : Pipeline
-        Fitted Pipeline of a `CKNFeatureMap`, or of one or more `CKNLayer` and a `Flatten`; optionally a
-        `StandardScaler`; and a linear model, which is any estimator with `coef_`. The functions are defined by `coef_`
+        Fitted Pipeline of a `CKNFeatureMap` (or one or more `CKNLayer` steps and a `Flatten`), optionally a
+        `StandardScaler`, and a linear model, which is any estimator with `coef_`. The functions are defined by `coef_`
         and `intercept_`: the decision functions of a classifier (for :class:`~sklearn.svm.SVC`, one for each pair of
         classes), or the predictions of a regression model (before the link function, if it has one).
 
     Returns
     -------
     norms : ndarray of shape `(n_outputs,)`
-        One norm for each row of `coef_`: a single one for a regression with one target or for two classes.
+        One norm for each row of `coef_`: a single norm for regression with one target or for two classes.
 
     Raises
     ------
     TypeError
-        If `estimator` is not such a Pipeline.
+        If `estimator` is not a Pipeline of this form.
     NotFittedError
         If `estimator` is not fitted.
 
@@ -80,14 +80,14 @@ def lipschitz_bound(estimator: Pipeline, X: Rows, Y: Rows) -> np.ndarray:
         |f(x) - f(y)| <= |f| |Phi(x) - Phi(y)|
 
     where Phi(x) are the features of the network before any `StandardScaler`, and ``|f|`` is computed by `rkhs_norm`. If
-    y is a deformed version of x, the bound turns the stability of the features into the stability of the predictions.
+    y is a deformed version of x, the bound shows that stable features lead to stable predictions.
 
     Parameters
     ----------
     estimator : Pipeline
-        Fitted Pipeline of a `CKNFeatureMap`, or of one or more `CKNLayer` and a `Flatten`; optionally a
-        `StandardScaler`; and a linear model, which is any estimator with `coef_`. The functions f are those of
-        `rkhs_norm`.
+        Fitted Pipeline of a `CKNFeatureMap` (or one or more `CKNLayer` steps and a `Flatten`), optionally a
+        `StandardScaler`, and a linear model, which is any estimator with `coef_`. The functions f are
+        defined as in `rkhs_norm`.
 
     X : array-like of shape `(n_samples, *space, n_channels)`, `(n_samples, *space)` or `(n_samples, n_features)`
         Signals.
@@ -103,7 +103,7 @@ def lipschitz_bound(estimator: Pipeline, X: Rows, Y: Rows) -> np.ndarray:
     Raises
     ------
     TypeError
-        If `estimator` is not such a Pipeline.
+        If `estimator` is not a Pipeline of this form.
     NotFittedError
         If `estimator` is not fitted.
     ValueError
@@ -141,7 +141,7 @@ def lipschitz_bound(estimator: Pipeline, X: Rows, Y: Rows) -> np.ndarray:
 
 
 def _split(estimator):
-    """Return the steps that compute features, and coefficients ``(n_outputs, n_features)`` for unscaled features."""
+    """Return a Pipeline that computes features, and coefficients ``(n_outputs, n_features)`` for unscaled features."""
     check_is_fitted(estimator)
     steps = steps_of(estimator)
     model = steps.pop()[1] if steps else None
@@ -149,8 +149,8 @@ def _split(estimator):
     if not hasattr(model, "coef_") or not _makes_features(steps):
         raise TypeError(
             f"estimator must be a fitted Pipeline of a CKNFeatureMap (or CKNLayers and Flatten), optionally a "
-            f"StandardScaler, and a linear model with coef_; got {kind_of(estimator)}. For a search, pass its "
-            f"best_estimator_."
+            f"StandardScaler, and a linear model with coef_; got {kind_of(estimator)}. For a hyperparameter "
+            f"search, pass its best_estimator_."
         )
     scale = 1 if scaler is None or scaler.scale_ is None else scaler.scale_
     coefficients = model.coef_.toarray() if sparse.issparse(model.coef_) else np.atleast_2d(model.coef_)

@@ -1,4 +1,4 @@
-"""How much a representation changes when signals are deformed: the report and its figure."""
+"""Report and figure of how much a representation changes when signals are deformed."""
 
 from math import prod
 from typing import Self
@@ -26,10 +26,11 @@ def stability_report(
     smoothness: float = 4.0,
     random_state: RandomState | None = None,
 ) -> Bunch:
-    """Measure how much a representation changes under deformations of growing size.
+    """Measure how much a representation changes under deformations of given sizes.
 
-    Phi(x) is the representation of a signal x by n layers, and x' is the signal deformed by a field tau as in
-    `deformation`. For maps without `center` and `scale`, and if ``|grad tau| <= 1 / 2``, the theorem of [1]_ states::
+    Let Phi(x) be the representation of a signal x by n layers, and let x' be the signal after a deformation by the
+    displacement field tau, as defined in `deformation`. If neither `center` nor `scale` is set and
+    ``|grad tau| <= 1 / 2``, Theorem 7 of [1]_ bounds the change of the representation::
 
         change = |Phi(x') - Phi(x)| / |Phi(x)|
         |Phi(x') - Phi(x)| <= lipschitz (C1 gradient_term + C2 translation_term) |x|
@@ -37,28 +38,29 @@ def stability_report(
         translation_term   =  |tau|_inf / scale
         lipschitz          =  prod_k max(1, sqrt(kappa_k'(1)))
 
-    The constants C1, which grows as ``beta^(ndim + 1)``, and C2 are universal but not known. The two terms therefore
-    show how the bound depends on the deformation and on the network, but not its value.
+    The constants C1 and C2 are universal but unknown, and C1 grows as ``beta^(ndim + 1)``. The gradient term and the
+    translation term therefore show how the bound depends on the deformation and on the network, but they do not
+    determine the value of the bound.
 
     Parameters
     ----------
     estimator : CKNFeatureMap or CKNKernel
         The representation: either the features of a fitted `CKNFeatureMap`, including its `augment`, `center` and
-        `scale`, or the infinite-dimensional features of an exact kernel. Distances of the latter are computed as
-        ``|Phi(x') - Phi(x)|^2 = K(x, x) + K(x', x') - 2 K(x, x')`` in double precision, in which a `change` below 1e-7
-        is lost to floating-point rounding.
+        `scale`, or the infinite-dimensional features of an exact kernel. For a kernel, distances are computed as
+        ``|Phi(x') - Phi(x)|^2 = K(x, x) + K(x', x') - 2 K(x, x')`` in double precision, and a `change` below 1e-7 is
+        lost to floating-point rounding.
 
     X : array-like of shape `(n_samples, *space, n_channels)`, `(n_samples, *space)` or `(n_samples, n_features)`
-        Signals, in any form that the estimator accepts. They and all deformed signals are in memory at the same time.
+        Signals, in any form that the estimator accepts. The deformed signals for all sizes are in memory at once.
 
     sizes : array-like of shape `(n_sizes,)`
-        Largest displacements, in positions, >= 0. The same random choices are made for all sizes.
+        Largest displacement of each deformation, in positions, >= 0. All sizes use the same random choices.
 
     kind : {"warp", "translation", "rotation"}, default="warp"
         Kind of displacement field; see `deformation`.
 
     smoothness : float, default=4.0
-        Standard deviation of the low-pass filter of `"warp"`, in positions, > 0.
+        Standard deviation of the low-pass filter for ``kind="warp"``, in positions, > 0.
 
     random_state : int, RandomState instance or None, default=None
         Determines the random fields. Pass an int for reproducible results.
@@ -69,13 +71,12 @@ def stability_report(
         Dictionary-like object with the fields
 
         - sizes : ndarray of shape `(n_sizes,)`, the given sizes;
-        - change : ndarray of shape `(n_sizes, n_samples)`, 0 for a signal whose representation is 0;
+        - change : ndarray of shape `(n_sizes, n_samples)`, which is 0 for signals whose representation is 0;
         - gradient_term, translation_term : ndarrays of shape `(n_sizes,)`, means over the signals;
-        - lipschitz : float, infinite with ``kernel="arccos0"``;
-        - scale : float, the pooling width of the last layer in positions of the signals, along the axis where it is
-          smallest;
-        - beta : float, the largest ratio, over layers and axes, of the patch size to the pooling width of the previous
-          layer (for the first layer: to one position).
+        - lipschitz : float, infinite if a layer has ``kernel="arccos0"``;
+        - scale : float, the smallest pooling width of the last layer along any axis, in positions of the signals;
+        - beta : float, the largest ratio of the patch size to the pooling width of the previous layer, over all layers
+          and axes. For the first layer, the pooling width is replaced by one position.
 
     Raises
     ------
@@ -89,7 +90,7 @@ def stability_report(
     See Also
     --------
     StabilityDisplay : Figure of the report, ``StabilityDisplay(report).plot()``.
-    deformation : Deformed signals.
+    deformation : Deformation of signals by random displacement fields.
 
     References
     ----------
@@ -133,9 +134,9 @@ def stability_report(
 
 
 class StabilityDisplay(Display):
-    """Plot of the change of a representation against the size of a deformation.
+    """Plot of the change of a representation against the size of the deformation.
 
-    A line shows the mean over the signals, and a band contains 80 % of them.
+    A line shows the mean over the signals, and a band contains the central 80 % of the values.
 
     Parameters
     ----------
@@ -194,7 +195,7 @@ class StabilityDisplay(Display):
         name: str | None = None,
         ax: Axes | None = None,
     ) -> Self:
-        """Measure how much deformations change a representation and draw the result.
+        """Measure how much a representation changes under deformations, and draw the result.
 
         Parameters
         ----------
@@ -203,17 +204,18 @@ class StabilityDisplay(Display):
         X : array-like of shape `(n_samples, *space, n_channels)`, `(n_samples, *space)` or `(n_samples, n_features)`
             Signals.
         sizes : array-like of shape `(n_sizes,)`
-            Largest displacements, in positions.
+            Largest displacement of each deformation, in positions.
         kind : {"warp", "translation", "rotation"}, default="warp"
             Kind of displacement field; see `deformation`.
         smoothness : float, default=4.0
-            Standard deviation of the low-pass filter of `"warp"`, in positions.
+            Standard deviation of the low-pass filter for ``kind="warp"``, in positions.
         random_state : int, RandomState instance or None, default=None
-            Determines the random fields. Pass an int for reproducible results. The same int makes curves comparable.
+            Determines the random fields. Pass an int for reproducible results. Pass the same int for curves that are to
+            be compared.
         name : str or None, default=None
             Name in the legend. If None, the name of the estimator's class.
         ax : matplotlib Axes, default=None
-            Axes to draw on, which may hold other curves. If None, a new figure is created.
+            Axes to draw on, which may already contain other curves. If None, a new figure is created.
 
         Returns
         -------
@@ -233,12 +235,12 @@ class StabilityDisplay(Display):
         return cls(report, name=name).plot(ax)
 
     def plot(self, ax: Axes | None = None, *, name: str | None = None) -> Self:
-        """Draw the curve and its band in the next colour of the axes.
+        """Draw the curve and its band in the next colour of the colour cycle of the axes.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Axes to draw on, which may hold other curves. If None, a new figure is created.
+            Axes to draw on, which may already contain other curves. If None, a new figure is created.
         name : str or None, default=None
             Name in the legend. If None, the name of the display.
 
@@ -260,7 +262,7 @@ class StabilityDisplay(Display):
         self.band_ = ax.fill_between(sizes, low, high, color=self.line_.get_color(), alpha=0.15, linewidth=0)
         ratio = r"$|\Phi(x') - \Phi(x)| \, / \, |\Phi(x)|$"
         ax.set(xlabel="largest displacement (positions)", ylabel=f"{ratio} (mean; 10 to 90 %)")
-        ax.set_ylim(bottom=0, auto=True)  # further curves may be higher
+        ax.set_ylim(bottom=0, auto=True)  # Curves that are added later may be higher.
         if name:
             ax.legend(frameon=False)
         return self
@@ -275,7 +277,7 @@ def _check_sizes(sizes):
 
 
 def _read(estimator, X):
-    """Return the maps ``(n, *space, c)`` that the estimator reads, float64 for a kernel, and its layers' settings."""
+    """Return the input maps ``(n, *space, c)`` of the estimator (float64 for a kernel) and its layers' settings."""
     if isinstance(estimator, CKNKernel):
         signals, _, settings = estimator._read(X)
         return signals.read(slice(None)).astype(float), settings
@@ -289,7 +291,7 @@ def _read(estimator, X):
 
 
 def _feature_distances(feature_map, maps, deformed):  # (n, ...), (n_sizes, n, ...) -> (n,), (n_sizes, n)
-    """Return ``|Phi(x)|`` and ``|Phi(x') - Phi(x)|`` from the features of a fitted feature map."""
+    """Return ``|Phi(x)|`` and ``|Phi(x') - Phi(x)|`` computed from the features of a fitted feature map."""
 
     def features(maps):
         return np.asarray(feature_map.transform(maps), dtype=float)
@@ -300,7 +302,7 @@ def _feature_distances(feature_map, maps, deformed):  # (n, ...), (n_sizes, n, .
 
 
 def _kernel_distances(kernel, maps, deformed):  # (n, ...), (n_sizes, n, ...) -> (n,), (n_sizes, n)
-    """Return ``|Phi(x)|`` and ``|Phi(x') - Phi(x)|`` from ``K(x, x)``, ``K(x', x')`` and ``K(x, x')``."""
+    """Return ``|Phi(x)|`` and ``|Phi(x') - Phi(x)|`` computed from ``K(x, x)``, ``K(x', x')`` and ``K(x, x')``."""
     squares = kernel.diag(maps)
     after = kernel.diag(deformed.reshape(-1, *maps.shape[1:])).reshape(deformed.shape[:2])
     products = np.stack([kernel(x[None], signals)[0] for x, signals in zip(maps, deformed.swapaxes(0, 1))], axis=1)
@@ -313,10 +315,10 @@ def _lipschitz(settings):
 
 
 def _scale_and_beta(settings):
-    """Return sigma_n and beta of the theorem, in positions of the signals."""
+    """Return the scale sigma_n of the last layer, in positions of the signals, and the ratio beta."""
     sizes = [(layer.patch.size, layer.pooling.width, layer.pooling.stride) for layer in settings]
     patch_size, pooling_width, subsampling = np.array(sizes, dtype=float).swapaxes(0, 1)  # (n_layers, ndim) each
     one = np.ones_like(patch_size[:1])
-    stride = np.cumprod(np.concatenate([one, subsampling[:-1]]), axis=0)  # from one position of a layer to the next
+    stride = np.cumprod(np.concatenate([one, subsampling[:-1]]), axis=0)  # distance between adjacent positions
     scales = np.concatenate([one, stride * pooling_width])  # sigma_0, ..., sigma_n
     return float(scales[-1].min()), float((stride * patch_size / scales[:-1]).max())

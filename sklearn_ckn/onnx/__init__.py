@@ -1,6 +1,7 @@
 """Conversion of fitted networks to ONNX graphs, for runtimes that need neither Python nor scikit-learn.
 
-It needs the package `onnx` (``pip install "sklearn-ckn[onnx]"``), which ``import sklearn_ckn`` alone does not import.
+The conversion needs the package `onnx` (``pip install "sklearn-ckn[onnx]"``). ``import sklearn_ckn`` alone does not
+import `onnx`.
 """
 
 from ._export import to_onnx

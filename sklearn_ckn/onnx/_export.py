@@ -11,37 +11,38 @@ from ._graph import Graph
 def to_onnx(estimator: BaseEstimator) -> onnx.ModelProto:
     """Convert a fitted estimator to an ONNX graph.
 
-    Any ONNX runtime can then compute what the estimator computes, without Python, scikit-learn or this package. The
-    graph contains only standard operators of opset 18 and its numbers are in single precision: the coefficients of an
-    estimator that was fitted in double precision are rounded.
+    Any ONNX runtime can then compute the results of the estimator without Python, scikit-learn or this package. The
+    graph contains only standard operators of opset 18. Its coefficients are stored in single precision, so they are
+    rounded if the estimator was fitted in double precision.
 
     Parameters
     ----------
     estimator : estimator
         A fitted `CKNClassifier`, `CKNRegressor`, `CKNFeatureMap`, `CKNLayer`, `Flatten`, `Differences` or
         `PatchWhitening`, a classifier from :func:`~sklearn_ckn.presets.make_classifier`, or a
-        :class:`~sklearn.pipeline.Pipeline`. The steps of a pipeline may be these transformers,
-        :class:`~sklearn.preprocessing.StandardScaler` and a :class:`~sklearn.pipeline.FeatureUnion` of them. The last
-        step may also be a `LinearClassifier`, a `LinearRegressor` or one of scikit-learn's linear classifiers and
-        linear regressors, such as :class:`~sklearn.linear_model.RidgeClassifierCV`,
+        :class:`~sklearn.pipeline.Pipeline`. The steps of a pipeline may be the transformers in this
+        list, a :class:`~sklearn.preprocessing.StandardScaler` or a :class:`~sklearn.pipeline.FeatureUnion` of such
+        transformers. The last step may also be a `LinearClassifier`, a `LinearRegressor` or one of scikit-learn's
+        linear classifiers and linear regressors, such as :class:`~sklearn.linear_model.RidgeClassifierCV`,
         :class:`~sklearn.linear_model.LogisticRegression`, :class:`~sklearn.svm.LinearSVC` and
         :class:`~sklearn.linear_model.Ridge`.
 
     Returns
     -------
     model : onnx.ModelProto
-        The graph, which has passed the checks of ONNX. Its input and outputs, for any number n >= 1 of signals, are:
+        The graph, which has passed the ONNX checker. It accepts any number n >= 1 of signals. Its input and outputs
+        are:
 
         ==================  =====================================================================================
         name                value
         ==================  =====================================================================================
-        `"X"`               the input, float32: ``(n, *space, n_channels)``, channels last, with the sizes seen in
-                            `fit`; ``(n, n_features)`` if the first step has an `input_shape` or expects features
+        `"X"`               input, float32, of shape ``(n, *space, n_channels)`` with the sizes seen in `fit`, or of
+                            shape ``(n, n_features)`` if the first step has an `input_shape` or expects features
         `"features"`        output of a transformer that returns rows of features
         `"maps"`            output of a transformer that ends in a layer or in `PatchWhitening`
         `"targets"`         output of the method `predict` of a regressor
         `"label"`           output of the method `predict` of a classifier, int64 or strings
-        `"scores"`          output of the method `decision_function` of a classifier, ``(n,)`` for two classes
+        `"scores"`          output of the method `decision_function` of a classifier, of shape ``(n,)`` for two classes
         `"probabilities"`   output of the method `predict_proba` of a classifier, if it has this method
         ==================  =====================================================================================
 
@@ -50,29 +51,30 @@ def to_onnx(estimator: BaseEstimator) -> onnx.ModelProto:
     Raises
     ------
     TypeError
-        If there is no graph for `estimator` or for one of its steps, or if it was fitted to several labels per
+        If `estimator` or one of its steps is not supported, or if a classifier was fitted to several labels per
         sample.
     ValueError
-        If a `PatchWhitening` with ``method="local"`` has an `exponent` other than 0, 0.25 and 0.5, or a `reg` below
-        1e-6 with an `exponent` other than 0: ONNX has no operator for eigenvalues.
+        If a `PatchWhitening` with ``method="local"`` has an `exponent` other than 0, 0.25 or 0.5, or has a `reg`
+        below 1e-6 and an `exponent` other than 0. The reason is that ONNX has no eigenvalue decomposition.
     NotFittedError
         If `estimator` or one of its steps is not fitted.
 
     See Also
     --------
-    CKNFeatureMap : A network that can be converted, without a classifier.
+    CKNFeatureMap : Network without a classifier, which can also be converted.
 
     Notes
     -----
-    Images with one channel need an axis for it: ``images[..., None]``. Integers must be converted to float32.
+    Images with one channel need a channel axis: ``images[..., None]``. Integer input must be converted to float32.
 
     The graph computes the products of patches and filters as convolutions, and the matrices of a local `PatchWhitening`
-    by a Newton-Schulz iteration [1]_, in double precision. The outputs differ from the results of the estimator in
-    single precision by floating-point rounding: by 1e-6 to 1e-4 of the largest value, and by up to 1e-3 if rounding is
-    amplified by a small `reg`, a small `sigma` or images of noise. Both then differ just as much from the results in
-    double precision. If the mean of the targets is many times larger than their deviations from it, rounding affects
-    the mean, too. The probabilities of :class:`~sklearn.linear_model.SGDClassifier` with ``loss="modified_huber"`` are
-    left out.
+    by a Newton-Schulz iteration [1]_ in double precision. The outputs differ from the single-precision results of the
+    estimator only by floating-point rounding: by 1e-6 to 1e-4 of the largest value, and by up to 1e-3 if rounding
+    errors are amplified by a small `reg`, a small `sigma` or images that contain only noise. In these cases, the
+    single-precision results of the estimator differ just as much from its double-precision results. If the mean of the
+    targets is many times larger than their deviations from the mean, the rounding error of the mean adds to the
+    difference. The graph of a :class:`~sklearn.linear_model.SGDClassifier` with ``loss="modified_huber"`` has no output
+    `"probabilities"`.
 
     References
     ----------

@@ -1,8 +1,9 @@
-"""Graphs written with NumPy: operations on a `Tensor` become the nodes of an ONNX graph.
+"""Construction of ONNX graphs in the syntax of NumPy: every operation on a `Tensor` adds nodes to its graph.
 
-Formulas of `_core`, which are written for arrays, thus apply to tensors and need not be written a second time. NumPy
-determines shapes and dtypes: every `Tensor` carries an empty batch, an array of no signals, and the same functions are
-applied to it. The length 0 of its first axis stands for any number of signals, as a 0 does in the operator Reshape.
+The formulas of `_core`, which are written for arrays, therefore also apply to tensors and need not be written twice.
+NumPy determines shapes and dtypes: every `Tensor` stores its value for an empty batch, and the same functions are
+applied to this value. The length 0 of its first axis stands for any number of signals. Similarly, a length of 0 in the
+operator Reshape stands for the length of the input.
 """
 
 from math import log, prod
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 from onnx import helper, numpy_helper
 
-OPSET, IR_VERSION = 18, 8  # versions that runtimes released since 2023 can read
+OPSET, IR_VERSION = 18, 8  # versions that runtimes released since 2023 support
 
 OPERATORS = {
     np.add: "Add",
@@ -32,17 +33,17 @@ OPERATORS = {
 
 
 class Graph:
-    """The nodes and constants of an ONNX graph, in the order in which they are added."""
+    """Nodes and constants of an ONNX graph, in the order in which they were added."""
 
     def __init__(self):
         self.nodes, self.constants = [], {}
 
     def input(self, name, shape):  # -> Tensor
-        """Return the input of the graph: any number of float32 arrays of this shape."""
+        """Return the input of the graph, which is any number of float32 arrays of the given shape."""
         return Tensor(self, name, np.empty((0, *shape), np.float32))
 
     def constant(self, value):  # ndarray -> name
-        """Add a constant and return its name; equal constants are stored once."""
+        """Add a constant and return its name. Equal constants are stored only once."""
         value = np.asarray(value)
         key = value.dtype.str, value.shape, value.tobytes()
         name, _ = self.constants.setdefault(key, (f"constant_{len(self.constants)}", value))
@@ -52,7 +53,10 @@ class Graph:
         return self.constant(np.atleast_1d(values).astype(np.int64))
 
     def node(self, operator, inputs, empty, **attributes):  # -> Tensor, or a list if ``empty`` is a list
-        """Apply an operator to tensors, arrays and names of constants; ``empty`` is its output for an empty batch."""
+        """Add a node that applies an operator to tensors, arrays or names of constants, and return its output.
+
+        The output for an empty batch is passed as ``empty``.
+        """
         names = [x if isinstance(x, str) else x.name if isinstance(x, Tensor) else self.constant(x) for x in inputs]
         empties = empty if isinstance(empty, list) else [empty]
         outputs = [Tensor(self, f"{operator}_{len(self.nodes)}_{k}", e) for k, e in enumerate(empties)]
@@ -60,7 +64,7 @@ class Graph:
         return outputs if isinstance(empty, list) else outputs[0]
 
     def to_model(self, name, given, wanted, **producer):  # Tensor, {name: Tensor} -> onnx.ModelProto
-        """Return the model that computes the tensors ``wanted``, as outputs with these names, from one input."""
+        """Return a model with the input ``given`` and the outputs ``wanted``, which are tensors keyed by name."""
         for output, tensor in wanted.items():
             self.nodes.append(helper.make_node("Identity", [tensor.name], [output]))
         initializers = [numpy_helper.from_array(value, name) for name, value in self.constants.values()]
@@ -71,12 +75,12 @@ class Graph:
 
 
 def _value_info(name, tensor):
-    """Return a name with the type and shape of a tensor; the number of signals is called n."""
+    """Return the ONNX description of an input or output. Its number of signals is called n."""
     return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(tensor.dtype), ["n", *tensor.shape[1:]])
 
 
 class Tensor(NDArrayOperatorsMixin):
-    """An array that a graph will compute: its name, and its value for an empty batch."""
+    """An array that a graph will compute, represented by its name and its value for an empty batch."""
 
     def __init__(self, graph, name, empty):
         self.graph, self.name, self.empty = graph, name, empty
@@ -93,12 +97,15 @@ class Tensor(NDArrayOperatorsMixin):
         return len(self.empty)
 
     def __array__(self, *args, **kwargs):
-        raise TypeError("A tensor of a graph has no values, and FUNCTIONS has no operator for this operation: add one.")
+        raise TypeError(
+            "A tensor of a graph has no values and cannot be converted to an array. Add an operator for this "
+            "operation to FUNCTIONS."
+        )
 
     def __array_ufunc__(self, ufunc, method, *inputs, **options):
         if method != "__call__" or options:
             return NotImplemented
-        if ufunc is np.exp2:  # ONNX has no operator for it
+        if ufunc is np.exp2:  # ONNX has no operator for exp2.
             return np.exp(inputs[0] * log(2))
         return elementwise(OPERATORS[ufunc], ufunc, *inputs) if ufunc in OPERATORS else NotImplemented
 
@@ -106,12 +113,12 @@ class Tensor(NDArrayOperatorsMixin):
         return FUNCTIONS[function](*args, **options) if function in FUNCTIONS else NotImplemented
 
     def __getitem__(self, key):
-        """Apply the last index or slice of the key to its axis; the axes before it are taken whole."""
+        """Apply the last index or slice of the key to its axis, and keep all entries along the axes before it."""
         *before, index = key
         return take(self, np.arange(self.shape[len(before)])[index], len(before))
 
     def reshape(self, *shape):
-        """Reshape the tensor to rows, ``(len(self), -1)``, or to ``(-1, *sizes)``."""
+        """Reshape the tensor to ``(len(self), -1)``, which is one row per signal, or to ``(-1, *sizes)``."""
         sizes = [prod(self.shape[1:]) if size == -1 else size for size in shape[1:]]
         return self.graph.node("Reshape", [self, self.graph.integers(shape)], np.empty((0, *sizes), self.dtype))
 
@@ -133,7 +140,7 @@ class Tensor(NDArrayOperatorsMixin):
 
 
 def elementwise(operator, function, *inputs):
-    """Add an element-wise node; inputs that are not tensors become constants of the dtype of the tensors."""
+    """Add an element-wise node. Inputs that are not tensors become constants with the dtype of the tensors."""
     tensors = [x for x in inputs if isinstance(x, Tensor)]
     dtype = np.result_type(*(x.dtype for x in tensors))
     inputs = [x if isinstance(x, Tensor) else np.asarray(x, dtype) for x in inputs]
@@ -142,7 +149,7 @@ def elementwise(operator, function, *inputs):
 
 
 def reduced(operator, function, X, axis, keepdims):
-    """Add a node that reduces one or several axes."""
+    """Add a node that reduces a tensor along one or more axes."""
     empty = function(X.empty, axis=axis, keepdims=keepdims)
     return X.graph.node(operator, [X, X.graph.integers(axis)], empty, keepdims=int(keepdims))
 
@@ -181,7 +188,7 @@ def einsum(equation, *tensors):
 
 
 def take(X, indices, axis=0):
-    """Take entries along an axis, where X or the indices are a tensor: `numpy.take` allows this for X only."""
+    """Take entries of X along an axis. X or the indices may be tensors, whereas `numpy.take` dispatches on X only."""
     graph = X.graph if isinstance(X, Tensor) else indices.graph
     empty = np.take(*(x.empty if isinstance(x, Tensor) else x for x in (X, indices)), axis)
     return graph.node("Gather", [X, indices], empty, axis=axis % len(X.shape))

@@ -1,6 +1,6 @@
-"""Layers and whitening as graphs: the formulas of `_core.layer` and `_core.patch_whitening`, as convolutions.
+"""Graphs of layers and patch whitening: the formulas of `_core.layer` and `_core.patch_whitening` as convolutions.
 
-Unlike in those modules, maps have their channels first, ``(n, c, *space)``, and patches have the shape
+Unlike in these two modules, channels come first: maps have the shape ``(n, c, *space)``, and patches have the shape
 ``(n, c, k, *positions)``, where k is the number of positions in a patch.
 """
 
@@ -10,14 +10,14 @@ import numpy as np
 
 from .._core.layer import patches
 
-NEGLIGIBLE = (patches.ROUNDING * np.finfo(np.float32).eps) ** 2  # fraction of the squares, as in `patches.center`
-CONVERGED = 1e-8  # distance from 1 below which an eigenvalue has converged
-SMALLEST_REG = 1e-6  # smallest `reg` with which the iterations are as accurate as an eigendecomposition
+NEGLIGIBLE = (patches.ROUNDING * np.finfo(np.float32).eps) ** 2  # fraction of a sum of squares, as in `patches.center`
+CONVERGED = 1e-8  # distance from 1 below which an eigenvalue counts as converged
+SMALLEST_REG = 1e-6  # smallest `reg` for which the iterations are as accurate as an eigendecomposition
 ROOTS = {0.25: 2, 0.5: 1}  # number of successive square roots for each exponent
 
 
 def encode(X, layer):  # (n, c, *space), a fitted CKNLayer -> (n, m, *pooled)
-    """Apply a layer to maps, line by line as in `definition.encode`."""
+    """Apply a layer to maps, by the same steps as `definition.encode`."""
     settings = layer._settings
     Z = np.moveaxis(layer.filters_, -1, 1)  # (m, c, *patch)
     products, r = products_and_norms(X, Z, settings)  # (n, m, *positions), (n, 1, *positions)
@@ -28,7 +28,7 @@ def encode(X, layer):  # (n, c, *space), a fitted CKNLayer -> (n, m, *pooled)
 
 
 def products_and_norms(X, Z, settings):  # -> (n, m, *positions), (n, 1, *positions)
-    """Return the products of patches and filters, and the norms of patches; only centred patches are extracted."""
+    """Return the products of patches and filters, and the norms of patches. Patches are extracted only if centred."""
     patch = settings.patch
     if patch.centering:
         P = center(extract(X, patch))
@@ -39,9 +39,10 @@ def products_and_norms(X, Z, settings):  # -> (n, m, *positions), (n, 1, *positi
 
 
 def convolve(X, W, patch, groups=1):  # (n, c, *space), (m, c / groups, *size), PatchGeometry -> (n, m, *positions)
-    """Return the products of patches, which are not centred, and filters."""
+    """Return the products of uncentred patches and filters."""
     positions = patch.positions(X.shape[2:])
-    if groups == 1 and X.shape[2:] == W.shape[2:] and not np.any(patch.padding):  # One patch per signal: a product.
+    # If each signal has only one patch, the convolution is a matrix product.
+    if groups == 1 and X.shape[2:] == W.shape[2:] and not np.any(patch.padding):
         return (X.reshape(len(X), -1) @ W.reshape(len(W), -1).T).reshape(-1, len(W), *positions)
     empty = np.empty((0, len(W), *positions), X.dtype)
     geometry = {"pads": [int(n) for n in np.transpose(patch.padding).ravel()], "dilations": list(patch.dilation)}
@@ -49,13 +50,13 @@ def convolve(X, W, patch, groups=1):  # (n, c, *space), (m, c / groups, *size), 
 
 
 def multiply_channels(X, W):  # (n, c, *space), (m, c) -> (n, m, *space)
-    """Multiply the channels by W at every position."""
+    """Multiply the channels by the matrix W at every position."""
     n_axes = len(X.shape) - 2
     return convolve(X, W.reshape(*W.shape, *[1] * n_axes), patches.PatchGeometry.of((1,) * n_axes, "valid"))
 
 
 def one_by_one(c, size):  # -> (c * k, 1, *size)
-    """Return filters that each select one value of a patch, for a convolution channel by channel."""
+    """Return the filters of a depthwise convolution, each of which selects one value of a patch."""
     return np.tile(np.eye(prod(size)), (c, 1)).reshape(-1, 1, *size)
 
 
@@ -78,7 +79,7 @@ def center(P):  # (n, c, k, ...)
 
 
 def pool(F, operators):  # (n, m, *positions) -> (n, m, *pooled)
-    """Pool along every spatial axis, as `pooling.pool` does, without operators that are the identity."""
+    """Pool along every spatial axis, as `pooling.pool` does, but skip operators that are the identity."""
     m, positions = F.shape[1], F.shape[2:]
     for axis, operator in enumerate(matrix.toarray() for matrix in operators):
         (count, length), after = operator.shape, prod(positions[axis + 1 :])
@@ -89,7 +90,7 @@ def pool(F, operators):  # (n, m, *positions) -> (n, m, *pooled)
 
 
 def whiten(X, whitening):  # (n, c, *space), a fitted PatchWhitening -> (n, c, *space)
-    """Whiten images by their patches, as `patch_whitening.whiten` does."""
+    """Whiten the patches of images and reassemble the images, as `patch_whitening.whiten` does."""
     settings, c, space = whitening._settings, X.shape[1], X.shape[2:]
     size = settings.patch.size
     P = center(extract(normalize_contrast(X) if settings.normalize_contrast else X, settings.patch))
@@ -97,42 +98,42 @@ def whiten(X, whitening):  # (n, c, *space), a fitted PatchWhitening -> (n, c, *
     P = P.reshape(-1, c * prod(size), prod(positions))  # (n, d, number of positions)
     if whitening.whitening_ is not None:
         P = reordered(whitening.whitening_, c) @ P
-    elif settings.exponent:  # With exponent 0 the matrix is the identity.
+    elif settings.exponent:  # If the exponent is 0, the matrix is the identity.
         P = negative_power(P, settings.exponent, settings.reg) @ P
     return put_together(P.reshape(-1, c * prod(size), *positions), (*space, c), settings.patch)
 
 
 def reordered(W, c):  # (d, d) -> (d, d)
-    """Return a matrix for patches with channels first from a matrix for patches with channels last."""
+    """Convert a matrix for patches with channels last to a matrix for patches with channels first."""
     k = len(W) // c
     return W.reshape(k, c, k, c).transpose(1, 0, 3, 2).reshape(W.shape)
 
 
 def normalize_contrast(X):  # (n, c, *space)
-    """Normalise every signal, as `patch_whitening.normalize_contrast` does."""
+    """Normalise the contrast of every signal, as `patch_whitening.normalize_contrast` does."""
     d = prod(X.shape[1:])
     _, directions = patches.normalize(center(X.reshape(-1, 1, d)))
     return (directions * np.sqrt(d)).reshape(-1, *X.shape[1:])
 
 
 def negative_power(P, exponent, reg):  # (n, d, k) -> (n, d, d)
-    """Return the negative power of the second moments of patches, computed in double precision.
+    """Return the negative power of the second-moment matrices of patches, computed in double precision.
 
-    It differs from `patch_whitening.negative_power` in the directions that are orthogonal to all patches, where its
-    eigenvalues are not 0; this does not affect its product with the patches. If all patches are 0, the matrix is
-    arbitrary.
+    Unlike the matrix that `patch_whitening.negative_power` returns, the result has non-zero eigenvalues in the
+    directions that are orthogonal to all patches. These eigenvalues do not affect the product of the matrix and the
+    patches. If all patches are 0, the matrix is arbitrary.
     """
     if exponent not in ROOTS or reg < SMALLEST_REG:
         raise ValueError(
-            f"PatchWhitening with method='local' must have exponent=0, or exponent 0.25 or 0.5 with reg >= "
-            f"{SMALLEST_REG}, because ONNX has no eigenvalue decomposition and the graph computes square roots by "
-            f"iterations; got exponent={exponent} and reg={reg}: change them, or use method='global'."
+            f"PatchWhitening with method='local' must have exponent=0, or an exponent of 0.25 or 0.5 and reg >= "
+            f"{SMALLEST_REG}, because ONNX has no eigenvalue decomposition and the graph computes matrix square roots "
+            f"iteratively; got exponent={exponent} and reg={reg}: change these parameters, or use method='global'."
         )
     (d, k), dtype, P = P.shape[1:], P.dtype, P.astype(np.float64)
     C, identity = np.einsum("nik,njk->nij", P, P) / k, np.eye(d)
     trace = (C * identity).sum(axis=(1, 2), keepdims=True)
     C = C + reg / d * trace * identity
-    size = (1 + reg) * np.where(trace > 0, trace, 1)  # the trace of C, an upper bound of its eigenvalues
+    size = (1 + reg) * np.where(trace > 0, trace, 1)  # the trace of C, an upper bound on its eigenvalues
     C, smallest = C / size, reg / (d * (1 + reg))
     for _ in range(ROOTS[exponent]):
         C, inverse = square_roots(C, smallest)
@@ -143,12 +144,12 @@ def negative_power(P, exponent, reg):  # (n, d, k) -> (n, d, d)
 def square_roots(A, smallest):  # (n, d, d) -> (n, d, d), (n, d, d)
     """Return ``A^(1/2)`` and ``A^(-1/2)`` for symmetric A with eigenvalues from ``smallest`` to 1.
 
-    This is the coupled Newton-Schulz iteration (Higham, Functions of Matrices, 2008, equation 6.35). The product of the
-    two iterates first has the eigenvalues x of A. Each step replaces them by ``x (3 - x)^2 / 4``, and they converge to
-    1.
+    This is the coupled Newton-Schulz iteration (Higham, Functions of Matrices, 2008, equation 6.35). The
+    eigenvalues of the product of the two iterates are initially the eigenvalues of A. Each step replaces every
+    eigenvalue x by ``x (3 - x)^2 / 4``, so the eigenvalues converge to 1.
     """
     identity = np.eye(A.shape[1])
-    inverse = (3 * identity - A) / 2  # the first step, in which the inverse begins as the identity
+    inverse = (3 * identity - A) / 2  # the first step, for which the initial inverse is the identity
     root, x = A @ inverse, smallest * (3 - smallest) ** 2 / 4
     while 1 - x > CONVERGED:
         step = (3 * identity - inverse @ root) / 2
@@ -158,7 +159,7 @@ def square_roots(A, smallest):  # (n, d, d) -> (n, d, d), (n, d, d)
 
 
 def put_together(P, shape, patch):  # (n, d, *positions), (*space, c), PatchGeometry -> (n, c, *space)
-    """Put signals together from their patches, as `patch_whitening.put_together` does."""
+    """Reassemble signals from their patches, as `patch_whitening.put_together` does."""
     *space, c = shape
     once = np.ones((1, *P.shape[2:], prod(patch.size)), np.float32)
     counts = patches.scatter(once, tuple(space), patch._replace(centering=False))[0, ..., 0]

@@ -1,4 +1,4 @@
-"""Estimators as graphs: the computation of every supported type of estimator, applied to a tensor.
+"""Graphs of estimators: the computation of every supported type of estimator, applied to a tensor.
 
 Estimators pass tensors to one another in the same form as arrays: as maps with channels last, or as rows of features.
 """
@@ -10,7 +10,6 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn import linear_model
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.linear_model import SGDClassifier
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import LinearSVC, LinearSVR
@@ -30,7 +29,7 @@ from . import _layers
 from ._graph import take
 
 TRANSFORMERS = CKNFeatureMap, CKNLayer, Differences, Flatten, PatchWhitening, StandardScaler
-LINEAR_CLASSIFIERS = (  # those of scikit-learn
+LINEAR_CLASSIFIERS = (  # linear classifiers of scikit-learn
     LinearDiscriminantAnalysis,
     LinearSVC,
     linear_model.LogisticRegression,
@@ -42,7 +41,7 @@ LINEAR_CLASSIFIERS = (  # those of scikit-learn
 )
 if hasattr(linear_model, "PassiveAggressiveClassifier"):  # deprecated since version 1.8 of scikit-learn
     LINEAR_CLASSIFIERS += (linear_model.PassiveAggressiveClassifier,)
-LINEAR_REGRESSORS = (  # those of scikit-learn
+LINEAR_REGRESSORS = (  # linear regressors of scikit-learn
     LinearSVR,
     linear_model.ARDRegression,
     linear_model.BayesianRidge,
@@ -71,12 +70,12 @@ LINEAR_REGRESSORS = (  # those of scikit-learn
 PREDICTORS = CKNClassifier, CKNRegressor, LinearClassifier, LinearRegressor, *LINEAR_CLASSIFIERS, *LINEAR_REGRESSORS
 SUPPORTED = (
     "CKNClassifier, CKNRegressor, CKNFeatureMap, CKNLayer, Flatten, Differences, PatchWhitening, StandardScaler, "
-    "LinearClassifier, LinearRegressor, the linear models of scikit-learn, and Pipeline and FeatureUnion of these"
+    "LinearClassifier, LinearRegressor, the linear models of scikit-learn, and a Pipeline or FeatureUnion of these"
 )
 
 
 def leaves(estimator, name=None):
-    """Yield the named estimators in pipelines and unions, in order, except for ``"passthrough"`` and ``"drop"``."""
+    """Yield the name and estimator of every nested step, in order, except for ``"passthrough"`` and ``"drop"``."""
     if isinstance(estimator, Pipeline | FeatureUnion):
         steps = estimator.steps if isinstance(estimator, Pipeline) else estimator.transformer_list
         for name, step in steps:
@@ -86,7 +85,10 @@ def leaves(estimator, name=None):
 
 
 def is_passed(step):
-    """Return whether a step passes its input on: None, ``"passthrough"``, or its replacement in a fitted union."""
+    """Return whether a step leaves its input unchanged.
+
+    Such a step is None, ``"passthrough"``, or the identity function that replaces ``"passthrough"`` in a fitted union.
+    """
     is_identity = isinstance(step, FunctionTransformer) and step.func is None
     return is_identity or step is None or (isinstance(step, str) and step == "passthrough")
 
@@ -97,14 +99,12 @@ def check(estimator):
         if not isinstance(leaf, TRANSFORMERS + PREDICTORS):
             found = "estimator is" if name is None else f"estimator has a step {name!r}, which is"
             hint = " Pass its best_estimator_." if hasattr(leaf, "best_estimator_") else ""
-            raise TypeError(
-                f"{found} {kind_of(leaf)}, for which there is no graph.{hint} to_onnx supports {SUPPORTED}."
-            )
+            raise TypeError(f"{found} {kind_of(leaf)}. There is no graph for it.{hint} to_onnx supports {SUPPORTED}.")
         check_is_fitted(leaf)
 
 
 def input_shape(estimator):
-    """Return the shape of one signal, or of one row, that the first step of an estimator expects."""
+    """Return the shape of each signal, or of each row, that the first step of an estimator expects."""
     for _, leaf in leaves(estimator):
         first = leaf.network_[0] if hasattr(leaf, "network_") else leaf
         is_flat = getattr(first, "input_shape", None) is not None or not hasattr(leaf, "input_shape_")
@@ -118,7 +118,7 @@ def as_signals(X, shape):  # -> (n, *space, c)
 
 
 def channels_first(function, X, *estimators):  # (n, *space, c) -> (n, *space, c)
-    """Apply a function of `_layers` with every estimator in sequence, to maps with channels last."""
+    """Apply a function of `_layers` to maps with channels last, once for each estimator in sequence."""
     X = np.moveaxis(X, -1, 1)
     for estimator in estimators:
         X = function(X, estimator)
@@ -130,7 +130,7 @@ def transform(step, X):  # a fitted estimator, Tensor -> Tensor
     """Compute the result of the method `transform` of a step."""
     if is_passed(step):
         return X
-    raise TypeError(f"A step that is {kind_of(step)} must be the last one: remove the steps after it.")
+    raise TypeError(f"A step that is {kind_of(step)} must be the last step: remove the steps after it.")
 
 
 @transform.register
@@ -192,7 +192,7 @@ def _(step: FeatureUnion, X):
 
 @singledispatch
 def outputs(estimator, X):  # a fitted estimator, Tensor -> {name: Tensor}
-    """Compute the results of the methods of an estimator, by the names of the outputs of the graph."""
+    """Compute the results of an estimator's methods, keyed by the names of the outputs of the graph."""
     values = transform(estimator, X)
     return {"features" if len(values.shape) == 2 else "maps": values}
 
@@ -216,7 +216,7 @@ def _(estimator: CKNRegressor, X):
 
 
 def features_below(estimator, X):  # -> (n, f)
-    """Compute the features that the linear model of an estimator trained end to end reads."""
+    """Compute the input features of the linear model in an estimator that was trained end to end."""
     maps = channels_first(_layers.encode, as_signals(X, estimator.input_shape_), *estimator.network_)
     return estimator._top.features(maps)
 
@@ -263,13 +263,13 @@ def probabilities(model, S):  # (n, k) -> (n, n_classes), or None if the model h
     """Compute the softmax of the scores, or their normalised logistic functions for one-against-all classifiers."""
     if not hasattr(model, "predict_proba") or getattr(model, "loss", None) == "modified_huber":
         return None
-    # Models have the parameter `multi_class` only before version 1.8 of scikit-learn.
+    # Models have the parameter `multi_class` only in versions of scikit-learn before 1.8.
     solver, way = getattr(model, "solver", None), getattr(model, "multi_class", None)
-    is_one_against_others = isinstance(model, SGDClassifier) or solver == "liblinear" or way == "ovr"
+    is_one_against_others = isinstance(model, linear_model.SGDClassifier) or solver == "liblinear" or way == "ovr"
     if way == "multinomial" and S.shape[1] == 1:  # the softmax of -s and s
         S = S * 2
     if is_one_against_others and S.shape[1] > 1:
         P = 1 / (1 + np.exp(-S))
-        P = np.where(P.max(axis=1, keepdims=True) > 0, P, 1)  # all of them may underflow
+        P = np.where(P.max(axis=1, keepdims=True) > 0, P, 1)  # All values of a row may underflow to 0.
         return P / P.sum(axis=1, keepdims=True)
     return np.exp(losses.log_probabilities(S))

@@ -239,7 +239,8 @@ def test_a_lost_scheduler_raises_an_error():
             new = layer()
             with pytest.raises(Exception, match=r"cancelled|[Cc]losed|lost") as caught:
                 new.fit(lazy())
-            assert caught.value.__notes__ == ["Dask was asked for patches of 125 signals in 5 blocks."]
+            note = "The error occurred while Dask drew patches of 125 signals in 5 blocks."
+            assert caught.value.__notes__ == [note]
             assert not hasattr(new, "filters_")
     finally:
         scheduler.kill()

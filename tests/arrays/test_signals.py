@@ -1,15 +1,19 @@
 """Signals as the layers read them: their blocks, their dtypes, and the layers that are prepared for them."""
 
+import pickle
+
 import joblib
 import numpy as np
 import pytest
 from estimators import every_ndim_and_dtype, layer, network, signals
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn import config_context
+from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 
 from sklearn_ckn import CKNFeatureMap
-from sklearn_ckn._arrays.signals import EncodedSignals, Signals
+from sklearn_ckn._arrays.signals import _LAST_PREPARED, EncodedSignals, Signals
+from sklearn_ckn._core.layer import kappa
 from sklearn_ckn._core.network import direct, forward, winograd
 
 
@@ -95,6 +99,21 @@ def test_a_fitted_layer_is_prepared_again_if_its_arrays_change():
     with pytest.raises(ValueError, match="finite"):
         fitted.transform(X)
     assert_array_equal(fitted.fit(X).transform(X), before)
+
+
+def test_a_layer_is_prepared_again_if_only_its_kernel_changes():
+    X, refitted = signals(1), layer(1, ndim=1, sigma=1.0)  # All kernels have the same whitening for a single filter.
+    for kernel in sorted(set(kappa.KERNELS) - {"arccos0"}):
+        refitted.set_params(kernel=kernel).fit(X).transform(X)
+        assert_array_equal(refitted.transform(X), clone(refitted).fit(X).transform(X))
+
+
+def test_arrays_from_files_are_compared_with_the_prepared_ones_by_identity():
+    X = signals(1)
+    loaded = pickle.loads(pickle.dumps(layer(ndim=1).fit(X)))
+    loaded.transform(X)
+    last = _LAST_PREPARED[loaded]
+    assert last.filters is loaded.filters_ and last.whitening is loaded.whitening_
 
 
 def test_arrays_of_the_user_stay_writeable_and_their_changes_take_effect():

@@ -123,7 +123,7 @@ def test_single_position_can_be_rotated_with_size_0():
         ({"X": DIGITS[:, 0], "kind": "rotation", "ndim": 1}, "kind='rotation' needs .*ndim=2 or 3; got ndim=1"),
         (
             {"kind": "rotation", "size": 9.9},
-            "size must be at most 9.899 with kind='rotation'.* 8 x 8 positions moves none of them further; got 9.9",
+            "size must be at most 9.899 with kind='rotation'.* 8 x 8 positions moves no position further; got 9.9",
         ),
     ],
 )

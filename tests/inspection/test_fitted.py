@@ -21,8 +21,9 @@ def test_report_does_not_depend_on_the_estimator_that_contains_the_network(featu
     assert_array_equal(approximation_report(normalised, DIGITS[:5]).exact[1], expected.exact[1])
 
 
-def test_parameters_changed_after_fit_are_rejected():
-    fitted = layer().fit(DIGITS).set_params(sigma=0.2)
+@pytest.mark.parametrize("fitted, changed", [({}, {"sigma": 0.2}), ({"kernel": "vovk"}, {"kernel": "linear"})])
+def test_parameters_changed_after_fit_are_rejected(fitted, changed):
+    fitted = layer(**fitted).fit(DIGITS).set_params(**changed)
     with pytest.raises(ValueError, match=r"parameters of layer 'cknlayer' were changed after fit\. Fit"):
         approximation_report(fitted, DIGITS[:2])
 

@@ -39,7 +39,7 @@ def test_displays_reject_bad_input(pyplot, feature_map):
         KernelMatrixDisplay.from_estimator(feature_map, DIGITS)
     with pytest.raises(TypeError, match="another function of X; got the class CKNKernel, not an instance"):
         KernelMatrixDisplay.from_estimator(CKNKernel, DIGITS)
-    with pytest.raises(ValueError, match=r"matrix must be square.*got \(2, 3\)"):
+    with pytest.raises(ValueError, match=r"matrix must be square.*got shape \(2, 3\)"):
         KernelMatrixDisplay(matrix=np.zeros((2, 3))).plot()
     with pytest.raises(
         ValueError, match=r"labels must have one label for each of the 3 rows of matrix; got shape \(2,\)"

@@ -1,7 +1,9 @@
 """One layer of the exact kernel for blocks of signals, as `definition.encode_kernel` defines it.
 
-Rows of products of patches are mapped by kappa as soon as the ring holds them, and then pooled along the line of y,
-along the line of x, and over the lines. Patches that are zero in all lanes are skipped.
+Two signals x and y are processed line by line. The ring of `patch_products` stores a few rows of inner products of
+positions. As soon as it contains the rows that a patch of x needs, the inner products of this patch and the patches on
+a line of y are computed, mapped by kappa, and pooled along the line of y, then along the line of x, and then over all
+pairs of lines. Patches that are zero in all lanes are skipped.
 """
 
 from typing import NamedTuple
@@ -25,7 +27,10 @@ class ExactLayer(NamedTuple):
 
 @njit(inline="always")
 def norms_and_cosine(pair, p, i, j, x_r, x_inverse):
-    """Return ``r r'`` and ``P / (r r')`` for patch i of a line of x, with its r and 1 / r, and patch j of line p."""
+    """Return ``r r'`` and ``P / (r r')`` for patch i of a line of x and patch j of line p of y.
+
+    P is the product of the two patches. ``x_r`` and ``x_inverse`` are r and 1 / r of patch i.
+    """
     y = pair.y
     cosine = multiply_patches(pair, 0, i, j) * x_inverse * simd.load(y.inverse, (p, j, 0))
     return x_r * simd.load(y.r, (p, j, 0)), cosine
@@ -33,7 +38,7 @@ def norms_and_cosine(pair, p, i, j, x_r, x_inverse):
 
 @inlined_loops
 def map_row(kernel, pair, lines, i, span):
-    """Compute ``r r' kappa(c)`` for patch i of line o and a span of patches of line p."""
+    """Compute ``r r' kappa(c)``, where c is the cosine, for patch i of line o and a span of patches of line p."""
     o, p = lines
     x_r, x_inverse = simd.load(pair.x.r, (o, i, 0)), simd.load(pair.x.inverse, (o, i, 0))
     for j in range(span[0], span[1]):
@@ -45,8 +50,9 @@ def map_row(kernel, pair, lines, i, span):
 def map_derivatives(derivatives, kernel, pair, lines, i, span):
     """Compute the derivatives of ``r r' kappa(c)`` for patch i of line o and a span of patches of line p.
 
-    With ``g = dr / r + dr' / r'``, they are ``r r' g (kappa(c) - c kappa'(c)) + kappa'(c) dP`` with respect
-    to the parameters of layers below, and ``r r' dkappa(c)`` with respect to the layer's own parameter.
+    Let c be the cosine of the two patches and ``g = dr / r + dr' / r'``. The derivatives with respect to the parameters
+    of the layers below are ``r r' g (kappa(c) - c kappa'(c)) + kappa'(c) dP``. The derivative with respect to the
+    layer's own parameter is ``r r' dkappa(c)``.
     """
     (o, p), x, y, row, own = lines, pair.x, pair.y, pair.scratch.row, 1 + derivatives.n_inherited
     x_r, x_inverse = simd.load(x.r, (o, i, 0)), simd.load(x.inverse, (o, i, 0))
@@ -68,11 +74,14 @@ def map_derivatives(derivatives, kernel, pair, lines, i, span):
 
 @inlined_loops
 def pool_row(pair, quantity, i, span):
-    """Add the row of patch i, which is mapped for a span of patches, to the plane: pool along j, then along i."""
+    """Pool the row of patch i along j and then along i, and add the result to the plane.
+
+    The row contains values only for a span of patches j.
+    """
     geometry, scratch = pair.geometry, pair.scratch
     window, kept, row, pooled, plane = geometry.window, geometry.kept, scratch.row, scratch.pooled, scratch.plane
     pointers, outputs, weights = geometry.taps
-    from_v, to_v = len(pooled), 0  # the range that all pooled positions of i need
+    from_v, to_v = len(pooled), 0  # range of v that the pooled positions of patch i need
     for t in range(pointers[i], pointers[i + 1]):
         u = outputs[t]
         if kept.begin[u] < kept.end[u]:
@@ -91,10 +100,10 @@ def pool_row(pair, quantity, i, span):
 
 @njit(inline="always")
 def pool_lines(kernel, derivatives, pair, lines):
-    """Make the plane of two lines."""
+    """Compute the plane of a pair of lines."""
     (o, p), x, y, met = lines, pair.x, pair.y, pair.geometry.met
     clear(pair.scratch.plane)
-    next_row = -pair.geometry.before  # No row has been made.
+    next_row = -pair.geometry.before  # No row has been computed yet.
     for i in range(x.begin[o], x.end[o]):
         span = max(met.begin[i], y.begin[p]), min(met.end[i], y.end[p])
         if span[0] < span[1]:
@@ -108,15 +117,17 @@ def pool_lines(kernel, derivatives, pair, lines):
 
 @compiled_loops
 def find_products(layer, derivatives, X, Y, blocks, below, scratch):
-    """Find the products of positions above a layer, from those below.
+    """Compute the products of positions above a layer from the products of positions below the layer.
 
     Parameters
     ----------
     layer : ExactLayer
-    derivatives : its ``quantities.derivatives``, because Numba leaves out a branch only for an argument that is None
+    derivatives : Derivatives or None, the value of ``layer.quantities.derivatives``
+        It is a separate argument, because Numba removes a branch only if an argument is None.
     X, Y : Side
-    blocks : tuple of two ints, the first of the blocks of X and the block of Y that meet
-    below : ndarray of shape (n, n_pairs, quantities, length, width, n_lanes); for signals (n, 0, 0, 0, 0, n_lanes)
+    blocks : tuple of two ints, the index of the first of n blocks of X and the index of the block of Y
+    below : ndarray of shape (n, n_pairs, quantities, length, width, n_lanes)
+        The shape is (n, 0, 0, 0, 0, n_lanes) for the first layer.
     scratch : Scratch, whose field ``above`` is filled
     """
     geometry, y = layer.geometry, at_block(Y, blocks[1])
@@ -157,25 +168,25 @@ def add_scaled(weight, X, total):  # float, (quantities, length, width, n_lanes)
         simd.store(simd.load(total, (0, 0, 0, i)) + weight * simd.load(X, (0, 0, 0, i)), total, (0, 0, 0, i))
 
 
-# Signals by themselves
+# Norms, copies and traces
 
 
 @njit(inline="always")
 def at_block(side, k):
-    """Return one block of a side."""
+    """Return block k of a side."""
     return Side(side.maps[k], side.r[k], side.inverse[k], side.growth[k], side.begin[k], side.end[k])
 
 
 @compiled_loops
 def find_norms(geometry, side, block, below, scratch):
-    """Find the norms of the patches of a block of signals, from its products with itself, and their derivatives.
+    """Compute the norms of the patches of a block of signals, and the derivatives of the logarithms of the norms.
 
-    Products are added in the same order as in `map_row`, so that a patch and its copy have a cosine of 1 up to the last
-    bits. The derivatives are those of the logarithms of the norms.
+    Both are computed from the products of the block with itself. Products are added in the same order as in `map_row`,
+    so that a patch and its copy have a cosine of 1 up to floating-point rounding.
     """
     x, met, ring = at_block(side, block), geometry.met, scratch.ring
     pair, number = Pair(geometry, x, x, below, scratch), np.finfo(ring.dtype)
-    rounding = patches.ROUNDING_OF_A_LAYER * number.eps if geometry.centring != 0 else 0.0  # for constant patches
+    rounding = patches.ROUNDING_OF_A_LAYER * number.eps if geometry.centring != 0 else 0.0  # bound for constant patches
     for o in range(len(met.pairs)):
         x.begin[o], x.end[o] = len(met.begin), 0
         for i in range(len(met.begin)):
@@ -195,7 +206,7 @@ def find_norms(geometry, side, block, below, scratch):
 
 @compiled_loops
 def copy_to_lanes(side, first, out):
-    """Copy signals from ``first`` on, each to all lanes of a block of its own."""
+    """Copy signals, starting at index ``first``, each to all lanes of a block of its own."""
     lanes = side.r.shape[-1]
     for q in range(len(out.r)):
         block, lane = divmod(first + q, lanes)
@@ -216,7 +227,7 @@ def copy_to_lanes(side, first, out):
 
 @compiled_loops
 def add_traces(maps, totals):  # (n, n_pairs, quantities, length, 1, n_lanes), out (n, quantities, n_lanes), float64
-    """Add up the kernel from the last products of positions, which hold pairs of equal positions."""
+    """Add the products of corresponding positions of the last maps to the kernel and its derivatives."""
     n, n_pairs, n_quantities, length, _, lanes = maps.shape
     for q in range(n):
         for pair in range(n_pairs):

@@ -1,7 +1,7 @@
-"""Inner products of positions, a few rows of them in a ring, and inner products of patches as diagonals of the ring.
+"""Inner products of patches, as sums over diagonals of a ring that stores a few rows of inner products of positions.
 
-This file also defines the records of the room: the geometry of a layer for a pair of maps, what the layer knows about
-signals, and its memory.
+This file also defines the records of the subpackage: the geometry of a layer for a pair of maps, the data that the
+layer stores about signals, and the scratch memory of the layer.
 """
 
 from typing import NamedTuple
@@ -14,22 +14,22 @@ from ..runtime import simd
 from ..runtime.compilation import compiled_loops, inlined_loops
 from .sparsity import Relation
 
-COLUMNS = 4  # columns of products that are summed side by side
+COLUMNS = 4  # number of columns of products that are summed simultaneously
 
 
 class Derivatives(NamedTuple):
-    """The derivatives of the kernel with respect to ``log(sigma)`` of the layers so far, which a layer propagates."""
+    """The derivatives of the kernel with respect to ``log(sigma)`` of a layer and of all previous layers."""
 
-    n_inherited: int  # derivatives with respect to parameters of previous layers
+    n_inherited: int  # number of derivatives with respect to parameters of previous layers
     has_own: bool  # whether the derivative with respect to the layer's own parameter is added
 
 
 class Quantities(NamedTuple):
-    """The quantities that a layer propagates, in their order: the kernel itself, then those of the fields below.
+    """The quantities that a layer propagates, in order: the kernel itself, then the quantities of each field.
 
-    A field is None where its quantities are not propagated. To add a quantity, add a field after the others, count it
-    in `n_read` and `n_made`, map its row next to `layer.map_derivatives`, and take it out of the result in `gram`.
-    Patches and pooling treat all quantities alike.
+    A field is None if its quantities are not propagated. To add a quantity, add a field after the others, count it
+    in `n_read` and `n_made`, compute its row next to `layer.map_derivatives`, and extract it from the result in `gram`.
+    Products of patches and pooling treat all quantities alike.
     """
 
     derivatives: Derivatives | None
@@ -41,24 +41,24 @@ class Quantities(NamedTuple):
 
     @property
     def n_made(self):
-        """The number of quantities that the layer makes."""
+        """The number of quantities that the layer computes."""
         return self.n_read + (self.derivatives.has_own if self.derivatives else 0)
 
 
 class PairGeometry(NamedTuple):
-    """Where a layer reads and writes, which is the same for all pairs of maps."""
+    """The indices and weights that a layer uses for all pairs of maps."""
 
     is_first: bool  # whether the layer reads signals
-    read: Relation  # of the positions of its map
-    met: Relation  # of its patches
-    kept: Relation  # of the positions of its pooled map
-    sources: np.ndarray  # (n_lines, n_sources) the lines of the map under every line of patches, -1 outside
-    before: int  # zeros before a line
-    size: int  # positions of a patch along a line
-    slots: np.ndarray  # (length, size) the rows of the ring under every patch; the last row of the ring is zero
-    centring: float  # factor of what centring adds to a product: -1 / positions of a patch, or 0 without centring
-    line_taps: Taps  # from lines to pooled lines
-    taps: Taps  # along the lines
+    read: Relation  # relation of the positions of its map
+    met: Relation  # relation of its patches
+    kept: Relation  # relation of the positions of its pooled map
+    sources: np.ndarray  # (n_lines, n_sources) lines of the map under every line of patches, -1 for lines outside
+    before: int  # number of zeros before a line
+    size: int  # number of positions of a patch along a line
+    slots: np.ndarray  # (length, size) indices of the rows of the ring under every patch; the last row is zero
+    centring: float  # factor of the term that centring adds to a product: -1 / positions of a patch, 0 without centring
+    line_taps: Taps  # pooling from lines to pooled lines
+    taps: Taps  # pooling along the lines
     wanted: np.ndarray  # (n_lines, pooled_lines) whether a line of x meets a pooled line of y
     first: int  # Pooled position v is the sum over k of ``window[k] * x(first + v * stride + k)``.
     stride: int
@@ -66,31 +66,31 @@ class PairGeometry(NamedTuple):
 
 
 class Side(NamedTuple):
-    """Blocks of `n_lanes` signals as a layer sees them; for one block, without the first axis."""
+    """The data of a layer about blocks of `n_lanes` signals. A single block has no first axis."""
 
-    maps: np.ndarray  # (n_blocks, n_lines, length + COLUMNS - 1, c, n_lanes), for the first layer
+    maps: np.ndarray  # (n_blocks, n_lines, length + COLUMNS - 1, c, n_lanes), empty except in the first layer
     r: np.ndarray  # (n_blocks, n_lines, length, n_lanes) norms of patches
     inverse: np.ndarray  # inverses of the norms
     growth: np.ndarray  # (n_blocks, n_inherited, n_lines, length, n_lanes) derivatives of log(r)
-    begin: np.ndarray  # (n_blocks, n_lines) first non-zero patch of every line
-    end: np.ndarray  # (n_blocks, n_lines) last non-zero patch of every line, plus 1
+    begin: np.ndarray  # (n_blocks, n_lines) index of the first non-zero patch of every line
+    end: np.ndarray  # (n_blocks, n_lines) index of the last non-zero patch of every line, plus 1
 
 
 class Scratch(NamedTuple):
-    """Memory of a layer that is overwritten during the computation, and its result, the last field."""
+    """The scratch memory of a layer, and its result in the last field."""
 
     ring: np.ndarray
-    means: np.ndarray  # (quantities, size + 1, length, n_lanes) what centring adds to the rows of the ring
+    means: np.ndarray  # (quantities, size + 1, length, n_lanes) terms that centring adds, for each row of the ring
     buffer: np.ndarray  # (columns, n_lanes)
     row: np.ndarray
     pooled: np.ndarray  # (pooled_length, n_lanes)
     plane: np.ndarray
     sums: np.ndarray
-    above: np.ndarray  # products of positions above the layer, for several signals
+    above: np.ndarray  # products of positions above the layer, for several signals x
 
 
 class Pair(NamedTuple):
-    """Two blocks of signals that meet in a layer: where it reads and writes, both sides, and the memory."""
+    """A pair of blocks of signals in a layer, with the geometry and the scratch memory of the layer."""
 
     geometry: PairGeometry
     x: Side
@@ -100,7 +100,7 @@ class Pair(NamedTuple):
 
 
 def make_side(geometry, quantities, n, n_channels, dtype):
-    """Allocate a side of n blocks, not yet filled."""
+    """Allocate a side of n blocks, filled with zeros."""
     lines, length = geometry.met.shape
     n_lines, n_positions = geometry.read.shape
     maps = (n_lines, n_positions + COLUMNS - 1, n_channels) if geometry.is_first else (0, 0, 0)
@@ -111,7 +111,7 @@ def make_side(geometry, quantities, n, n_channels, dtype):
 
 
 def make_scratch(geometry, quantities, n, dtype):
-    """Allocate the memory of a layer, for n signals x in sequence."""
+    """Allocate the scratch memory of a layer for n signals x, which are processed in sequence."""
     (_, length), pooled_lines, pooled = geometry.met.shape, len(geometry.kept.pairs), geometry.kept.stored
     columns, rows = length + geometry.size - 1 + COLUMNS, (quantities.n_read, geometry.size + 1)
     return Scratch(
@@ -127,17 +127,17 @@ def make_scratch(geometry, quantities, n, dtype):
 
 
 def zeros(shape, dtype):
-    """Allocate vectors of zeros."""
+    """Allocate an array of vectors, filled with zeros."""
     return simd.aligned((*shape, simd.n_lanes(dtype)), dtype, np.zeros)
 
 
-# Products of positions: ``lines`` are o and p; ``sources`` the lines a and b of the maps under them; ``columns`` the
-# positions on b from the first to the last one, which is excluded.
+# Products of positions. In this section, ``lines`` are the lines o and p of patches, ``sources`` are the lines a and b
+# of the maps under these patches, and ``columns`` is a range of positions on b. The end of the range is exclusive.
 
 
 @njit(inline="always")
 def multiply_positions(pair, lines, m, slot, columns):
-    """Make a row of the ring: the products of position m with some columns, summed over the lines under a patch."""
+    """Compute a row of the ring: products of position m and a range of columns, summed over the lines under a patch."""
     geometry, scratch = pair.geometry, pair.scratch
     sources = geometry.sources[lines[0]], geometry.sources[lines[1]]
     if geometry.is_first:
@@ -155,7 +155,7 @@ def multiply_positions(pair, lines, m, slot, columns):
 
 @njit(inline="always")
 def multiply_signals(pair, sources, m, slot, columns):
-    """Make a row of the ring from signals, `COLUMNS` of its columns at a time."""
+    """Compute a row of the ring from signals, `COLUMNS` columns at a time."""
     x, y, ring, before = pair.x.maps, pair.y.maps, pair.scratch.ring, pair.geometry.before
     for j in range(columns[0], columns[1], COLUMNS):
         sum0 = sum1 = sum2 = sum3 = simd.zeros(x)
@@ -176,7 +176,7 @@ def multiply_signals(pair, sources, m, slot, columns):
 
 @njit(inline="always")
 def add_from_below(pair, quantity, sources, m, columns, target):
-    """Add the products of position m on line a with some columns of line b to a row."""
+    """Add the products of position m on line a and a range of columns of line b to a row."""
     a, b = sources
     if a >= 0 and b >= 0:
         read, before = pair.geometry.read, pair.geometry.before
@@ -188,7 +188,7 @@ def add_from_below(pair, quantity, sources, m, columns, target):
 
 @compiled_loops
 def multiply_means(pair, quantity, sources, m, slot, columns):
-    """Make the products of position m and of the sums of all patches on a line, which centring subtracts."""
+    """Compute the products of position m and the sums of all patches on a line, which centring subtracts."""
     geometry, buffer, means = pair.geometry, pair.scratch.buffer, pair.scratch.means[quantity, slot]
     for j in range(len(buffer)):
         simd.store(0.0, buffer, (j, 0))
@@ -202,12 +202,12 @@ def multiply_means(pair, quantity, sources, m, slot, columns):
         simd.store(geometry.centring * total, means, (j, 0))
 
 
-# Products of patches. A ``span`` is a range of patches j on line p, the last one excluded.
+# Products of patches. A ``span`` is a range of patches j on line p. The end of the range is exclusive.
 
 
 @inlined_loops
 def fill_ring(pair, lines, i, span, next_row):
-    """Make the rows under patch i that are missing, for a span of patches j; return the next row to make."""
+    """Compute the missing rows under patch i for a span of patches j, and return the index of the next missing row."""
     geometry = pair.geometry
     first, size, n = i - geometry.before, geometry.size, len(geometry.read.begin)
     for m in range(max(first, next_row, 0), min(first + size, n)):
@@ -230,7 +230,7 @@ def multiply_patches(pair, quantity, i, j):
 
 @njit(inline="always")
 def add_diagonal(ring, slots, quantity, j):
-    """Return the sum of a diagonal of the ring, the product of patches before centring."""
+    """Return the sum over a diagonal of the ring, which is the product of two patches before centring."""
     total = simd.load(ring, (quantity, slots[0], j, 0))
     for t in range(1, len(slots)):
         total = total + simd.load(ring, (quantity, slots[t], j + t, 0))

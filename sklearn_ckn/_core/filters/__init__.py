@@ -1,6 +1,6 @@
-"""How the filters of a layer are found without labels: patches are drawn from the signals and clustered.
+"""Unsupervised learning of the filters of a layer: patches are drawn from the signals and clustered.
 
-The room imports `runtime` and `layer`.
+This subpackage imports `runtime` and `layer`.
 
 ====  ============  ============================================================
 U     ``(k, d)``    directions of k patches, rows of norm 1 (or 0)
@@ -9,7 +9,7 @@ Z     ``(m, d)``    centres of clusters, which become the filters
 
 =========  =====================================================================
 sampling   patches drawn uniformly over all signals and positions
-kmeans     spherical k-means, with greedy k-means++ as its start
-bandwidth  the width sigma of the exponential kernel, from distances of patches
+kmeans     spherical k-means, initialised by greedy k-means++
+bandwidth  sigma of the exponential kernel, from distances between patches
 =========  =====================================================================
 """

@@ -1,6 +1,6 @@
 """Spherical k-means: unit centres Z that maximise ``mean_i max_j <u_i, z_j>`` for unit vectors u_i, the rows of U.
 
-Long vectors are first clustered in a subspace that keeps most of their energy, the sum of their squares.
+Long vectors are first clustered in a subspace that keeps most of their energy (the sum of their squares).
 """
 
 import numpy as np
@@ -11,22 +11,22 @@ from ..runtime.compilation import compiled
 from ..runtime.microkernel import ROWS, TILE, Runs, count_panels, multiply_panel, pack
 from ..runtime.threads import over_blocks, single_threaded_blas, slices
 
-BLOCK = 8192  # rows assigned to centres by one thread at a time
+BLOCK = 8192  # number of rows that a thread assigns to centres at a time
 SUMS_BYTES = 2**26  # memory for the sums of all blocks of rows in an update, which limits the number of blocks
 TOLERANCE = 1e-5  # relative gain of the objective at or below which the iterations stop
-CANDIDATES = 20  # candidate rows for each of the first centres
-CANDIDATE_NUMBERS = 2**22  # maximum count of numbers in the candidates; centres with more numbers are drawn at random
-TRIALS = 4  # candidates drawn for each centre after the first, of which the best is chosen
+CANDIDATES = 20  # number of candidate rows per initial centre
+CANDIDATE_NUMBERS = 2**22  # maximum total number of elements of the candidates; larger centres are random rows
+TRIALS = 4  # number of candidates drawn for each centre after the first; the best candidate is chosen
 
-FEWEST = 64  # smallest number of dimensions of the subspace
-SHORTER = 4  # smallest ratio of the dimensions of the rows to the dimensions of the subspace
+FEWEST = 64  # minimum number of dimensions of the subspace
+SHORTER = 4  # minimum ratio of the number of dimensions of the rows to the number of dimensions of the subspace
 ENERGY = 0.95  # fraction of the energy of the rows that the subspace must keep
-SUBSPACE_ROWS = 8192  # rows from which the subspace is computed
-FULL_ITERATIONS = 2  # iterations in all dimensions, after the iterations in the subspace
+SUBSPACE_ROWS = 8192  # maximum number of rows from which the subspace is computed
+FULL_ITERATIONS = 2  # number of iterations in the full space, after the iterations in the subspace
 
 
 def distinct(U, n, rng):  # (k, d) -> (at most n, d)
-    """Return ``n`` rows that are distinct after rounding, in random order; fewer if there are no more."""
+    """Return ``n`` rows that are distinct after rounding, or all such rows if there are fewer, in random order."""
     order, step, kept = rng.permutation(len(U)), n + n // 4 + 1, U[:0]
     for start in range(0, len(U), step):
         candidates = np.concatenate([kept, U[order[start : start + step]]])
@@ -46,7 +46,7 @@ def spread(U, n, rng):  # (k, d) unit rows -> (n, d)
         distances[chosen[0]] = 0
         while len(chosen) < n:
             total = np.cumsum(distances, dtype=np.float64)
-            if total[-1] == 0:  # the remaining rows differ from chosen ones by rounding only
+            if total[-1] == 0:  # the remaining rows differ from chosen rows only by rounding
                 chosen.extend(rng.permutation(np.setdiff1d(np.arange(len(U)), chosen))[: n - len(chosen)])
                 break
             drawn = np.searchsorted(total, total[-1] * rng.uniform(size=TRIALS), side="right").clip(0, len(U) - 1)
@@ -59,7 +59,7 @@ def spread(U, n, rng):  # (k, d) unit rows -> (n, d)
 
 
 def assign(U, Z, n_threads):  # (k, d), (m, d) -> (k,), (k,)
-    """Return the best-matching centre of every row (ties are broken in favour of the first) and the product with it."""
+    """Return the best-matching centre of each row (ties are broken in favour of the first) and their inner product."""
     lanes, labels, products = simd.n_lanes(Z.dtype), np.empty(len(U), dtype=np.int64), np.empty(len(U), dtype=U.dtype)
     filled = Z[np.arange(count_panels(len(Z), Z.dtype) * lanes) % len(Z)]  # repeated centres lose every tie
     panels = pack(filled)
@@ -96,14 +96,14 @@ def find_best(U, panels, T, labels, products):  # (k * d,), (n_panels, d, n_lane
 
 
 def update(U, labels, products, Z, n_threads=1):  # -> (m, d)
-    """Return the normalised mean of the rows of every centre; a centre without rows takes the worst-matched row."""
+    """Return the normalised mean of the rows of each centre; the worst-matched rows replace centres without rows."""
 
     def add_block(block):
         sums, counts = np.zeros(Z.shape), np.zeros(len(Z), dtype=np.int64)
         add_up(U[block], labels[block], sums, counts)
         return sums, counts
 
-    n_blocks = max(2, min(16, SUMS_BYTES // (8 * Z.size)))  # independent of n_threads, and so are the sums
+    n_blocks = max(2, min(16, SUMS_BYTES // (8 * Z.size)))  # independent of n_threads, so the sums are, too
     parts = over_blocks(add_block, slices(len(U), -(-len(U) // n_blocks)), n_threads)
     sums, counts = (sum(part) for part in zip(*parts))
     empty = np.flatnonzero(counts == 0)
@@ -126,7 +126,7 @@ def add_up(U, labels, sums, counts):  # (k, d), (k,), out (m, d), out (m,)
 def lloyd(U, Z, max_iter, n_threads):  # (k, d), (m, d) -> (m, d), (k,), (k,), int
     """Run Lloyd's algorithm on the sphere from the centres Z until the gain is small.
 
-    The labels and products of the last assignment and the number of iterations are returned, too.
+    Return the centres, the labels and products of the last assignment, and the number of iterations.
     """
     objectives, labels, products = [-np.inf], None, None
     while len(objectives) <= max_iter:
@@ -139,7 +139,10 @@ def lloyd(U, Z, max_iter, n_threads):  # (k, d), (m, d) -> (m, d), (k,), (k,), i
 
 
 def subspace(U, rng):  # (k, d) -> (d, q)
-    """Return orthonormal columns whose span keeps `ENERGY` of the rows' squares, or None if too many are needed."""
+    """Return an orthonormal basis of a subspace that approximates the rows, or None if the subspace would be too large.
+
+    The projections of the rows onto the subspace have at least the fraction `ENERGY` of the sum of squares of the rows.
+    """
     rows = U[rng.permutation(len(U))[:SUBSPACE_ROWS]]
     with single_threaded_blas():
         for q in FEWEST * 2 ** np.arange(int(np.log2(U.shape[1] / (FEWEST * SHORTER))) + 1):
@@ -172,7 +175,7 @@ def spherical_kmeans(U, n_clusters, max_iter, rng, n_threads=1):  # (k, d)
     if basis is not None:
         V = project(U, basis, n_threads)
         first = first_centres(V, n_clusters, rng)
-        if len(first) == n_clusters:  # otherwise distinct rows coincide in the subspace
+        if len(first) == n_clusters:  # There are fewer if distinct rows coincide in the subspace.
             _, labels, products, n_iter = lloyd(V, first, max_iter - FULL_ITERATIONS, n_threads)
             with single_threaded_blas():
                 first = first @ basis.T
@@ -184,7 +187,7 @@ def spherical_kmeans(U, n_clusters, max_iter, rng, n_threads=1):  # (k, d)
 
 
 def first_centres(U, n, rng):  # (k, d) -> (at most n, d)
-    """Return distinct rows of norm 1, chosen by `spread` unless n rows have more than `CANDIDATE_NUMBERS` numbers."""
+    """Return distinct rows of norm 1, chosen by `spread` unless n rows have more than `CANDIDATE_NUMBERS` elements."""
     n_candidates = max(n, min(CANDIDATES * n, CANDIDATE_NUMBERS // U.shape[1]))
     candidates = distinct(U, n_candidates, rng)
     norms = np.linalg.norm(candidates, axis=1, keepdims=True)

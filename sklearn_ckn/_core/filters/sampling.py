@@ -1,15 +1,23 @@
 """Patches drawn from many signals, from which filters are learned."""
 
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
 from ..layer import patches
 from ..runtime.threads import slices
 
-PATCHES_PER_SIGNAL = 16  # patches drawn from one signal while there are enough signals: neighbours are redundant
+PATCHES_PER_SIGNAL = 16  # number of patches drawn per signal if there are enough signals: neighbours are redundant
 ROWS_AT_ONCE = 4096
 LARGEST_SEED = 2**31 - 1
+
+
+class Sample(NamedTuple):
+    """Directions of patches drawn uniformly from a population of wanted patches."""
+
+    U: np.ndarray  # (k, d)
+    n_wanted: float  # an estimate of the number of patches in the population
 
 
 def varies(P, c):  # (k, d) -> (k,)
@@ -20,12 +28,12 @@ def varies(P, c):  # (k, d) -> (k,)
 
 
 def not_zero(P, c):  # (k, d) -> (k,)
-    """Return whether each patch has a direction, which it has unless its squares vanish."""
+    """Return whether each patch has a direction, that is, a norm that is not computed as zero."""
     return np.linalg.norm(P, axis=-1) > 0
 
 
 def directions(X, starts, at, patch, wanted):  # (n, *space, c), (n, k), Layout, PatchGeometry -> (n, k, d)
-    """Return the directions of the patches that begin at ``starts`` in every signal, 0 for unwanted ones."""
+    """Return the directions of the patches that begin at ``starts`` in each signal, or 0 for unwanted patches."""
     P, c = patches.extract_at(X, starts, at), X.shape[-1]
     U = patches.normalize(patches.center(P, c) if patch.centering else P)[1]
     U[~wanted(P, c)] = 0
@@ -33,11 +41,11 @@ def directions(X, starts, at, patch, wanted):  # (n, *space, c), (n, k), Layout,
 
 
 def sample(signals, n_patches, patch, rng, wanted=varies):
-    """Draw directions of patches uniformly over all signals and positions, none twice, without the unwanted ones.
+    """Draw the directions of wanted patches uniformly over all signals and positions, without replacement.
 
-    Signals are visited in random order, a few patches each, until ``n_patches`` wanted ones are found or no signal is
-    left, so no more signals are read than the patches need. What is drawn does not depend on what is read, so signals
-    can be stored anywhere and be read in any order.
+    Signals are visited in random order, and a few patches are drawn from each, until ``n_patches`` wanted patches are
+    found or no signals are left. No more signals are read than necessary. The random choices do not depend on the
+    values of the signals, so signals can be stored anywhere and read in any order.
 
     Parameters
     ----------
@@ -50,10 +58,9 @@ def sample(signals, n_patches, patch, rng, wanted=varies):
 
     Returns
     -------
-    U : ndarray of shape (at most n_patches, d)
-    n_wanted : float, an estimate of the number of wanted patches in all signals
+    Sample of at most ``n_patches`` directions
     """
-    rng = np.random.default_rng(rng.randint(LARGEST_SEED))  # A Generator draws without replacement in little time.
+    rng = np.random.default_rng(rng.randint(LARGEST_SEED))  # A Generator is faster at drawing without replacement.
     n_signals, at = len(signals), patches.layout(signals.shape, patch)
     order, per_signal = rng.permutation(n_signals), max(PATCHES_PER_SIGNAL, -(-n_patches // n_signals))
     per_signal = min(per_signal, at.n_patches)
@@ -66,21 +73,23 @@ def sample(signals, n_patches, patch, rng, wanted=varies):
         drawn = U[found : found + starts.size]
         signals.fill(rows, finish, starts, drawn.reshape(*starts.shape, -1))
         found, n_visited = found + keep_directions(drawn), n_visited + len(rows)
-    return U[: min(found, n_patches)], found * n_signals * at.n_patches / (n_visited * per_signal)
+    n_wanted = found * n_signals * at.n_patches / (n_visited * per_signal)
+    return Sample(U[: min(found, n_patches)], n_wanted)
 
 
-def merge(before, more, n_patches, rng):  # two results of `sample` -> one
-    """Return a sample of the union of two populations of patches, with the same share of each."""
-    if not (len(before[0]) and len(more[0])):
-        return before if len(before[0]) else more
-    n_wanted = before[1] + more[1]
+def merge(before, more, n_patches, rng):  # Sample, Sample -> Sample
+    """Return a sample of the union of two populations of patches, with the same fraction of each population."""
+    if not (len(before.U) and len(more.U)):
+        return before if len(before.U) else more
+    n_wanted = before.n_wanted + more.n_wanted
     share = min(n_patches / n_wanted, *(len(U) / n for U, n in (before, more)))
     parts = [U[rng.permutation(len(U))[: max(1, round(share * n))]] for U, n in (before, more)]
-    return np.concatenate([part.astype(before[0].dtype, copy=False) for part in parts])[:n_patches], n_wanted
+    U = np.concatenate([part.astype(before.U.dtype, copy=False) for part in parts])[:n_patches]
+    return Sample(U, n_wanted)
 
 
 def keep_directions(U):  # out (k, d) -> int
-    """Move the rows that are not zero to the front, and return their number."""
+    """Move the nonzero rows to the front, and return their number."""
     n_kept = 0
     for block in slices(len(U), ROWS_AT_ONCE):
         kept = U[block][U[block].any(axis=1)]

@@ -1,8 +1,9 @@
-"""A layer, ``x_k = A_k M_k P_k x_{k-1}``, read in three ways. Tests compare everything else with this definition.
+"""The reference definition of a layer, ``x_k = A_k M_k P_k x_{k-1}``, with which tests compare all faster code.
 
-`encode` reads the five steps (patches, normalise, kappa, pool, whiten) as a transform, and `encode_vjp` backwards, as
-its vector-Jacobian product. `encode_kernel` reads the first four as the kernel between two signals, which the transform
-approximates. Pooling comes before whitening: both are linear and commute, and the product is then smaller.
+`encode` computes the transform in five steps (extract patches, normalise, apply kappa, pool, whiten), and `encode_vjp`
+computes its vector-Jacobian product. `encode_kernel` applies the first four steps to the exact kernel between two
+signals, which the transform approximates. Pooling comes before whitening: the two are linear and commute, and this
+order makes the matrix product smaller.
 """
 
 from math import prod
@@ -24,12 +25,12 @@ class Cache(NamedTuple):
 
 
 def encode(X, Z, A, settings):  # (n, *space, c), (m, d), (m, m), LayerSettings -> (n, *pooled, m)
-    """Return the maps of a layer: the Nyström projection on the filters (Mairal, 2016, section 2), then pooled."""
+    """Return the maps of a layer: Nyström projections onto the filters (Mairal, 2016, section 2), then pooled."""
     return encode_and_cache(X, Z, A, settings)[0]
 
 
 def encode_and_cache(X, Z, A, settings):  # -> (n, *pooled, m), Cache
-    """Return the maps of a layer together with what the derivative needs."""
+    """Return the maps of a layer and the intermediate results that `encode_vjp` needs."""
     P = patches.extract(X, settings.patch)  # (n, *positions, d)
     r, U = patches.normalize(P)  # (n, *positions, 1), (n, *positions, d)
     T = np.clip(U @ Z.T, -1, 1)  # (n, *positions, m)
@@ -43,7 +44,8 @@ def encode_vjp(G, Z, A, settings, cache):  # (n, *pooled, m), ... -> (n, *space,
 
     The derivative of ``r kappa(<P, z> / r)`` is ``kappa'(t) P`` with respect to z, and
     ``kappa'(t) z + (kappa(t) - t kappa'(t)) P / r`` with respect to P. At a zero patch, the derivative does
-    not exist and is taken as 0. A is a variable of its own here; `nystroem.whitening_vjp` leads from A to Z.
+    not exist and is taken to be 0. A is treated as independent of Z; `nystroem.whitening_vjp` propagates the gradient
+    from A to Z.
     """
     space, r, U, T, Q = cache
     G_A = np.tensordot(Q, G, (range(Q.ndim - 1),) * 2)
@@ -56,11 +58,11 @@ def encode_vjp(G, Z, A, settings, cache):  # (n, *pooled, m), ... -> (n, *space,
 
 
 def encode_kernel(k_xy, k_xx, k_yy, settings, space):  # (*space, *space) -> (*pooled, *pooled)
-    """Return the exact kernel of one layer, ``k(u, v) = <x_k(u), y_k(v)>``, from that of the previous layer.
+    """Return the exact kernel of one layer, ``k(u, v) = <x_k(u), y_k(v)>``, from the kernel of the previous layer.
 
-    The inner products of all positions of x with y, x with x and y with y go through the layer together, because the
-    last two yield the norms. The products of pixels enter the first layer; the trace of those after the last layer is
-    the kernel of the signals.
+    The inner products ``k_xy``, ``k_xx`` and ``k_yy`` of all positions of the signals x and y are propagated together,
+    because the norms of the patches are computed from ``k_xx`` and ``k_yy``. The first layer needs the inner products
+    of pixels. The kernel of x and y is the trace of ``k_xy`` after the last layer.
     """
     operators = settings.pooling_operators(space)
     P_xy, P_xx, P_yy = (patches.inner_products(K, settings.patch) for K in (k_xy, k_xx, k_yy))
@@ -76,7 +78,7 @@ def encode_kernel(k_xy, k_xx, k_yy, settings, space):  # (*space, *space) -> (*p
 
 
 def _norms(P, K, patch):  # (*positions, *positions), (*space, *space) -> (*positions,)
-    """Return the norms of a signal's patches, 0 for a constant patch, for which centring may leave rounding errors."""
+    """Return the norms of a signal's patches; a centred constant patch has norm 0, despite any rounding errors."""
 
     def squares(products):
         positions = products.shape[: products.ndim // 2]

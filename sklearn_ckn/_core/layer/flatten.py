@@ -1,4 +1,4 @@
-"""Maps as rows of features, optionally centred and scaled, and the derivative."""
+"""The conversion of maps to rows of features, optionally centred and scaled, and its derivative."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from .patches import normalize
 
 
 def flatten(X, center, scale):  # (n, *space, c) -> (n, prod(space) * c)
-    """Return one row per signal, optionally minus its own mean, and divided by its own norm (a zero row stays zero)."""
+    """Return one row per signal, optionally centred and optionally divided by its norm; an all-zero row stays zero."""
     rows = X.reshape(len(X), -1)
     if center:
         rows = rows - rows.mean(axis=1, keepdims=True)

@@ -2,7 +2,7 @@
 
 A kernel is a record of its parameters with two methods, ``kappa(self, u)`` and its derivative ``slope(self, u)``,
 written for arrays (Numba requires these argument names). Compiled code calls the same methods on vectors,
-through the functions `value` and `slope` below, which choose the method by the type of the record. To add a kernel,
+through the functions `value` and `slope` below, which select the method by the type of the record. To add a kernel,
 write a record and add a row to `KERNELS`.
 """
 
@@ -16,7 +16,7 @@ from numba.extending import overload
 from ..runtime import simd
 
 LOG_2 = log(2)
-COINCIDENT = 2e-15  # distance from 1 within which a cosine is 1 up to rounding
+COINCIDENT = 2e-15  # maximum distance from 1 of a cosine that equals 1 up to rounding
 
 
 def _interpolate(function, degree, low, high):
@@ -26,7 +26,7 @@ def _interpolate(function, degree, low, high):
 
 
 @njit(inline="always")
-def _polynomial(coefficients, x):  # highest degree first
+def _polynomial(coefficients, x):  # coefficients by decreasing degree
     value = simd.zeros(x)
     for coefficient in coefficients:
         value = value * x + coefficient
@@ -38,20 +38,20 @@ def _is_single(x):
 
 
 def exp2(x):
-    """Return ``2^x`` for x <= 0; compiled code stops at ``2^-126`` (at ``2^-1022`` in double precision)."""
+    """Return ``2^x`` for x <= 0; compiled code returns at least ``2^-126`` (``2^-1022`` in double precision)."""
     return np.exp2(x)
 
 
 @overload(exp2, inline="always")
 def _compile_exp2(x):
-    """Compute ``2^n 2^f`` with ``x = n + f``, n an integer and ``|f| <= 1/2``, without branches or tables."""
+    """Compute ``2^n 2^f``, where ``x = n + f``, n is an integer and ``|f| <= 1/2``, without branches or tables."""
     degree, lowest, round_off = (5, -126, 1.5 * 2.0**23) if _is_single(x) else (10, -1022, 1.5 * 2.0**52)
     coefficients = _interpolate(np.exp2, degree, -0.5, 0.5)
-    even, odd = coefficients[-1::-2][::-1], coefficients[-2::-2][::-1]  # two polynomials in f^2, computed side by side
+    even, odd = coefficients[-1::-2][::-1], coefficients[-2::-2][::-1]  # two polynomials in f^2, evaluated in parallel
 
     def exp2(x):
         x = simd.larger(x, lowest)
-        bits = x + round_off  # This rounds to an integer, which is then in the lowest bits.
+        bits = x + round_off  # This rounds x to an integer n, which the lowest bits then contain.
         f = x - (bits - round_off)
         return simd.times_power(_polynomial(even, f * f) + f * _polynomial(odd, f * f), bits)
 
@@ -59,7 +59,7 @@ def _compile_exp2(x):
 
 
 def arccos(u):
-    """Return the angle whose cosine is u, clipped to [-1, 1]."""
+    """Return the angle whose cosine is u, after clipping u to [-1, 1]."""
     return np.arccos(np.clip(u, -1, 1))
 
 
@@ -81,7 +81,7 @@ def _arccos_over_sqrt(u):
 
 
 def sqrt(x):
-    """Return the square root of x, and 0 for a negative x, which rounding may cause."""
+    """Return the square root of x, or 0 if rounding has made x negative."""
     return np.sqrt(np.maximum(x, 0))
 
 
@@ -91,7 +91,7 @@ def _compile_sqrt(x):
 
 
 def power(x, n):
-    """Return ``x^n`` for a natural number n."""
+    """Return ``x^n`` for a non-negative integer n."""
     return x**n
 
 
@@ -135,7 +135,7 @@ class Polynomial(NamedTuple):
 
 
 class InversePolynomial(NamedTuple):
-    """``1 / (2 - u)``, whose space contains smooth networks (Zhang et al., 2016)."""
+    """``1 / (2 - u)``, whose RKHS contains networks with smooth activations (Zhang et al., 2016)."""
 
     def kappa(self, u):
         return 1 / (2 - u)
@@ -145,9 +145,9 @@ class InversePolynomial(NamedTuple):
 
 
 class ArcCosine0(NamedTuple):
-    """``1 - t / pi`` with ``t = arccos(u)``: infinitely many step activations (Cho and Saul, 2009)."""
+    """``1 - t / pi`` with ``t = arccos(u)``: the kernel of infinitely many step activations (Cho and Saul, 2009)."""
 
-    def kappa(self, u):  # The slope at 1 is infinite, so the rounding of a cosine of 1 would be visible.
+    def kappa(self, u):  # The slope at 1 is infinite, so a rounding error in a cosine of 1 would be visible.
         return 1 - arccos(u * (1 + COINCIDENT)) / pi
 
     def slope(self, u):
@@ -155,7 +155,7 @@ class ArcCosine0(NamedTuple):
 
 
 class ArcCosine1(NamedTuple):
-    """``(sin t + (pi - t) cos t) / pi`` with ``t = arccos(u)``: infinitely many ReLU activations."""
+    """``(sin t + (pi - t) cos t) / pi`` with ``t = arccos(u)``: the kernel of infinitely many ReLU activations."""
 
     def kappa(self, u):
         return (sqrt(1 - u * u) + (pi - arccos(u)) * u) / pi
@@ -175,7 +175,7 @@ class Vovk(NamedTuple):
 
 
 class Linear(NamedTuple):
-    """``u``, without a non-linearity."""
+    """``u``, which adds no non-linearity."""
 
     def kappa(self, u):
         return u
@@ -196,7 +196,7 @@ KERNELS = {
 
 
 def make(name, **parameters):
-    """Return the kernel called ``name``, with those of the parameters that it has."""
+    """Return the kernel called ``name``; parameters that it does not have are ignored."""
     kernel = KERNELS[name]
     return kernel(**{field: parameters[field] for field in kernel._fields})
 
@@ -206,7 +206,7 @@ def has_sigma(name):
     return "sigma" in KERNELS[name]._fields
 
 
-# The methods of a kernel, callable from compiled code too.
+# Functions that call the methods of a kernel, both in Python and in compiled code.
 
 
 def value(kernel, u):
@@ -241,11 +241,11 @@ def _compile_slope_of_log_sigma(self, u):
 
 @njit(inline="always")
 def clip(cosine):
-    """Return the vector of cosines clipped to [-1, 1]: rounding can carry the cosines of faint patches far outside."""
+    """Return cosines clipped to [-1, 1]: rounding can move the cosines of patches of small norm far outside."""
     return simd.larger(simd.smaller(cosine, 1), -1)
 
 
 @njit(inline="always")
 def homogeneous(kernel, norms, cosine):
-    """Return ``K(z, z')`` from the product of the two norms and the cosine, a vector that is clipped first."""
+    """Return ``K(z, z')`` from the product of the norms of z and z' and from their cosine, which is clipped first."""
     return norms * value(kernel, clip(cosine))

@@ -1,6 +1,6 @@
-"""The Nyström projection on the filters: the inverse square root of their kernel matrix, and its derivative.
+"""The Nyström projection onto the filters: the inverse square root of their Gram matrix, and its derivative.
 
-All of it is computed in double precision.
+All computations are in double precision.
 """
 
 from contextlib import nullcontext
@@ -10,11 +10,11 @@ import numpy as np
 
 from ..runtime.threads import single_threaded_blas
 
-LARGE = 2048  # number of filters from which BLAS may use several threads; the last bits then depend on their number
+LARGE = 2048  # minimum number of filters for multi-threaded BLAS; the last bits then depend on the number of threads
 
 
 def filter_gram(Z, kernel):  # (m, d) -> (m, m)
-    """Return ``kappa(Z Z^T)``, the kernel matrix of the filters."""
+    """Return ``kappa(Z Z^T)``, the Gram matrix of the filters."""
     Z = Z.astype(np.float64)
     with single_threaded_blas():  # The last bits depend on the number of threads.
         return kernel.kappa(np.clip(Z @ Z.T, -1, 1))
@@ -26,7 +26,7 @@ def whitening(Z, settings):  # (m, d) -> (m, m)
 
 
 def whitening_and_cache(Z, settings):  # (m, d) -> InverseSqrt
-    """Return `whitening` together with what its derivative needs."""
+    """Return an `InverseSqrt`, which computes the whitening and its derivative."""
     return inverse_sqrt(filter_gram(Z, settings.kernel), settings.reg)
 
 
@@ -39,9 +39,10 @@ def whitening_vjp(G, Z, settings, cache):  # (m, m), (m, d), ... -> (m, d)
 
 
 class InverseSqrt(NamedTuple):
-    """``A = (K + reg I)^(-1/2)`` and its derivative, with negative eigenvalues of K (rounding errors) set to 0.
+    """The matrix ``A = (K + reg I)^(-1/2)`` and its derivative.
 
-    With the eigenvectors V of K and the square roots s of ``eigenvalues + reg``, ``A = V diag(1 / s) V^T``.
+    ``A = V diag(1 / s) V^T``, where V contains the eigenvectors of K and s the square roots of ``eigenvalues + reg``.
+    Negative eigenvalues of K, which are rounding errors, are set to 0.
     """
 
     vectors: np.ndarray  # (m, m)
@@ -55,7 +56,7 @@ class InverseSqrt(NamedTuple):
             return half @ half.T  # BLAS computes a symmetric product in half the time.
 
     def vjp(self, G):  # (m, m), with respect to A -> (m, m), with respect to K
-        """Return ``-V [(V^T G V) / (s_i s_j (s_i + s_j))] V^T`` for any G; equal eigenvalues are no special case."""
+        """Return ``-V [(V^T G V) / (s_i s_j (s_i + s_j))] V^T`` for any G, even if K has equal eigenvalues."""
         V, s = self.vectors, self.roots
         with _few_threads(V):
             return -V @ ((V.T @ G @ V) / (np.multiply.outer(s, s) * np.add.outer(s, s))) @ V.T

@@ -1,10 +1,10 @@
-"""Patches (receptive fields) of a map: where they lie, how they are gathered, centred and normalised.
+"""Patches (receptive fields) of a map: their layout in memory, extraction, centring and normalisation.
 
-The patch at position u is the vector of all ``x(u + dilation * v)``, v in a box of ``size`` positions, channels last
-and fastest. Maps are first padded with zeros, so that every patch lies inside.
+The patch at position u is the vector of all ``x(u + dilation * v)`` for v in a box of ``size`` positions. Channels
+vary fastest. Maps are first padded with zeros, and every patch lies inside the padded map.
 
 Any number of spatial axes is handled in the same way: the memory of a map is read as *lines* along the last spatial
-axis, and a patch consists of *runs*, neighbouring numbers of one line of the box.
+axis, and a patch consists of *runs*, each of which is a sequence of adjacent elements of one line.
 """
 
 from math import prod
@@ -14,31 +14,31 @@ import numpy as np
 
 from ..runtime.compilation import compiled, compiled_sums
 
-ROUNDING = 8  # units in the last place that centring may leave of a constant patch
+ROUNDING = 8  # maximum rounding error of a centred constant patch, in units in the last place
 ROUNDING_OF_A_LAYER = (
-    100  # units in the last place that a layer, whose whitening amplifies errors, adds to a constant map
+    100  # maximum rounding error that a layer adds to constant maps, in units in the last place; whitening amplifies it
 )
 
 
 class PatchGeometry(NamedTuple):
-    """Which positions make up the patch at a position, and whether the patch is centred; one int per spatial axis.
+    """The size, dilation and padding of patches along each spatial axis, and whether patches are centred.
 
-    So far, the dilation is 1 along every axis. The rooms `layer` and `network` support other values, `exact` does not.
+    So far, the dilation is 1 along every axis. `layer` and `network` support other values, but `of` and `exact` do not.
     """
 
-    size: tuple  # positions of a patch
+    size: tuple  # number of positions of a patch along each axis
     dilation: tuple  # distance between neighbouring positions of a patch
-    padding: tuple  # ((before, after), ...), zeros added to the map
-    centering: bool  # whether its mean over positions is subtracted from each patch, channel by channel
+    padding: tuple  # ((before, after), ...), numbers of zeros added to the map
+    centering: bool  # whether to subtract from each patch its mean over positions, channel by channel
 
     @classmethod
     def of(cls, size, padding, centering=False):
-        """Return the geometry for padding ``"same"`` (which keeps the size of maps) or ``"valid"`` (without zeros)."""
+        """Return the geometry for padding ``"same"`` (which keeps the size of maps) or ``"valid"`` (no padding)."""
         widths = tuple(((k - 1) // 2, k // 2) if padding == "same" else (0, 0) for k in size)
         return cls(tuple(size), (1,) * len(size), widths, bool(centering))
 
     def positions(self, space):
-        """Return the number of patches that fit along each axis, 0 if the padded axis is shorter than a patch."""
+        """Return the number of patches that fit along each axis, or 0 if the padded axis is shorter than a patch."""
         axes = zip(space, self.reach, self.padding)
         return tuple(max(n + before + after - reach, 0) for n, reach, (before, after) in axes)
 
@@ -49,40 +49,40 @@ class PatchGeometry(NamedTuple):
 
     @property
     def mirrored(self):
-        """The geometry of the adjoint of a convolution, whose filters are mirrored."""
+        """The geometry of the adjoint of a convolution, which is a convolution with mirrored filters."""
         axes = zip(self.reach, self.padding)
         return self._replace(padding=tuple((reach - before, reach - after) for reach, (before, after) in axes))
 
 
 class Norms(NamedTuple):
-    """Norms of patches and their inverses, 0 for a patch of norm 0."""
+    """The norms of patches and the inverses of the norms; the inverse of a zero norm is set to 0."""
 
     r: np.ndarray
     inverse: np.ndarray
 
 
 def flip(X):  # (n, *space, c) -> (n, *space, c)
-    """Return mirror images: the last spatial axis, the horizontal one of images, is reversed."""
+    """Return maps flipped along the last spatial axis, which is the horizontal axis of an image."""
     return np.ascontiguousarray(X[..., ::-1, :])
 
 
 def box(counts, shape, steps=1):
-    """Return flat indices, into an array of ``shape``, of ``counts`` positions along every axis, ``steps`` apart."""
+    """Return the flat indices, in an array of ``shape``, of a box of ``counts`` positions that are ``steps`` apart."""
     indices = np.indices((1, *counts)).reshape(len(counts) + 1, -1)
     indices[1:] *= np.reshape(steps, (-1, 1))
     return np.ravel_multi_index(tuple(indices), (1, *shape))
 
 
 class Layout(NamedTuple):
-    """Where the patches of one padded signal lie in its memory; numbers are counted from the first one."""
+    """The layout of the patches of one padded signal in its memory; indices of elements refer to the flat signal."""
 
-    n_pixels: int  # positions of the padded signal
-    n_channels: int  # numbers in each of them
-    lines: np.ndarray  # (lines of the signal,) the pixel where each begins
-    starts: np.ndarray  # (n_lines,) first number of the first patch of every line along the last spatial axis
-    length: int  # patches in a line, one every n_channels numbers
-    runs: np.ndarray  # (n_runs,) first number of each run of a patch, counted from the patch's first number
-    run: int  # numbers in a run
+    n_pixels: int  # number of positions of the padded signal
+    n_channels: int  # number of channels of each position
+    lines: np.ndarray  # (lines of the signal,) index of the first pixel of each line
+    starts: np.ndarray  # (n_lines,) index of the first element of the first patch of each line of patches
+    length: int  # number of patches in a line, one every n_channels elements
+    runs: np.ndarray  # (n_runs,) index of the first element of each run, relative to the first element of the patch
+    run: int  # number of elements in a run
 
     @property
     def n_patches(self):
@@ -90,7 +90,7 @@ class Layout(NamedTuple):
         return len(self.starts) * self.length
 
     def start(self, patch):
-        """Return the index of the first number of some patches, which are counted line by line."""
+        """Return the index of the first element of each given patch; patches are numbered line by line."""
         line, column = np.divmod(patch, self.length)
         return self.starts[line] + column * self.n_channels
 
@@ -100,22 +100,22 @@ class Layout(NamedTuple):
 
 
 def layout(shape, patch, positions=None, extra_channels=0):  # (*space, c), PatchGeometry
-    """Return the layout of the patches of a signal, or only of the first ``positions`` along every axis if given.
+    """Return the layout of all patches of a signal, or of only the first ``positions`` patches along each axis.
 
-    The signal gets the zeros of the geometry's padding, and ``extra_channels`` channels of zeros.
+    The signal is padded with zeros as specified by the geometry, and extended by ``extra_channels`` channels of zeros.
     """
     positions = patch.positions(shape[:-1]) if positions is None else positions
     space, c = [n + before + after for n, (before, after) in zip(shape, patch.padding)], shape[-1] + extra_channels
     first = np.ravel_multi_index([before for before, _ in patch.padding], space)
     lines = first + box((*shape[:-2], 1), space)
-    is_contiguous = patch.dilation[-1] == 1  # along the last axis, so that a run spans the patch
+    is_contiguous = patch.dilation[-1] == 1  # along the last axis; a run then spans the patch
     counts, run = ((*patch.size[:-1], 1), patch.size[-1] * c) if is_contiguous else (patch.size, c)
     starts, runs = box((*positions[:-1], 1), space) * c, box(counts, space, patch.dilation) * c
     return Layout(prod(space), c, lines, starts, positions[-1], runs, run)
 
 
 def by_lines(X):  # (n, *space, c) -> (n, n_lines, length, c)
-    """Return a view that is always read-only, so that compiled code gets a single type of input."""
+    """Return a view of maps as lines, always read-only so that compiled code receives a single type of input."""
     lines = X.reshape(len(X), -1, *X.shape[-2:])
     lines.flags.writeable = False
     return lines
@@ -123,7 +123,7 @@ def by_lines(X):  # (n, *space, c) -> (n, n_lines, length, c)
 
 @compiled
 def read(x, at, padded):  # (n_lines, length, c), out (n_pixels, n_channels)
-    """Write a signal into its zero-padded memory."""
+    """Copy a signal into the memory of the zero-padded signal."""
     for line in range(len(at.lines)):
         for i in range(x.shape[1]):
             target = padded[at.lines[line] + i]
@@ -143,7 +143,7 @@ def sum_squares(X, squares):  # (k, d), out (k,)
 
 @compiled_sums
 def find_norms(padded, at, squares, sums, norms):
-    """Find the norms of all patches by a box filter of squares: over channels, over a run, then over the runs.
+    """Compute the norms of all patches by summing squares over channels, then over a run, then over the runs.
 
     Parameters
     ----------
@@ -170,7 +170,7 @@ def find_norms(padded, at, squares, sums, norms):
 
 @compiled
 def take_roots(r, inverse):  # out (k,), out (k,)
-    """Replace squares by their roots, and compute the inverses of these, 0 for a root of 0."""
+    """Replace squares by their roots, and compute the inverses of the roots; the inverse of 0 is set to 0."""
     for i in range(len(r)):
         root = np.sqrt(r[i])
         r[i] = root
@@ -206,7 +206,7 @@ def extract_at(X, starts, at):  # (n, *space, c), (n, k), Layout -> (n, k, d)
 def scatter(P, space, patch):  # (n, *positions, d), PatchGeometry -> (n, *space, c)
     """Apply the adjoint of `extract`: every position receives the sum of its values in all patches."""
     X = np.empty((len(P), *space, P.shape[-1] // prod(patch.size)), P.dtype)
-    if patch.centering:  # A projection is its own adjoint.
+    if patch.centering:  # Centring is an orthogonal projection, which is its own adjoint.
         P = center(P, X.shape[-1])
     at, rows = layout(X.shape[1:], patch), np.ascontiguousarray(P).reshape(len(P), -1, P.shape[-1])
     rows.flags.writeable = False
@@ -224,7 +224,7 @@ def gather_all(X, at, padded, starts, P):  # (n, n_lines, length, c), scratch, (
 
 @compiled
 def scatter_all(P, at, starts, padded, X):  # (n, k, d), (k,), scratch, out (n, n_lines, length, c)
-    """Add up the patches that begin at ``starts``, and keep what lies inside the padding."""
+    """Add up the patches that begin at ``starts`` at their positions in a signal, and discard the padding."""
     x = padded.ravel()
     for signal in range(len(P)):
         x[:] = 0
@@ -251,7 +251,7 @@ def center(P, c):  # (..., d) -> (..., d)
 def center_rows(P, c):  # out (k, d)
     """Subtract from every patch its mean over positions, channel by channel."""
     d, first, means = P.shape[1], np.empty(c, P.dtype), np.empty(c, P.dtype)
-    negligible = (ROUNDING * np.finfo(P.dtype).eps) ** 2  # as a fraction of a patch's squares
+    negligible = (ROUNDING * np.finfo(P.dtype).eps) ** 2  # as a fraction of the sum of a patch's squares
     for row in P:
         before = after = P.dtype.type(0)
         for j in range(c):
@@ -273,7 +273,7 @@ def center_rows(P, c):  # out (k, d)
 
 
 def inner_products(K, patch):  # (*space, *space), PatchGeometry -> (*positions, *positions)
-    """Return the inner products of all patches of two maps, from those of all positions, as a sum of diagonal shifts.
+    """Return the inner products of all patches of two maps, as sums of shifted inner products of positions.
 
     For centred patches, the product of the means is subtracted:
     ``<z - mean, z' - mean'> = <z, z'> - sum over v, w of k(v, w) / |box|``.

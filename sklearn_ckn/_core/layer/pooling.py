@@ -1,7 +1,8 @@
-"""Linear pooling, axis by axis: a window of weights, moved over the map by a stride.
+"""Linear pooling, axis by axis: a window of weights moves over the map with a stride.
 
 Along one axis, with stride s, the output at i is the sum over t of ``weights[t] * x(i s + offsets[t])``, where x is
-zero outside the map. To add a pooling, write its window and add a row to `WINDOWS`.
+zero outside the map. To add a pooling, write a function that returns its offsets and weights, and add a row to
+`WINDOWS`.
 """
 
 from collections.abc import Callable
@@ -21,15 +22,15 @@ def gaussian(width):
 
 
 def average(width):
-    """Return the offsets from 0 to ``width - 1`` and equal weights, which take the mean of these positions."""
+    """Return the offsets from 0 to ``width - 1`` and equal weights that sum to 1."""
     return np.arange(width), np.full(width, 1 / width)
 
 
 class Window(NamedTuple):
-    """The weights of a pooling, and which windows it uses."""
+    """The weights of a pooling, and whether its windows must lie entirely inside the map."""
 
     weights: Callable  # width -> offsets, weights
-    is_full: bool  # whether a whole window must lie inside the map; otherwise its centre must
+    is_full: bool  # whether a whole window must lie inside the map; otherwise only its centre must
 
 
 WINDOWS = {
@@ -39,9 +40,9 @@ WINDOWS = {
 
 
 class Taps(NamedTuple):
-    """The columns of a pooling operator: position u adds ``weights[t] * x(u)`` to ``outputs[t]``.
+    """The columns of a pooling operator: position u adds ``weights[t] * x(u)`` to output ``outputs[t]``.
 
-    Here t runs from ``pointers[u]`` to ``pointers[u + 1] - 1``.
+    The index t runs from ``pointers[u]`` to ``pointers[u + 1] - 1``.
     """
 
     pointers: np.ndarray
@@ -57,23 +58,23 @@ class Pooling(NamedTuple):
     stride: tuple
 
     def along(self, axes):
-        """Return the pooling along some axes only, a slice of all."""
+        """Return the pooling along only the axes in the slice ``axes``."""
         return self._replace(width=self.width[axes], stride=self.stride[axes])
 
     def positions(self, space):
-        """Return the number of positions that are left along each axis."""
+        """Return the number of positions of the pooled map along each axis."""
         is_full = WINDOWS[self.window].is_full
         sizes = zip(space, self.width, self.stride)
         return tuple(len(range(0, n - w + 1 if is_full else n, s)) for n, w, s in sizes)
 
     def weights(self, axis, length):
-        """Return offsets and weights along one axis, without those that no position of a map of this length reaches."""
+        """Return the offsets along one axis whose absolute values are below ``length``, and their weights."""
         offsets, weights = WINDOWS[self.window].weights(self.width[axis])
         near = np.abs(offsets) < length
         return offsets[near], weights[near]
 
     def operators(self, space):
-        """Return the sparse matrix ``(positions, length)`` of every axis."""
+        """Return one sparse matrix of shape ``(positions, length)`` for each axis."""
         return [self._operator(axis, *sizes) for axis, sizes in enumerate(zip(space, self.positions(space)))]
 
     def _operator(self, axis, length, count):
@@ -86,7 +87,7 @@ class Pooling(NamedTuple):
 
 @lru_cache(maxsize=16)
 def taps(pooling, space, dtype):
-    """Return the columns of the operators' Kronecker product: which outputs a position adds to, with which weights."""
+    """Return the columns of the operators' Kronecker product: the outputs and weights of each position."""
     product = sparse.csc_array(np.ones((1, 1)))
     for matrix in pooling.operators(space):
         product = sparse.kron(product, matrix, format="csc")

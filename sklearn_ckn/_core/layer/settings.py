@@ -7,12 +7,21 @@ from .pooling import Pooling
 
 
 class LayerSettings(NamedTuple):
-    """A patch geometry, a kernel, a pooling, and what is added to the eigenvalues of the filters' kernel matrix."""
+    """A patch geometry, a kernel, a pooling, and the number added to the eigenvalues of the filters' Gram matrix."""
 
     patch: PatchGeometry
-    kernel: tuple  # a record of `kappa.KERNELS`
+    kernel: tuple  # a record whose class is in `kappa.KERNELS`
     pooling: Pooling
     reg: float
+
+    def __eq__(self, other):
+        """Compare the types of the kernels, too, because as tuples, all kernels without parameters are equal."""
+        return tuple(self) == tuple(other) and type(self.kernel) is type(other.kernel)
+
+    def __ne__(self, other):
+        return not self == other
+
+    __hash__ = tuple.__hash__
 
     def patch_positions(self, space):
         """Return the number of patches along each axis of a map."""
@@ -23,5 +32,5 @@ class LayerSettings(NamedTuple):
         return self.pooling.positions(self.patch.positions(space))
 
     def pooling_operators(self, space):
-        """Return the pooling operator of each axis, for a map of this space."""
+        """Return the pooling operator of each axis, for a map of the spatial shape ``space``."""
         return self.pooling.operators(self.patch.positions(space))

@@ -6,9 +6,9 @@ import numpy as np
 
 MEMORY = 8  # number of pairs (step, change of the gradient) that are kept
 DECREASE = 1e-4  # fraction of the decrease predicted by the slope that a step must achieve
-SHORTEST = 1e-6  # smallest step, relative to the direction, that is shortened further: rounding hides smaller ones
+SHORTEST = 1e-6  # smallest step, relative to the direction, that is shortened further; rounding hides smaller steps
 NEGLIGIBLE = 1e-200  # curvature along a step at or below which the pair of this step is ignored
-IDLE = 3  # number of successive iterations without a decrease after which only rounding errors are left
+IDLE = 3  # number of successive iterations without a decrease after which the search stops
 
 
 class Minimum(NamedTuple):
@@ -21,18 +21,18 @@ class Minimum(NamedTuple):
 
 
 def minimise(function, z, tol, max_calls, resolution):
-    """Minimise g smooth convex functions of m variables each, evaluating all of them in the same calls.
+    """Minimise g smooth convex functions of m variables each, evaluating all functions in the same calls.
 
     The functions are independent of one another.
 
     Parameters
     ----------
-    function : callable, ``(g, m) -> (g,), (g, m)``, returns values and gradients
+    function : callable, ``(g, m) -> (g,), (g, m)``, that returns values and gradients
         The closer the Hessians are to the identity, the fewer calls are needed.
     z : ndarray of shape (g, m), the starting point
     tol : float, relative tolerance
         The search has converged when the quadratic model predicts a decrease of the sum of the values by at most
-        ``tol`` times the sum, and the last step has decreased it by no more than this.
+        ``tol`` times the sum, and the last step has decreased the sum by at most the same amount.
     max_calls : int, maximum number of calls of ``function``
     resolution : float, relative rounding error of the values
     """
@@ -58,7 +58,7 @@ def minimise(function, z, tol, max_calls, resolution):
         steps = [*steps[1 - MEMORY :], np.where(good[:, None], trial - z, 0)]
         changes = [*changes[1 - MEMORY :], np.where(good[:, None], trial_gradients - gradients, 0)]
         with np.errstate(invalid="ignore", divide="ignore"):
-            shorter = -promised / (2 * (trial_values - values - promised))  # the minimum of a parabola
+            shorter = -promised / (2 * (trial_values - values - promised))  # lengths that minimise a parabola
         lengths = np.where(good, 1, lengths * np.clip(np.nan_to_num(shorter, nan=0.1), 0.1, 0.5))
         z, gradients = (np.where(good[:, None], new, old) for new, old in ((trial, z), (trial_gradients, gradients)))
         values = np.where(good, trial_values, values)
@@ -66,7 +66,7 @@ def minimise(function, z, tol, max_calls, resolution):
 
 
 def newton_steps(gradients, steps, changes):
-    """Multiply the gradients by the inverse Hessians that the pairs of steps and changes approximate."""
+    """Multiply the gradients by the inverse Hessians, approximated from the pairs of steps and changes."""
     q, pairs, scale = gradients, [], np.ones(len(gradients))
     for s, y in zip(steps, changes):  # from the oldest pair to the newest
         curvature = dot(s, y)

@@ -1,7 +1,7 @@
 """The losses of a linear model: their values, and their derivatives with respect to the scores.
 
 A loss returns values ``(n, g)`` and gradients ``(n, k)``. If every column is a problem of its own, there is one value
-per column (g = k). If the columns are coupled, there is one value for all of them (g = 1).
+per column (g = k). If the columns are coupled, there is one value for all columns (g = 1).
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ def squared_hinge_second(S, Y):
 
 
 def logistic(S, Y):
-    """Return the negative log-probability of the sample's class, and its gradient."""
+    """Return the negative log-probability of each sample's class, and its gradient."""
     L, of_class = log_probabilities(S), Y > 0
     if S.shape[1] == 1:
         of_class = np.hstack([~of_class, of_class])
@@ -39,7 +39,10 @@ def logistic_second(S, Y):
 
 
 def log_probabilities(S):  # (n, k) -> (n, max(k, 2))
-    """Return ``log(exp(s_c) / sum over classes of exp(s))``, where the first of two classes has score 0."""
+    """Return ``log(exp(s_c) / sum over classes of exp(s))`` for every class c.
+
+    If there are two classes, the first class has score 0.
+    """
     if S.shape[1] == 1:
         S = np.hstack([np.zeros_like(S), S])
     S = S - S.max(axis=1, keepdims=True)
@@ -57,7 +60,7 @@ class Loss(NamedTuple):
 
     function: Callable  # function (S, Y) that returns values and gradients
     second: Callable | None  # function (S, Y) that returns second derivatives (n, k); None if they are constant
-    typical_curvature: float  # mean of the second derivatives that is typical at the optimum
+    typical_curvature: float  # typical mean of the second derivatives at the optimum
     largest_curvature: float  # upper bound of the second derivatives, which limits the steps of training
     separable: bool  # whether every column is a problem of its own
 

@@ -1,7 +1,7 @@
 """The covariance of many rows, and coordinates in which it is close to the identity.
 
-A square array holds a symmetric matrix above its diagonal and, on and below the diagonal, the Cholesky factor L of the
-scaled matrix. The covariance of few rows needs no square array, only an orthonormal basis of the space that they span.
+A square array stores a symmetric matrix above its diagonal and, on and below the diagonal, the Cholesky factor L of the
+scaled matrix. The covariance of few rows needs no square array, only an orthonormal basis of the span of the rows.
 """
 
 import numpy as np
@@ -11,20 +11,20 @@ from scipy.linalg.lapack import dpstrf
 from ..runtime.threads import over_blocks, single_threaded_blas, slices
 from .tall_skinny import product, product_adjoint, read, row_blocks
 
-NUMBERS = 2**23  # numbers of X that are read at a time
-TILE = 512  # rows and columns of a tile, the part of a square array that one thread computes at a time
-SEED = 0  # random seed of the rows drawn for the covariance, fixed so that every fit gives the same bits
-ROWS_PER_COLUMN, FEWEST_ROWS = 16, 2**13  # rows drawn for a covariance of more rows: per column, and at least
-MOST_COLUMNS = 2**14  # largest number of columns with one covariance: more columns are cut into groups
-COLUMNS_PER_ROW = 4  # columns per row from which two products with the rows are as fast as one with a (d, d) triangle
+NUMBERS = 2**23  # number of elements of X that are read at a time
+TILE = 512  # number of rows and columns of a tile, the part of a square array that one thread computes at a time
+SEED = 0  # random seed for drawing rows for the covariance, fixed so that fits are reproducible bit for bit
+ROWS_PER_COLUMN, FEWEST_ROWS = 16, 2**13  # number of rows drawn if there are more: per column, and minimum
+MOST_COLUMNS = 2**14  # maximum number of columns in one covariance; more columns are split into groups
+COLUMNS_PER_ROW = 4  # columns per row at which two products with the rows are as fast as one product with a triangle
 SMALLEST_SUM = 1e-6  # lower bound of a sum of second derivatives
-JITTER = 10  # first addition to a diagonal of ones, in units of the rounding error, multiplied by 10 if it is too small
+JITTER = 10  # initial value added to a diagonal of ones, in units of the rounding error; multiplied by 10 on failure
 
 
 def covariance(X, mean, weights, n_threads):  # (n, d), (d,), (n,) -> (d, d)
     """Return ``sum_i weights_i (x_i - mean) (x_i - mean)^T``, on and above the diagonal, in the dtype of the weights.
 
-    If there are many rows, the sum is estimated from some of them, drawn at random.
+    If there are many rows, the sum is estimated from a random subset of the rows.
     """
     d, dtype, rows = X.shape[1], weights.dtype, np.flatnonzero(weights)
     enough = max(ROWS_PER_COLUMN * d, FEWEST_ROWS)
@@ -34,7 +34,7 @@ def covariance(X, mean, weights, n_threads):  # (n, d), (d,), (n,) -> (d, d)
     square, mean, roots = np.zeros((d, d), dtype), mean.astype(dtype), np.sqrt(weights)[:, None]
 
     def add(some):
-        centred = read(X, some, dtype)  # a copy, as ``some`` are indices
+        centred = read(X, some, dtype)  # a copy, because ``some`` is an array of indices
         centred -= mean
         centred *= roots[some]
         _add_gram(centred, square, n_threads)
@@ -62,7 +62,7 @@ def inner_products(X, mean, n_threads):  # (n, d), (d,) -> (n, n)
 
 
 def _tiles(d):
-    """Return the tiles (rows, columns) of a square array that lie on or above its diagonal."""
+    """Return the tiles (rows, columns) on or above the diagonal of a square array with d rows."""
     return [(rows, columns) for columns in slices(d, TILE) for rows in slices(columns.stop, TILE)]
 
 
@@ -75,7 +75,7 @@ def _add_gram(B, square, n_threads):  # (any, d), out (d, d)
 
 
 class Factor:
-    """Coordinates ``v = L^T S^-1 w`` for a symmetric matrix, with ``matrix + ridge I = S^-1 L L^T S^-1``.
+    """Coordinates ``v = L^T S^-1 w`` for a symmetric matrix, where ``matrix + ridge I = S^-1 L L^T S^-1``.
 
     S is diagonal. The matrix is given on and above the diagonal of ``square``.
     """
@@ -85,7 +85,7 @@ class Factor:
         self.trace = self.diagonal.sum()
 
     def choose(self, ridge):
-        """Compute S and L, with a larger diagonal if rounding has made the matrix indefinite."""
+        """Compute S and L for the given ridge, increasing the diagonal if rounding has made the matrix indefinite."""
         square, dtype = self.square, self.square.dtype
         self.scale = 1 / np.sqrt(self.diagonal + ridge)
         scale, jitter, failed = self.scale.astype(dtype), JITTER * np.finfo(dtype).eps, 1
@@ -100,11 +100,11 @@ class Factor:
             jitter *= 10
 
     def vectors(self, V):  # (k, d) -> (k, d)
-        """Return W from its coordinates: ``V L^-1 S``."""
+        """Return the vectors ``W = V L^-1 S`` with coordinates V."""
         return self._triangular("trsm", V) * self.scale
 
     def coordinates(self, W):
-        """Return the coordinates of W, inverting `vectors`: ``W S^-1 L``."""
+        """Return the coordinates ``W S^-1 L`` of W. This is the inverse of `vectors`."""
         return self._triangular("trmm", W / self.scale)
 
     def gradients(self, D):
@@ -112,7 +112,10 @@ class Factor:
         return self._triangular("trsm", D * self.scale, trans_a=True)
 
     def _triangular(self, function, A, **options):
-        """Apply a BLAS function for triangles to transposed arrays, because BLAS stores matrices by columns."""
+        """Apply a BLAS function for triangular matrices to the transposed arrays.
+
+        The arrays are transposed because BLAS stores matrices by columns.
+        """
         with single_threaded_blas():
             columns = np.asarray(A, self.square.dtype).T
             return get_blas_funcs(function, dtype=self.square.dtype)(1, self.square.T, columns, **options).T
@@ -190,7 +193,7 @@ class Coordinates:
                 factor.choose(ridge)
 
     def trace(self):
-        """Return the trace of the weights' block of the Hessian, without the ridge: the largest over the rows of W."""
+        """Return the trace of the weights' block of the Hessian without the ridge, maximised over the rows of W."""
         return max(sum(factor.trace for factor in factors) for factors in self.factors)
 
     def model(self, z):  # (k, d + 1) or (k, d) -> (k, d), (k,)
@@ -201,7 +204,7 @@ class Coordinates:
         return W, z[:, -1] / self.roots[:, 0] - (W * self.means).sum(axis=1)
 
     def coordinates(self, W, b):
-        """Return the coordinates z of weights and intercepts, inverting `model`."""
+        """Return the coordinates z of weights and intercepts. This is the inverse of `model`."""
         return self._join("coordinates", W, (b + (W * self.means).sum(axis=1))[:, None] * self.roots)
 
     def gradients(self, D, e):
@@ -212,7 +215,7 @@ class Coordinates:
         return np.hstack([self._each(method, A), last][: 1 + self.fit_intercept])
 
     def _each(self, method, A):  # name of a method, (k, d) -> (k, d)
-        """Apply a method of the factors to A: each row has its own factors, or all rows share the same."""
+        """Apply a method of the factors to A. Each row has its own factors, or all rows share the same factors."""
         rows = [slice(None)] if len(self.factors) == 1 else slices(len(A), 1)
         parts = [
             np.hstack([getattr(factor, method)(A[row, group]) for factor, group in zip(factors, self.groups)])
@@ -222,11 +225,11 @@ class Coordinates:
 
 
 class Span:
-    """Short features f of n rows that have many more columns: ``x_i - mean = f_i Q``, where Q has orthonormal rows.
+    """Short features f of n rows with far more than n columns: ``x_i - mean = f_i Q``, where Q has orthonormal rows.
 
     A linear model v of the features f is a linear model ``w = v Q`` of x, with the same penalty. The features are the
     rows of the pivoted Cholesky factor of the inner products of the rows of X. The r pivots are rows of X that span all
-    of its rows.
+    rows of X.
     """
 
     def __init__(self, X, mean, dtype, n_threads):  # (n, d), (d,)
@@ -241,7 +244,7 @@ class Span:
         self.features[pivots - 1] = factor
 
     def coordinates(self, W):  # (k, d) -> (k, r)
-        """Return V for the part of W in the span of the rows, in double precision."""
+        """Return the coordinates V of the projection of W onto the span of the rows, in double precision."""
         W = W.astype(float)
 
         def products(rows):

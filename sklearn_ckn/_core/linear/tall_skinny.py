@@ -1,8 +1,7 @@
 """Products of a tall matrix and a few vectors: ``X W^T``, and the adjoint ``G^T X``.
 
-The matrix product of a library first copies X into another layout, which takes longer than the multiplications when
-there are few vectors. Here X is read where it lies in memory, and the sums that fit in the registers are computed side
-by side.
+The matrix product of a BLAS library first copies X into another layout, which takes longer than the multiplications if
+there are few vectors. Here X is read without copying, and several sums are accumulated in registers at the same time.
 """
 
 import numpy as np
@@ -11,19 +10,22 @@ from ..runtime import simd
 from ..runtime.compilation import compiled
 from ..runtime.threads import slices
 
-ROWS, SHORT_ROWS, PAIR = 6, 3, 2  # rows of X side by side in the adjoint and in the product, vectors in both
-COLUMNS = 1024  # columns of X read at a time: `ROWS` rows of them fit in the first-level cache
-BLOCK_NUMBERS, BLOCK_ROWS = 2**19, (192, 4096)  # numbers in a block of X, which fits in a cache; limits of its rows
-FEW = 32  # number of vectors above which the product of a library is as fast
+ROWS, SHORT_ROWS, PAIR = 6, 3, 2  # rows of X processed together in the adjoint and the product; vectors in both
+COLUMNS = 1024  # number of columns of X read at a time; `ROWS` rows of this length fit in the first-level cache
+BLOCK_NUMBERS, BLOCK_ROWS = 2**19, (192, 4096)  # elements in a block of X, to fit in a cache; limits of its rows
+FEW = 32  # number of vectors above which the product of a BLAS library is as fast
 
 
 def row_blocks(shape):  # (n, d)
-    """Cut the rows of an array into blocks, slices that are read one at a time."""
+    """Split the rows of an array into slices that are read one at a time."""
     return slices(shape[0], int(np.clip(BLOCK_NUMBERS // shape[1], *BLOCK_ROWS)))
 
 
 def read(X, rows, dtype):
-    """Return some rows of X as a contiguous array, which may share memory with X: it must not be written to."""
+    """Return some rows of X as a contiguous array.
+
+    If ``rows`` is a slice, the array may share memory with X and must not be modified.
+    """
     return np.ascontiguousarray(X[rows], dtype=dtype)
 
 
@@ -32,10 +34,10 @@ def _up(n, step):
 
 
 def _in_tiles(X, width):
-    """Split X into two parts of whole tiles of `ROWS` rows, so that ``width`` numbers of every row can be read.
+    """Split X into two parts of whole tiles of `ROWS` rows, so that ``width`` elements of every row can be read.
 
-    The numbers past the end of a row belong to the next row, and callers ignore them. The last rows, where reading so
-    far would pass the end of the array, are copied and padded with zeros.
+    Elements past the end of a row belong to the next row, and callers ignore them. The last rows are copied and padded
+    with zeros, because reading ``width`` elements of these rows would pass the end of the array.
     """
     n, d = X.shape
     n_whole = max(0, n - -(-(width - d) // d)) // ROWS * ROWS
@@ -45,7 +47,7 @@ def _in_tiles(X, width):
 
 
 def _filled(A, n_rows, n_columns):
-    """Return a copy of A, padded with zeros to this shape."""
+    """Return a copy of A, padded with zeros to the given shape."""
     filled = np.zeros((n_rows, n_columns), A.dtype)
     filled[: A.shape[0], : A.shape[1]] = A
     return filled

@@ -24,8 +24,8 @@ from ..layer.settings import LayerSettings
 from ..runtime import simd
 from ..runtime.compilation import compiled
 from ..runtime.microkernel import count_panels
-from . import epilogue
 from .convolution import Convolution, make_convolution
+from .epilogue import Kept, Pooled, finish_signals, make_pooled_by_patch
 
 
 class DifferentiableLayer(NamedTuple):
@@ -38,7 +38,7 @@ class DifferentiableLayer(NamedTuple):
     positions: tuple  # number of patches along each axis
     output_shape: tuple  # (*pooled, m)
     at: patches.Layout
-    epilogue: epilogue.Pooled  # epilogue that pools all axes at once
+    epilogue: Pooled  # epilogue that pools all axes at once
     convolution: Convolution
     mirrored: Convolution | None  # convolution with the mirrored filters, or None if it is not needed
 
@@ -73,13 +73,13 @@ def prepare(Z, A, settings, shape, is_first):  # (m, d), (m, m), LayerSettings, 
         positions=settings.patch_positions(shape[:-1]),
         output_shape=(*settings.pooled_positions(shape[:-1]), len(Z)),
         at=patches.layout(shape, settings.patch),
-        epilogue=epilogue.make_pooled_by_patch(settings, shape[:-1], Z.dtype),
-        convolution=make_convolution(Z, settings, shape, epilogue.Kept()),
+        epilogue=make_pooled_by_patch(settings, shape[:-1], Z.dtype),
+        convolution=make_convolution(Z, settings, shape, Kept()),
         mirrored=None,
     )
     if is_first or settings.patch.centering:
         return layer
-    return layer._replace(mirrored=make_convolution(*mirror(layer), epilogue.Kept()))
+    return layer._replace(mirrored=make_convolution(*mirror(layer), Kept()))
 
 
 def mirror(layer):  # -> (c, d), LayerSettings, (*positions, n_filled)
@@ -99,7 +99,7 @@ def encode(X, layer):  # (n, *space, c), DifferentiableLayer -> (n, *pooled, m),
     Q = simd.aligned((n, prod(layer.output_shape[:-1]), n_filled), X.dtype, np.zeros)
     of_columns = patches.Norms(norms.r[..., None], norms.inverse[..., None])
     scratch = layer.epilogue.scratch(1, Q[:, :, None])
-    epilogue.finish_signals(S[:, :, None], of_columns, layer.epilogue, scratch, Q[:, :, None])
+    finish_signals(S[:, :, None], of_columns, layer.epilogue, scratch, Q[:, :, None])
     Y = Q.reshape(-1, n_filled)[:, :m] @ layer.A
     return Y.reshape(n, *layer.output_shape), Cache(X, S, norms, Q)
 
@@ -193,7 +193,7 @@ def differentiate(S, inverse, epilogue, G_Q, s):
     ----------
     S : ndarray of shape (n, n_patches, n_filled), products of patches and filters, overwritten by the gradient
     inverse : ndarray of shape (n, n_patches), inverse norms of the patches
-    epilogue : epilogue.Pooled, which pools all axes at once
+    epilogue : Pooled, which pools all axes at once
     G_Q : ndarray of shape (n, n_pooled, n_filled), gradient with respect to Q
     s : ndarray of shape (n, n_patches), out
     """

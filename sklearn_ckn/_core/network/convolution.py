@@ -1,7 +1,7 @@
-"""The strategies for multiplying the patches of a map by filters: their common interface, and the choice between them.
+"""The common interface of the strategies that multiply patches by filters, and the choice between the strategies.
 
-To add a strategy, write a record with this interface in a file of its own and add it to `STRATEGIES`, before those that
-it is faster than.
+To add a strategy, write a record with the interface `Convolution` in a file of its own, and add the record to
+`STRATEGIES`, before all slower strategies.
 """
 
 from typing import Protocol, Self
@@ -16,26 +16,30 @@ from .winograd import Winograd
 
 
 class Convolution(Protocol):
-    """All products of patches and filters, and their epilogue, prepared for signals of one shape."""
+    """A strategy that multiplies patches by filters and applies an epilogue, prepared for signals of a given shape."""
 
-    numbers_per_signal: int  # count of the numbers held for every signal of a block, besides input and output
+    numbers_per_signal: int  # number of array elements stored for each signal of a block, besides input and output
 
     @classmethod
     def make(cls, Z: np.ndarray, settings: LayerSettings, shape: tuple, epilogue: Pooled | Kept) -> Self | None:
-        """Prepare filters ``(m, d)`` for maps of ``shape`` ``(*space, c)``, or return None if that does not pay off."""
+        """Prepare filters Z of shape ``(m, d)`` for maps of shape ``(*space, c)``.
+
+        Return None if the strategy does not support such maps or does not pay off for them.
+        """
 
     def add_to(self, Q: np.ndarray, X: np.ndarray) -> None:
-        """Finish the products of maps ``(n, *space, c)``.
+        """Compute the products of the patches of X and the filters, and apply the epilogue.
 
         Parameters
         ----------
         Q : ndarray of shape (n, lines, length, n_panels * n_lanes), out
-            The pooled maps, to which the results are added; or, for `Kept`, maps of products, which are overwritten.
+            The pooled maps, to which the results are added. If the epilogue is `Kept`, the maps of products, which are
+            overwritten.
         X : ndarray of shape (n, *space, c)
         """
 
 
-STRATEGIES = (  # the fastest first; the last one takes everything
+STRATEGIES = (  # the fastest strategy first; the last strategy supports all maps
     SinglePatch,
     Winograd,
     Direct,
@@ -43,9 +47,9 @@ STRATEGIES = (  # the fastest first; the last one takes everything
 
 
 def make_convolution(Z, settings, shape, epilogue):  # (m, d), LayerSettings, (*space, c) -> Convolution
-    """Return the first strategy that takes maps of this shape."""
+    """Prepare the first strategy that supports maps of the given shape and pays off for them."""
     for strategy in STRATEGIES:
         made = strategy.make(Z, settings, shape, epilogue)
         if made is not None:
             return made
-    raise AssertionError("The last strategy must take everything.")
+    raise AssertionError("The last strategy must support all maps.")

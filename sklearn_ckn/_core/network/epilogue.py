@@ -1,8 +1,8 @@
-"""What happens to the products of patches and filters: norms, kappa and pooling in one pass, while they are in cache.
+"""The epilogue of a convolution, which applies norms, kappa and pooling to the products while they are in the cache.
 
-The products arrive as tiles: some columns of some *lines* of the map (positions along its last spatial axis), for the
-filters of one panel. They leave as sums in the pooled map, so that the map before pooling never exists. Training keeps
-the products themselves.
+The products of patches and filters are computed in tiles. A tile covers a range of columns in a range of *lines* (rows
+of positions along the last spatial axis of the map), for the filters of one panel. The epilogue adds the results
+directly to the pooled map, so the map before pooling is never stored. Training stores the products themselves instead.
 """
 
 from typing import NamedTuple
@@ -14,43 +14,46 @@ from ..layer import kappa, patches, pooling
 from ..runtime import simd
 from ..runtime.compilation import compiled
 
-LINES = 16  # lines of stored products that are finished at a time, so that they stay in the first-level cache
+LINES = 16  # number of lines of stored products that are processed at a time and stay in the first-level cache
 
 
 class Pooled(NamedTuple):
-    """The epilogue of a transform: a kernel, and where lines and columns go when the map is pooled."""
+    """The epilogue that applies the kernel of a layer and pools the resulting map."""
 
     kernel: tuple
-    line_taps: pooling.Taps  # of all axes but the last
+    line_taps: pooling.Taps  # pooling along all axes except the last
     first: int  # Column o of a pooled line is the sum over i of ``weights[i] * x(first + o * stride + i)``.
     stride: int
     weights: np.ndarray
 
     def scratch(self, n_columns, Q):
-        """Allocate what `add_pooled` overwrites for tiles of ``n_columns``: a row of the map, and a pooled one."""
+        """Allocate the scratch memory of `add_pooled` for tiles of ``n_columns`` columns: a row and a pooled row."""
         window, lanes = len(self.weights), simd.n_lanes(Q.dtype)
         n_pooled = min(Q.shape[2], (n_columns + window) // self.stride + 1)
         return tuple(simd.aligned((n, lanes), Q.dtype) for n in (n_columns + 2 * window, n_pooled))
 
 
 class Kept(NamedTuple):
-    """The epilogue that keeps the products: Q is a map of products with the lines and columns of the patches."""
+    """The epilogue that stores the products in Q, which has the same lines and columns as the patches."""
 
     def scratch(self, n_columns, Q):
-        """Return None, because nothing is overwritten."""
+        """Return None, because this epilogue needs no scratch memory."""
         return None
 
 
 class Place(NamedTuple):
-    """Where a tile begins in the map of products."""
+    """The indices at which a tile begins in the map of products."""
 
     line: int
     column: int
-    filter: int  # the first filter of its panel
+    filter: int  # index of the first filter in the panel of the tile
 
 
 def make_pooled(settings, space, dtype):  # -> Pooled
-    """Return the epilogue of a layer for maps of this space: lines and columns are pooled successively."""
+    """Return the epilogue of a layer for maps of the spatial shape ``space``.
+
+    The epilogue pools the last axis first, and then all other axes.
+    """
     *outer, length = settings.patch_positions(space)
     offsets, weights = settings.pooling.weights(-1, length)
     taps = pooling.taps(settings.pooling.along(slice(-1)), tuple(outer), dtype)
@@ -58,13 +61,16 @@ def make_pooled(settings, space, dtype):  # -> Pooled
 
 
 def make_pooled_by_patch(settings, space, dtype):  # -> Pooled
-    """Return the epilogue of a layer whose patches are lines of a single column: all axes are pooled at once."""
+    """Return an epilogue that pools all axes at once, because it treats every patch as a line of one column."""
     taps = pooling.taps(settings.pooling, settings.patch_positions(space), dtype)
     return Pooled(settings.kernel, taps, 0, 1, np.ones(1, dtype))
 
 
 def finish(T, norms, epilogue, place, scratch, Q):
-    """Add a tile to the pooled map, or keep it, depending on the type of the epilogue; for compiled code only."""
+    """Pool a tile or store it, depending on the type of the epilogue.
+
+    Only compiled code can call this function.
+    """
 
 
 @overload(finish, inline="always")
@@ -76,7 +82,7 @@ def _compile_finish(T, norms, epilogue, place, scratch, Q):
 
 @compiled
 def keep(T, shape, place, Q):  # (n_lines, n_columns) of T
-    """Write a tile to its place in the map of products, Q."""
+    """Store a tile in the map of products Q."""
     for line in range(shape[0]):
         for i in range(shape[1]):
             simd.store(simd.load(T, (line, i, 0)), Q, (place.line + line, place.column + i, place.filter))
@@ -84,7 +90,7 @@ def keep(T, shape, place, Q):  # (n_lines, n_columns) of T
 
 @compiled
 def add_pooled(T, norms, epilogue, place, scratch, Q):
-    """Add ``r kappa(T / r)``, pooled, to the map of a signal.
+    """Pool ``r kappa(T / r)`` and add the result to the pooled map of a signal.
 
     Parameters
     ----------
@@ -92,14 +98,14 @@ def add_pooled(T, norms, epilogue, place, scratch, Q):
     norms : patches.Norms of shape (n_lines, n_columns)
     epilogue : Pooled
     place : Place
-    scratch : from `Pooled.scratch`, overwritten
+    scratch : result of `Pooled.scratch`, overwritten
     Q : ndarray of shape (pooled_lines, pooled_length, n_filled), out
     """
     (r, inverse), (row, pooled), window = norms, scratch, len(epilogue.weights)
     (n_lines, n_columns), (pointers, outputs, weights) = r.shape, epilogue.line_taps
     begin = max(0, -(-(place.column - epilogue.first - window + 1) // epilogue.stride))
     end = min(Q.shape[1], (place.column + n_columns - 1 - epilogue.first) // epilogue.stride + 1)
-    start = window + epilogue.first + begin * epilogue.stride - place.column  # of the first window in the row
+    start = window + epilogue.first + begin * epilogue.stride - place.column  # start of the first window in the row
     for i in range(window):  # zeros before and after the tile's columns
         simd.store(0.0, row, (i, 0))
         simd.store(0.0, row, (window + n_columns + i, 0))
@@ -123,14 +129,14 @@ def add_pooled(T, norms, epilogue, place, scratch, Q):
 
 @compiled
 def finish_signals(T, norms, epilogue, scratch, Q):
-    """Finish the stored products of signals.
+    """Apply the epilogue to the stored products of a block of signals.
 
     Parameters
     ----------
     T : ndarray of shape (n, n_lines, n_columns, n_filled), products of patches and filters
     norms : patches.Norms of shape (n, n_lines, n_columns)
     epilogue : Pooled or Kept
-    scratch : from its method `scratch`, overwritten
+    scratch : result of ``epilogue.scratch``, overwritten
     Q : ndarray of shape (n, lines, length, n_filled), out
     """
     lanes, n_lines = simd.lanes_of(T), T.shape[1]

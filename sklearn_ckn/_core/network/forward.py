@@ -1,6 +1,6 @@
-"""The transform of a network over blocks of signals: every layer a convolution, its epilogue and the whitening.
+"""The forward pass of a network for blocks of signals: convolution, epilogue and whitening in every layer.
 
-No sum has terms of two signals, so maps are the same, bit for bit, whatever the block that their signal is in.
+No sum combines terms of different signals, so the maps of a signal are the same, bit for bit, in any block.
 """
 
 from math import prod
@@ -15,26 +15,26 @@ from ..runtime.threads import over_blocks, slices
 from . import epilogue
 from .convolution import Convolution, make_convolution
 
-BLOCK = 32  # largest number of signals that one thread takes through the network together
+BLOCK = 32  # maximum number of signals in a block, which one thread encodes
 
 
 class PreparedLayer(NamedTuple):
-    """A layer prepared for signals of one shape."""
+    """A layer that has been prepared for signals of a given shape."""
 
-    shape: tuple  # (*space, c) of its maps
+    shape: tuple  # (*space, c), shape of its input maps
     output_shape: tuple  # (*pooled, m)
     convolution: Convolution
     whitening: np.ndarray  # (n_panels, m, n_lanes)
 
 
 def prepare(Z, A, settings, shape):  # (m, d), (m, m), LayerSettings, (*space, c) -> PreparedLayer
-    """Prepare a layer with these filters for maps of this shape."""
+    """Prepare a layer with filters Z and whitening A for maps of the given shape."""
     made = make_convolution(Z, settings, shape, epilogue.make_pooled(settings, shape[:-1], Z.dtype))
     return PreparedLayer(tuple(shape), (*settings.pooled_positions(shape[:-1]), len(Z)), made, pack(A.T))
 
 
 def encode_block(X, layer):  # (n, *space, c), PreparedLayer -> (n, *pooled, m)
-    """Compute what `definition.encode` defines, for a block of signals."""
+    """Compute `definition.encode` for a block of signals."""
     *lines, length, m = layer.output_shape
     n_panels, lanes = len(layer.whitening), layer.whitening.shape[2]
     Q = simd.aligned((len(X), prod(lines), length, n_panels * lanes), X.dtype, np.zeros)
@@ -45,23 +45,24 @@ def encode_block(X, layer):  # (n, *space, c), PreparedLayer -> (n, *pooled, m)
 
 
 def encode_network(X, network):  # (n, *space, c), list of PreparedLayer
-    """Take a block of signals through all layers."""
+    """Return the maps of the last layer for a block of signals."""
     for layer in network:
         X = encode_block(X, layer)
     return X
 
 
 def encode_signals(signals, network, use, n_threads, memory, flip=False):
-    """Stream signals through a network, block by block, in threads, and pass each block of maps to ``use``.
+    """Encode signals block by block in several threads, and pass each block of maps to ``use``.
 
     Parameters
     ----------
-    signals : object with ``len``, ``shape`` ``(*space, c)``, ``dtype`` and ``read(rows)``, the maps of a slice of them
+    signals : object with a length, attributes ``shape`` ``(*space, c)`` and ``dtype``, and a method ``read``
+        ``read(rows)`` returns the signals in a slice.
     network : list of PreparedLayer
-    use : callable ``use(rows, maps)``, for a slice of signals and their maps
+    use : callable ``use(rows, maps)``, which is called with each slice of signals and their maps
     n_threads : int
-    memory : int, bytes that the maps of one block may take
-    flip : bool, whether to average the maps of each signal and of its mirror image
+    memory : int, maximum number of bytes for the maps of one block
+    flip : bool, whether to average the maps of each signal and its mirror image
     """
 
     def encode_rows(rows):
@@ -77,13 +78,13 @@ def encode_signals(signals, network, use, n_threads, memory, flip=False):
 
 
 def block_size(signals, network, memory, n_threads, flip=False):
-    """Return a number of signals whose maps fit in ``memory`` bytes, and that leaves two blocks for every thread."""
+    """Return a block size for which the maps fit in ``memory`` bytes and every thread has about two blocks or more."""
     largest = prod(signals.shape)
     for layer in network:
         *pooled, m = layer.output_shape
         n_panels, _, lanes = layer.whitening.shape
         held = prod(layer.shape) + layer.convolution.numbers_per_signal + prod(pooled) * (n_panels * lanes + m)
         largest = max(largest, held)
-    if flip:  # The signals and their maps stay while the mirror images are encoded.
+    if flip:  # The signals and their maps stay in memory while the mirror images are encoded.
         largest += prod(network[0].shape) + prod(network[-1].output_shape)
     return max(1, min(BLOCK, int(memory / (largest * signals.dtype.itemsize)), -(-len(signals) // (2 * n_threads))))

@@ -1,7 +1,7 @@
-"""The matrices of Winograd's minimal filtering, the schemes made of them, and compiled transforms of tiles.
+"""The matrices of Winograd's minimal filtering, the schemes that combine them, and compiled transforms of tiles.
 
-The m neighbouring products of a signal d and a filter g of size k are ``A [(G g) * (B d)]`` with the matrices of Cook
-and Toom, which takes n = m + k - 1 multiplications instead of m k. Along two axes the products are
+Minimal filtering computes m consecutive products of a signal d and a filter g of size k as ``A [(G g) * (B d)]``, with
+the matrices of Cook and Toom. It needs n = m + k - 1 multiplications instead of m k. Along two axes, the products are
 ``A [(G g G^T) * (B d B^T)] A^T`` (Lavin and Gray, 2016).
 """
 
@@ -21,7 +21,7 @@ POINTS = (0.0, 1.0, -1.0, 2.0, -2.0, -0.5, 0.5)
 
 
 class Filtering(NamedTuple):
-    """F(m, k): the matrices for m products of a filter of size k, along one axis."""
+    """The matrices of F(m, k), which computes m neighbouring products with a filter of size k along one axis."""
 
     A: np.ndarray  # (m, n)
     G: np.ndarray  # (n, k)
@@ -32,19 +32,19 @@ class Filtering(NamedTuple):
     k = property(lambda self: self.G.shape[1])
 
     def n_tiles(self, length):
-        """Return the number of tiles of m products that cover ``length`` products, the last one in part."""
+        """Return the number of tiles of m products that are needed to cover ``length`` products."""
         return -(-length // self.m)
 
     def work(self, length, size):
-        """Return the needed fraction of ``length * size`` multiplications; a long filter counts as several short ones.
+        """Return the number of multiplications as a fraction of ``length * size``.
 
-        The fraction is infinite if the size is not a multiple of k.
+        A long filter counts as several filters of size k. The fraction is infinite if the size is not a multiple of k.
         """
         return self.n_tiles(length) * self.n / (length * self.k) if size % self.k == 0 else np.inf
 
 
 def cook_toom(m, k):
-    """Return F(m, k), by interpolation at n - 1 points and infinity."""
+    """Return F(m, k), derived from interpolation at n - 1 points and at infinity."""
     n = m + k - 1
     points = POINTS[: n - 1]
 
@@ -53,7 +53,7 @@ def cook_toom(m, k):
 
     B, G = np.zeros((n, n)), powers(k)
     for j in range(n):
-        polynomial = np.ones(1)  # the product of x - p over all other points p, lowest degree first
+        polynomial = np.ones(1)  # coefficients of the product of x - p over all other points p, lowest degree first
         for p in points[:j] + points[j + 1 :]:
             polynomial = np.convolve(polynomial, [-p, 1])
         B[j, : len(polynomial)] = polynomial
@@ -63,7 +63,10 @@ def cook_toom(m, k):
 
 
 def _scheme(name, *filterings):
-    """Return filterings of the last axes as the type of an empty record, because code is compiled for a type."""
+    """Return a record type without fields, whose class attributes are the filterings of the last one or two axes.
+
+    The scheme is a type, because Numba compiles code separately for each type.
+    """
     scheme = namedtuple(name, (), module=__name__)
     scheme.filterings, (scheme.rows, scheme.columns) = filterings, (cook_toom(1, 1), *filterings)[-2:]
     return scheme
@@ -77,9 +80,10 @@ SCHEMES = Square43, Square53, Square63, Square42, Square52, Square62, Line43, Li
 
 
 def choose(positions, patch_size):
-    """Return the scheme with the fewest multiplications, and their number relative to that of the direct products.
+    """Return the scheme with the fewest multiplications, and its fraction of the direct convolution's multiplications.
 
-    Ties are broken in favour of smaller tiles. A patch may be several filters long only along the last axis.
+    Ties are broken in favour of smaller tiles. A patch can span several filters of the
+    scheme only along the last axis.
     """
 
     def work(scheme):
@@ -92,13 +96,14 @@ def choose(positions, patch_size):
     return scheme(), work(scheme)
 
 
-# The transforms are compiled for each scheme: sequences of additions of vectors, without loops.
+# The transforms are compiled for each scheme into sequences of vector operations without loops.
 
 
 def _combination(builder, coefficients, vectors, groups):
     """Return a linear combination of vectors.
 
-    Each group is summed first, up to a factor, so that the compiler finds the sums that several rows have in common.
+    The vectors of each group are summed first, up to a factor, so that the compiler can reuse sums that several rows
+    have in common.
     """
     total = None
     for group in groups:
@@ -125,8 +130,8 @@ def _add(builder, total, factor, vector):
 def both_sides(read, source_axis):
     """Return a compiled function that computes ``Y = R X C^T`` for a grid of vectors.
 
-    X has the axes of the grid at ``source_axis`` and the one after it, Y at 0 and 1. ``read`` returns R or C, and its
-    groups of columns, for a `Filtering`.
+    The axes of the grid are ``source_axis`` and ``source_axis + 1`` in X, and 0 and 1 in Y. For a `Filtering`, ``read``
+    returns the matrix R or C and the groups of its columns.
     """
 
     @intrinsic
@@ -157,12 +162,18 @@ def both_sides(read, source_axis):
 
 
 def _even_and_odd(filtering):
-    """Return B; its rows for the points p and -p differ only in the signs of every second column."""
+    """Return B, and the indices of its even and odd columns.
+
+    The rows of B for the points p and -p differ only in the signs of every second column.
+    """
     return filtering.B, [range(0, filtering.n, 2), range(1, filtering.n, 2)]
 
 
 def _opposite(filtering):
-    """Return A; its neighbouring columns for the points p and -p differ only in signs."""
+    """Return A, and the indices of its columns, grouped by opposite points.
+
+    The columns of A for the points p and -p are adjacent and differ only in the signs of some elements.
+    """
     n = filtering.n
     return filtering.A, [
         range(0, 1),

@@ -1,4 +1,4 @@
-"""Functions compiled once by Numba, whose machine code is kept on disk."""
+"""Compilation of functions by Numba, with the machine code kept on disk."""
 
 import hashlib
 import os
@@ -25,33 +25,34 @@ _SOURCE = stamp_of(CORE)
 
 
 def compiled(function, *reorder, **more):
-    """Compile ``function`` at its first call, without the GIL, and keep the machine code on disk if possible."""
+    """Compile ``function`` at its first call, to run without the GIL, and keep its machine code on disk if possible."""
     options = {**OPTIONS, "fastmath": OPTIONS["fastmath"] | {*reorder}, **more}
     if os.environ.get(CACHE_SWITCH) != "0":
         try:
             dispatcher = njit(cache=True, **options)(function)
             cache, name = dispatcher._cache, f"{dispatcher._cache._impl.filename_base}-{_SOURCE[:12]}"
-            # Numba compares only the file of the function itself, although functions of other files are compiled into
-            # it. Numba also fails to read what another version of the package left, so the stamp is part of the name.
+            # Numba checks only the file of the function itself for changes, although functions of other files are
+            # compiled into it. Numba also fails to read the cache file of another version of the package, so the stamp
+            # is part of the file name.
             cache._cache_file = IndexDataCacheFile(cache._cache_path, name, _SOURCE)
             return dispatcher
-        except (RuntimeError, AttributeError, TypeError):  # No folder is writable, or Numba's cache has changed.
+        except (RuntimeError, AttributeError, TypeError):  # No folder is writable, or Numba's cache API has changed.
             pass
     return njit(**options)(function)
 
 
 def compiled_loops(function):
-    """Compile loops that allocate no arrays, without reference counting, which halves their time."""
+    """Compile loops that allocate no arrays, without reference counting, which halves their run time."""
     return compiled(function, _nrt=False)
 
 
 def inlined_loops(function):
-    """Compile loops that allocate no arrays into each of their callers, typed once for all of them."""
+    """Compile loops that allocate no arrays into each of their callers; their types are inferred only once."""
     return njit(function, forceinline=True, _nrt=False, **OPTIONS)
 
 
 def compiled_sums(function):
-    """Compile sums that may be taken in any order, and can therefore be vectorised."""
+    """Compile sums whose terms may be added in any order, so that the sums can be vectorised."""
     return compiled(function, "reassoc")
 
 

@@ -1,7 +1,7 @@
-"""The innermost loop of the package: patches, read where they lie in memory, times the filters of a panel.
+"""The innermost loop of the package: the product of patches, which are not copied, and the filters of a panel.
 
-A row of a panel is a `Vector`. The sums of `ROWS` patches are computed side by side, because that many fit in the
-registers of the processor.
+A row of a panel is a `Vector`. The sums of `ROWS` patches are computed together, because the registers of the
+processor have room for `ROWS` sums.
 """
 
 from typing import NamedTuple
@@ -15,16 +15,16 @@ from numba.extending import intrinsic
 from . import simd
 from .compilation import compiled
 
-ROWS = 8 if simd.REGISTER_BYTES == 64 else 6  # patches side by side, whose sums fit in 32 or 16 registers
-TILE = 96  # rows that share a panel while it is in the cache
-DEPTH = 512  # columns summed at a time: more would be a tenth faster, but longer sums lose digits
+ROWS = 8 if simd.REGISTER_BYTES == 64 else 6  # number of patches whose sums fit in 32 or 16 registers
+TILE = 96  # number of rows that are multiplied by a panel while it is in the cache
+DEPTH = 512  # number of columns summed at a time: more would be a tenth faster, but longer sums are less accurate
 
 
 class Runs(NamedTuple):
-    """Patches where they lie in memory: patch i consists of ``run`` numbers from each ``starts[i] + runs[j]`` on."""
+    """Patches in memory: patch i consists of the ``run`` elements that begin at ``starts[i] + runs[j]``, for each j."""
 
     memory: np.ndarray  # (size,)
-    starts: np.ndarray  # (n_patches + up to ROWS - 1,) the starts after the last patch are read, too
+    starts: np.ndarray  # (n_patches + up to ROWS - 1,) the entries after the last patch are also read
     runs: np.ndarray  # (n_runs,)
     run: int
 
@@ -35,7 +35,7 @@ def count_panels(m, dtype):
 
 
 def pack(Z):  # (m, d) -> (n_panels, d, n_lanes)
-    """Return filters as panels, the last one filled up with zeros."""
+    """Return filters as panels; the last panel is padded with zeros."""
     lanes = simd.n_lanes(Z.dtype)
     panels = simd.aligned((count_panels(len(Z), Z.dtype), Z.shape[1], lanes), Z.dtype, np.zeros)
     for first, panel in zip(range(0, len(Z), lanes), panels):
@@ -54,7 +54,7 @@ def multiply_panel(patches, n, Z, T, following):
     n : int, number of patches
     Z : ndarray of shape (n_runs * run, n_lanes), a panel
     T : ndarray of shape (len(starts), n_lanes), out
-    following : ndarray of shape (any, n_lanes), memory to prefetch meanwhile
+    following : ndarray of shape (any, n_lanes), memory to prefetch during the multiplication
     """
     ahead, fetched = -(-ROWS * len(following) // n), 0
     for i in range(0, n, ROWS):
@@ -66,7 +66,7 @@ def multiply_panel(patches, n, Z, T, following):
 
 @intrinsic
 def multiply_rows(typing, x, starts, runs, run, Z, T, first):
-    """Multiply the `ROWS` patches from ``first`` on by a panel, with all sums in registers."""
+    """Multiply `ROWS` patches, starting with patch ``first``, by a panel, with all sums in registers."""
     vector = simd.Vector(x.dtype)
     signature = types.void(x, starts, runs, types.intp, Z, T, types.intp)
 
@@ -105,7 +105,7 @@ def multiply_rows(typing, x, starts, runs, run, Z, T, first):
 
 
 def add_product(X, panels, out):  # (k, at least d), (n_panels, d, n_lanes), out (k, m)
-    """Add ``X Z^T`` to ``out``, for the m filters Z of the panels."""
+    """Add ``X Z^T`` to ``out``, where the rows of Z are the m filters in the panels."""
     add_product_to(X, panels, simd.aligned((TILE + ROWS - 1, panels.shape[2]), X.dtype), out)
 
 

@@ -1,8 +1,8 @@
-"""Vectors in compiled code, each the contents of two registers of the processor.
+"""Vectors for compiled code, each of which fills two registers of the processor.
 
-A `Vector` exists in compiled functions only. It supports the arithmetic of a number, lane by lane, so a formula that
-was written for arrays also works for vectors; an operand that is a number applies to all lanes. A vector is as
-wide as two registers (the compiler reports their width): while one waits for a result, the other is computed.
+A `Vector` exists only in compiled functions. It supports arithmetic lane by lane, so a formula that was written for
+arrays also works for vectors. An operand that is a number applies to all lanes. A vector is as wide as two registers
+(the compiler reports their width), so that the processor can compute one half while the result of the other is pending.
 """
 
 import operator
@@ -36,7 +36,7 @@ def aligned(shape, dtype, allocate=np.empty):
 
 
 class Vector(types.Type):
-    """Numba's type of the vectors of one dtype."""
+    """The Numba type of vectors of one dtype."""
 
     def __init__(self, dtype):
         self.dtype, self.n_lanes = dtype, n_lanes(str(dtype))
@@ -54,7 +54,7 @@ class _VectorModel(models.PrimitiveModel):
 
 
 def splat(builder, number, llvm):
-    """Return a vector whose lanes all hold one number."""
+    """Return a vector whose lanes all equal ``number``."""
     undefined, first = ir.Constant(llvm, ir.Undefined), ir.Constant(ir.IntType(32), 0)
     every_lane = ir.Constant(ir.VectorType(ir.IntType(32), llvm.count), [0] * llvm.count)
     return builder.shuffle_vector(builder.insert_element(undefined, number, first), undefined, every_lane)
@@ -67,7 +67,10 @@ def _as_vector(context, builder, value, kind, vector):
 
 
 def _lanewise(generate):
-    """Return the lowering of a function of two operands, at least one a vector, from ``generate(builder, a, b)``."""
+    """Return the lowering of a function of two operands, of which at least one is a vector.
+
+    ``generate(builder, a, b)`` emits the code for two vectors.
+    """
 
     def lower(context, builder, signature, values):
         vector = signature.return_type
@@ -81,11 +84,11 @@ def _vector_among(a, b):
 
 
 def _operator(function, generate):
-    """Define an operator of Python for vectors."""
+    """Define a Python operator for vectors."""
     type_callable(function)(lambda context: lambda a, b: _vector_among(a, b))
     lower_builtin(function, Vector, Vector)(_lanewise(generate))
     lower_builtin(function, types.Number, Vector)(_lanewise(generate))
-    if function is not operator.truediv:  # The division by a number is defined below.
+    if function is not operator.truediv:  # Division by a number is defined below.
         lower_builtin(function, Vector, types.Number)(_lanewise(generate))
 
 
@@ -97,7 +100,7 @@ _operator(operator.truediv, lambda builder, a, b: builder.fdiv(a, b, flags=FLAGS
 
 @lower_builtin(operator.truediv, Vector, types.Number)
 def _divide_by_number(context, builder, signature, values):
-    """Multiply by the inverse, which takes one division for all lanes and for all vectors of a loop."""
+    """Multiply by the inverse, so that one division is enough for all lanes and for all iterations of a loop."""
     vector, divisor = signature.args[0], context.cast(builder, values[1], signature.args[1], types.float64)
     inverse = builder.fdiv(ir.Constant(ir.DoubleType(), 1.0), divisor)
     inverse = context.cast(builder, inverse, types.float64, vector.dtype)
@@ -120,7 +123,7 @@ def _choose(comparison):
 
 @intrinsic
 def where_larger(typing, a, b, x, y):
-    """Return x in the lanes where a is larger than b, and y in the others."""
+    """Return x in the lanes where a is larger than b, and y in the other lanes."""
     vector = _vector_among(a, b)
 
     def generate(context, builder, signature, values):
@@ -218,7 +221,7 @@ def load(typing, X, index):
 
 @intrinsic
 def store(typing, value, X, index):
-    """Write a vector, or one number to all of its lanes, from ``X[index]`` on."""
+    """Write a vector, or one number in all lanes, to the memory that begins at ``X[index]``."""
     vector = Vector(X.dtype)
 
     def generate(context, builder, signature, values):
@@ -238,7 +241,7 @@ def zeros(typing, X):
 
 @intrinsic
 def lanes_of(typing, X):
-    """Return `n_lanes` of the dtype of X, in compiled code."""
+    """Return ``n_lanes(X.dtype)``, in compiled code."""
     n = Vector(X.dtype).n_lanes
     return types.intp(X), lambda context, builder, signature, values: ir.Constant(INT, n)
 

@@ -1,4 +1,4 @@
-"""Threads over blocks of signals or rows, with BLAS limited to one thread inside."""
+"""Threads that process blocks of signals or rows, while BLAS is limited to one thread."""
 
 import functools
 import os
@@ -10,9 +10,10 @@ from threadpoolctl import ThreadpoolController  # a dependency of scikit-learn
 
 
 class _SingleThreadedBlas:
-    """A context that limits BLAS to one thread; the last user to leave restores the limits that the first one found.
+    """A context manager that limits BLAS to one thread; the last user to exit it restores the original limits.
 
-    ``threadpoolctl`` sets limits for the whole process, so overlapping users would restore each other's limits.
+    ``threadpoolctl`` sets limits for the whole process, so overlapping users would otherwise restore each other's
+    limits.
     """
 
     def __init__(self):
@@ -32,7 +33,7 @@ class _SingleThreadedBlas:
             yield
         finally:
             with self.lock:
-                self.n_users = max(self.n_users - 1, 0)  # A forked process has forgotten its users.
+                self.n_users = max(self.n_users - 1, 0)  # In a forked process, `forget_users` has reset the number.
                 if self.n_users == 0:
                     self.limiter.restore_original_limits()
 
@@ -47,13 +48,13 @@ single_threaded_blas = _SingleThreadedBlas()
 
 
 def slices(n, size):
-    """Cut ``range(n)`` into slices of ``size``, the last one possibly shorter."""
+    """Cut ``range(n)`` into slices of length ``size``; the last slice may be shorter."""
     return [slice(start, min(start + size, n)) for start in range(0, n, size)]
 
 
 @functools.cache
 def _pool(n_threads):
-    """Return threads that stay alive: new ones would take some milliseconds to find a free processor."""
+    """Return a pool of threads that stay alive: new threads would need a few milliseconds to find a free processor."""
     return ThreadPoolExecutor(n_threads, thread_name_prefix="sklearn_ckn")
 
 
@@ -65,8 +66,8 @@ if hasattr(os, "register_at_fork"):  # Threads do not survive in a forked proces
 def over_blocks(function, blocks, n_threads=1):
     """Call ``function(block)`` for every block, in threads, and return the results in the order of the blocks.
 
-    BLAS runs with one thread meanwhile. The function must not call `over_blocks` itself. Simultaneous callers share
-    the threads.
+    Meanwhile, BLAS is limited to one thread. The function must not call `over_blocks` itself. Simultaneous callers
+    share the threads.
     """
     with single_threaded_blas():
         if min(n_threads, len(blocks)) <= 1:
@@ -74,7 +75,7 @@ def over_blocks(function, blocks, n_threads=1):
         futures = [_pool(n_threads).submit(function, block) for block in blocks]
         try:
             return [future.result() for future in futures]
-        finally:  # After an error, too, no block may still run when BLAS gets its threads back.
+        finally:  # Even after an error, all blocks must end before the limit of BLAS is restored.
             for future in futures:
                 future.cancel()
             wait(futures)

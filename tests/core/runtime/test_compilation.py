@@ -69,4 +69,9 @@ def test_results_are_the_same_if_no_cache_folder_is_writable(checksum):
             raise PermissionError("read-only")
         _CacheLocator.ensure_cache_path = ensure_cache_path
     """
-    assert run(refuse, WHITEN_IMAGES, "print(checksum)") == checksum
+    report = """
+        from sklearn_ckn._core.layer import patches
+        from sklearn_ckn._core.runtime import compilation
+        print(checksum, compilation.cache_folder(patches.read))
+    """
+    assert run(refuse, WHITEN_IMAGES, report) == f"{checksum.strip()} None\n"
