@@ -1,4 +1,4 @@
-"""The base class of CKNClassifier and CKNRegressor: a network and a linear model of its features, trained jointly."""
+"""The base class of CKNClassifier and CKNRegressor: a network and a linear model on its features, trained jointly."""
 
 import copy
 from math import prod
@@ -130,7 +130,7 @@ class EndToEnd(PersistentMixin, CallbackSupportMixin, BaseEstimator):
         return self
 
     def _start(self, steps, targets, problem, progress, is_warm=False):  # -> State
-        """Learn the layers without labels unless they are already fitted, and compute the optimal linear model."""
+        """Unless the layers are already fitted, learn them without labels; then compute the optimal linear model."""
         if not is_warm:
             learn(steps, problem.signals[problem.rows], problem.n_threads, progress)
 
@@ -144,7 +144,7 @@ class EndToEnd(PersistentMixin, CallbackSupportMixin, BaseEstimator):
 
     @staticmethod
     def _learned(layer):
-        """Return the attributes of a layer that `fit` has set, including its `random_state`."""
+        """Return the attributes that `fit` has set on a layer, including its `random_state`."""
         names = vars(layer).keys() - layer.get_params().keys() | {"random_state"}
         return {name: vars(layer)[name] for name in names}
 

@@ -42,24 +42,26 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, TransformerMixin, Bas
     augment : {"flip"} or None, default=None
         If `"flip"`, features are averaged over horizontal flips: the last map of a signal x is
         ``(Phi(x) + Phi(x')) / 2``, where Phi is the network and x' is x reversed along the last spatial axis (the
-        horizontal axis of images). This option averages the kernel over the group of the identity and the flip [1]_,
-        and doubles the computing time. The features then do not distinguish left from right, unless an earlier step
-        does, such as ``PatchWhitening(method="global")``. The option is meant for photographs, not for letters.
+        horizontal axis of images). This option averages the kernel over the group that consists of the identity and the
+        flip [1]_, and doubles the computation time. The features then do not distinguish left from right, unless an
+        earlier step does, such as ``PatchWhitening(method="global")``. The option is meant for photographs, not for
+        letters.
 
     center : bool, default=False
-        Whether to subtract its own mean from each row of features.
+        Whether to centre each row of features by subtracting its mean.
 
     scale : bool, default=False
         Whether to divide each row by its own norm, after centring. A row of zeros stays zero.
 
     verbose : bool, default=False
-        Whether to print progress. `fit` prints a line for every layer, and `transform` prints from time to time how
-        many signals have been transformed. The callbacks of scikit-learn 1.9 and later, such as
-        :class:`~sklearn.callback.ProgressBar`, receive the layers of `fit` as tasks, whether or not `verbose` is set.
+        Whether to print progress. `fit` prints a line for every layer, and `transform` periodically prints how many
+        signals have been transformed. The callbacks of scikit-learn 1.9 and later, such as
+        :class:`~sklearn.callback.ProgressBar`, receive each layer that `fit` learns as a task, whether or not `verbose`
+        is set.
 
     n_jobs : int or None, default=None
         Number of threads. None means 1 unless in a :obj:`joblib.parallel_config` context. -1 means using all
-        processors. The result is the same, bit for bit, for any value.
+        processors. The result is the same, bit for bit, for any number.
 
     Attributes
     ----------
@@ -164,7 +166,7 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, TransformerMixin, Bas
         Raises
         ------
         ValueError
-            If a parameter of the feature map or of a layer is out of its range, or if `network` has no layer, has
+            If a parameter of the feature map or of a layer is out of range, or if `network` has no layer, has
             layers of different `ndim`, or has an `input_shape` in a layer other than the first.
         """
         steps = to_be_fitted(self.network)
@@ -187,25 +189,25 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, TransformerMixin, Bas
         X : array-like of shape `(n_samples, *space, n_channels)`, `(n_samples, *space)` or `(n_samples, n_features)`
             Signals of the shape seen in `fit`.
         out : array of shape `(n_samples, n_features)`, default=None
-            Array to write the result to, of the same dtype: an ndarray, a :obj:`numpy.memmap`, or an array of zarr or
-            h5py. It must not share memory with `X`.
+            Array to write the result to: an ndarray, a :obj:`numpy.memmap`, a zarr array or an h5py dataset. It must
+            have the dtype of the result and must not share memory with `X`.
 
         Returns
         -------
         features : ndarray or Dask array of shape `(n_samples, n_features)`
-            The dtype is float64 for float64 input, float32 otherwise. `out` if it is given.
+            The dtype is float64 for float64 input, float32 otherwise. If `out` is given, it is returned.
 
         Raises
         ------
         ValueError
-            If the signals have a different shape than in `fit`, or if `out` has the wrong shape or dtype, cannot be
-            written to, shares memory with `X`, or is given although `X` is a Dask array. If `set_output` requests a
-            table but `out` is given or `X` is a Dask array, because neither can be converted to a table.
+            If the signals have a different shape from that in `fit`, or if `out` has the wrong shape or dtype, cannot
+            be written to, shares memory with `X`, or is given although `X` is a Dask array. If `set_output` requests a
+            table although `out` is given or `X` is a Dask array: neither `out` nor a Dask array can become a table.
         OSError
             If there is not enough disk space for `out`.
         """
         check_is_fitted(self)
-        self._validate_params()  # center, scale and augment may have been set since fit
+        self._validate_params()  # center, scale and augment may have been changed since fit
         layers = [layer for _, layer in self.network_.steps]
         signals = validation.as_fitted_signals(self, X, layers[0]._flattened, same_space=True, stored=True)
         maps = encoded(signals, layers, effective_n_jobs(self.n_jobs))

@@ -22,7 +22,7 @@ class Flatten(PersistentMixin, TransformerMixin, BaseEstimator):
     Parameters
     ----------
     center : bool, default=False
-        Whether to subtract its own mean from each row of features.
+        Whether to centre each row of features by subtracting its mean.
 
     scale : bool, default=False
         Whether to divide each row by its own norm, after centring. A row of zeros stays zero.
@@ -42,7 +42,7 @@ class Flatten(PersistentMixin, TransformerMixin, BaseEstimator):
     ------
     ValueError
         If `X` is empty, is not finite, or has values so large that their squares overflow, or if the maps in
-        `transform` have a different shape than in `fit`.
+        `transform` have a different shape from that in `fit`.
 
     See Also
     --------

@@ -41,14 +41,14 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
     The kernel works with :class:`~sklearn.gaussian_process.GaussianProcessClassifier` and
     :class:`~sklearn.gaussian_process.GaussianProcessRegressor`, and can be passed as `kernel` to
     :class:`~sklearn.svm.SVC`. It can be added to other kernels or multiplied by them. The matrices that it computes can
-    be passed to estimators with ``kernel="precomputed"``. The computing time grows with the square of the number of
+    be passed to estimators with ``kernel="precomputed"``. The computation time grows with the square of the number of
     signals and with the square of the number of positions in a signal. The kernel is therefore best suited to at most a
     few thousand small signals.
 
-    To let a Gaussian process tune the scale of the kernel as well, pass ``ConstantKernel(10) * kernel``. For Gaussian
-    process regression, the matrix may not be positive definite in single precision. Pass signals in float64, or set
-    ``normalize=True`` and an `alpha` of at least 1e-5. The noise level of a
-    :class:`~sklearn.gaussian_process.kernels.WhiteKernel` can replace `alpha`.
+    To let a Gaussian process tune the scale of the kernel as well, pass ``ConstantKernel(10) * kernel``. Gaussian
+    process regression requires a positive definite matrix, but in single precision the kernel matrix is not always
+    positive definite. Pass signals in float64, or set ``normalize=True`` and an `alpha` of at least 1e-5. The noise
+    level of a :class:`~sklearn.gaussian_process.kernels.WhiteKernel` can replace `alpha`.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
 
     n_jobs : int or None, default=None
         Number of threads. None means 1 unless in a :obj:`joblib.parallel_config` context. -1 means using all
-        processors. The result is the same, bit for bit, for any value.
+        processors. The result is the same, bit for bit, for any number.
 
     Raises
     ------
@@ -104,7 +104,7 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
            [0.88, 1.  , 0.95],
            [0.9 , 0.95, 1.  ]])
     >>> machine = SVC(kernel=kernel, C=100).fit(images[:300], labels[:300])
-    >>> bool(machine.score(images[300:600], labels[300:600]) > 0.89)  # 0.86 with an RBF kernel of the pixels
+    >>> bool(machine.score(images[300:600], labels[300:600]) > 0.89)  # 0.86 with an RBF kernel on the pixels
     True
     """
 
@@ -193,7 +193,7 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
         except BaseException as error:
             if out is not None:
                 blocks = _name_blocks(matrix.finished, Y is X, len(Y))
-                note = f"The finished part of out is {blocks}. The rest is not finished."
+                note = f"Finished parts of out: {blocks}. The rest is not finished."
                 error.add_note(note if matrix.finished else "out contains no finished block.")
             raise
         return (K, gradient) if eval_gradient else K
@@ -209,7 +209,7 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
         Returns
         -------
         diagonal : ndarray of shape `(n,)`
-            The diagonal of the kernel matrix of `X`. The computing time is the same as for n pairs of signals.
+            The diagonal of the kernel matrix of `X`. The computation time is the same as for n pairs of signals.
         """
         X, _, settings = self._read(X)
         network = gram.prepare(settings, X.shape, X.dtype, [False] * len(settings))
@@ -287,9 +287,9 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
         for k, layer in enumerate(layers):
             if layer.kernel == "arccos0" and any(free[:k]):
                 raise ValueError(
-                    "eval_gradient=True is not possible for this network: there is no derivative through a layer with "
-                    "kernel='arccos0' with respect to the sigma of an earlier layer, because the slope of arccos0 at 1 "
-                    "is infinite. Set sigma_bounds='fixed', or set kernel='arccos1' in that layer."
+                    "eval_gradient=True is not possible for this network: its kernel has no derivative with respect "
+                    "to the sigma of a layer that precedes a layer with kernel='arccos0', whose slope at 1 is "
+                    "infinite. Set sigma_bounds='fixed', or set kernel='arccos1' in that layer."
                 )
         return free
 
@@ -350,10 +350,10 @@ def _sigma_of(layer):
         return float(layer.sigma)
     if not hasattr(layer, "sigma_"):
         raise ValueError(
-            "sigma='auto' is determined by fit, but this layer is not fitted. (Gaussian processes and hyperparameter "
-            "searches clone the kernel, and clones are never fitted.) Either set sigma to a number, such as the sigma_ "
-            "of a fitted layer, or, if nothing clones the kernel, pass the network_ of a fitted CKNFeatureMap as "
-            "network."
+            "sigma='auto' is replaced by a number in fit, but this layer is not fitted. (Gaussian processes and "
+            "hyperparameter searches clone the kernel, and clones are never fitted.) Either set sigma to a number, "
+            "such as the sigma_ of a fitted layer, or, if nothing clones the kernel, pass the network_ of a fitted "
+            "CKNFeatureMap as network."
         )
     return layer.sigma_
 
@@ -373,6 +373,5 @@ def _name_blocks(blocks, symmetric, n_columns):
             whole = stop
         else:
             others += [f"[{start}:{stop}, {first}:{last}]" for first, last in columns]
-    mirrored = f" and, by symmetry, columns 0:{whole}" if symmetric else ""
-    listed = f", as well as the block{'s' * (len(others) > 1)} {', '.join(others)}" if others else ""
-    return f"rows 0:{whole}{mirrored}{listed}"
+    mirrored = [f"columns 0:{whole} by symmetry"] if symmetric else []
+    return ", ".join([f"rows 0:{whole}", *mirrored, *others] if whole else others)

@@ -31,7 +31,7 @@ class Reservoir(NamedTuple):
     """What `partial_fit` keeps between calls."""
 
     drawn: sampling.Sample | None  # patches from all signals so far, or None if no patches are needed
-    seed: int  # of the random choices in the next call
+    seed: int  # seed of the random choices in the next call
 
 
 class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
@@ -63,8 +63,8 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
         smoothing.
 
     subsampling : int, tuple of ndim ints or None, default=None
-        Stride of the pooling: the number of positions from one pooled position to the next. If None, `pooling_width`.
-        Gaussian pooling reduces an axis of n positions to ``ceil(n / subsampling)``.
+        Stride of the pooling: the number of positions from one pooled position to the next. If None, it equals
+        `pooling_width`. Gaussian pooling reduces an axis of n positions to ``ceil(n / subsampling)``.
 
     pooling : {"gaussian", "average"}, default="gaussian"
         `"gaussian"` uses the weights ``exp(-(d / pooling_width)^2)`` for ``|d| <= pooling_width`` (only ``d = 0`` if
@@ -136,7 +136,7 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
 
     n_jobs : int or None, default=None
         Number of threads. None means 1 unless in a :obj:`joblib.parallel_config` context. -1 means using all
-        processors. The result is the same, bit for bit, for any value. With 2048 filters or more, however, its last
+        processors. The result is the same, bit for bit, for any number. With 2048 filters or more, however, its last
         bits depend on the number of BLAS threads.
 
     random_state : int, RandomState instance or None, default=None
@@ -300,7 +300,7 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If a parameter is out of its range or contradicts another, if ``kernel="arccos0"``, or if `init` has the
+            If a parameter is out of range or contradicts another, if ``kernel="arccos0"``, or if `init` has the
             wrong shape or contains an all-zero filter.
         """
         signals = validation.as_signals(self, X, self.ndim, self.input_shape, stored=True)
@@ -367,13 +367,13 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
             Signals with the same number of channels as in `fit`. Their spatial sizes may differ from those in `fit`,
             unless `X` is 2-D.
         out : array of shape `(n_samples, *pooled_space, n_filters)`, default=None
-            Array to write the result to, of the same dtype: an ndarray, a :obj:`numpy.memmap`, or an array of zarr or
-            h5py. It must not share memory with `X`.
+            Array to write the result to: an ndarray, a :obj:`numpy.memmap`, a zarr array or an h5py dataset. It must
+            have the dtype of the result and must not share memory with `X`.
 
         Returns
         -------
         maps : ndarray or Dask array of shape `(n_samples, *pooled_space, n_filters)`
-            The dtype is float64 for float64 input, float32 otherwise. `out` if it is given.
+            The dtype is float64 for float64 input, float32 otherwise. If `out` is given, it is returned.
 
         Raises
         ------
@@ -419,7 +419,7 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
         rng : RandomState or None
             If None, it is created from `random_state`.
         reservoir : Reservoir or None
-            What the previous call of `partial_fit` left, or None if there was none.
+            What the previous call of `partial_fit` kept, or None to start from scratch.
         """
         if self.kernel == "arccos0":
             raise ValueError(
@@ -483,7 +483,7 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
         return kappa.make(self.kernel, sigma=sigma, degree=int(self.degree), coef0=float(self.coef0))
 
     def _draw(self, maps, settings, rng, wanted=sampling.varies):
-        """Draw up to `n_patches` wanted patches, and return them normalised, with an estimate of their total number."""
+        """Return up to `n_patches` random wanted patches, normalised, and an estimate of how many the maps contain."""
         return sampling.sample(maps, self.n_patches, settings.patch, rng, wanted)
 
     def _constant_patches(self, maps, settings, rng):

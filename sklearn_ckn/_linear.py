@@ -18,7 +18,8 @@ from ._utils.n_jobs import effective_n_jobs
 from ._utils.serialization import PersistentMixin
 from ._utils.typing import ClassWeight, Loss, Numbers, RandomState, Rows, typed
 
-# Minimum tolerance while C is chosen. The random choice of the validation set affects the scores more than it does.
+# Minimum tolerance while C is chosen. The random choice of the validation set affects the scores more than this
+# tolerance does.
 PATH_TOL = 1e-3
 
 
@@ -52,7 +53,7 @@ class _Linear(PersistentMixin, BaseEstimator):
             found = {C: model.scores(solution, held_out) for C, solution in solutions.items()}
             scores_of = {C: targets.score(held_out, S) for C, S in found.items()}
             losses = {C: weights[held_out] @ LOSSES[loss].function(S, Y[held_out])[0] for C, S in found.items()}
-            C = max(solutions, key=lambda C: (scores_of[C], -losses[C].sum()))  # Ties are common in small sets.
+            C = max(solutions, key=lambda C: (scores_of[C], -losses[C].sum()))  # Small validation sets often give ties.
             best, validation_scores = solutions[C], np.array([scores_of[C] for C in path])
             failed = [f"tol={tol:g} with C={C:.3g}" for C in solutions if not solutions[C].converged]
         solution = model.solve(C, weights, best, self.tol, self.max_iter)
@@ -84,7 +85,7 @@ class _Linear(PersistentMixin, BaseEstimator):
 
 
 class LinearClassifier(Classification, _Linear):
-    """Linear classifier for many dense features, solved to its optimum in seconds.
+    """Linear classifier for many dense features, fitted to the optimum in seconds.
 
     It minimises ``1/2 |W|^2 + C sum_i s_i loss(W x_i + b, y_i)`` over the weights W and the intercepts b, where s are
     the sample weights. The loss of a sample of class y with scores ``t = W x + b`` is one of the following:
@@ -111,9 +112,9 @@ class LinearClassifier(Classification, _Linear):
     C : float or list of float, default=1.0
         Weight of the losses relative to the penalty, > 0: the inverse of the regularisation strength. If a list is
         given, `fit` chooses the value whose classifier has the highest accuracy on one held-out validation set, without
-        cross-validation, and then solves with all samples. Ties are broken in favour of the smallest loss on the
-        validation set. If the smallest or the largest value is chosen, a wider range may be better. While C is chosen,
-        `tol` is at least 1e-3.
+        cross-validation, and then solves the problem with all samples. Ties are broken in favour of the smallest loss
+        on the validation set. If the smallest or the largest value is chosen, a wider range may be better. While C is
+        chosen, `tol` is at least 1e-3.
 
     fit_intercept : bool, default=True
         Whether to fit the intercepts b, which are not penalised.
@@ -139,7 +140,7 @@ class LinearClassifier(Classification, _Linear):
 
     n_jobs : int or None, default=None
         Number of threads. None means 1 unless in a :obj:`joblib.parallel_config` context. -1 means using all
-        processors. The result is the same, bit for bit, for any value.
+        processors. The result is the same, bit for bit, for any number.
 
     Attributes
     ----------
@@ -286,8 +287,8 @@ class LinearRegressor(RegressorMixin, _Linear):
     C : float or list of float, default=1.0
         Weight of the losses relative to the penalty, > 0: the inverse of the regularisation strength. If a list is
         given, `fit` chooses the value whose regressor has the highest coefficient of determination (:math:`R^2`) on one
-        held-out validation set, and then solves with all samples. If the smallest or the largest value is chosen, a
-        wider range may be better. While C is chosen, `tol` is at least 1e-3.
+        held-out validation set, and then solves the problem with all samples. If the smallest or the largest value is
+        chosen, a wider range may be better. While C is chosen, `tol` is at least 1e-3.
 
     fit_intercept : bool, default=True
         Whether to fit the intercepts b, which are not penalised.
@@ -309,7 +310,7 @@ class LinearRegressor(RegressorMixin, _Linear):
 
     n_jobs : int or None, default=None
         Number of threads. None means 1 unless in a :obj:`joblib.parallel_config` context. -1 means using all
-        processors. The result is the same, bit for bit, for any value.
+        processors. The result is the same, bit for bit, for any number.
 
     Attributes
     ----------
@@ -317,7 +318,8 @@ class LinearRegressor(RegressorMixin, _Linear):
         The weights W, as a 1-D array for a 1-D `y`.
 
     intercept_ : float or ndarray of shape `(n_targets,)`
-        The intercepts b, in double precision because a mean may be much larger than the deviations from it.
+        The intercepts b, in double precision because the mean of a target may be much larger than the deviations from
+        it.
 
     C_ : float
         The value of C used.

@@ -58,7 +58,7 @@ def in_step(name):
 
 
 def check_architecture(steps):
-    """Check that a network has layers, that they share ``ndim`` and that only the first has an ``input_shape``."""
+    """Check that a network has layers, that they share ``ndim`` and that none but the first has an ``input_shape``."""
     layers = [layer for _, layer in steps]
     if not layers:
         raise ValueError("network must have at least one CKNLayer; all of its steps are None or 'passthrough'.")

@@ -44,7 +44,7 @@ class CKNClassifier(Classification, EndToEnd):
         to ``1 / (C n)`` for n samples and the C of `LinearClassifier`.
 
     center : bool, default=True
-        Whether to subtract its own mean from each row of features.
+        Whether to centre each row of features by subtracting its mean.
 
     scale : bool, default=True
         Whether to divide each row by its own norm, after centring. A row of zeros stays zero.
@@ -85,7 +85,7 @@ class CKNClassifier(Classification, EndToEnd):
 
     early_stopping : bool, default=False
         Whether to hold out a validation set and use its score to decide when to stop and which filters to keep.
-        Otherwise the objective decides.
+        If False, the objective decides instead.
 
     validation_fraction : float, default=0.1
         Fraction of the training data held out for validation. The fraction is the same for every class, with at least
@@ -116,7 +116,7 @@ class CKNClassifier(Classification, EndToEnd):
 
     n_jobs : int or None, default=None
         Number of threads. None means 1 unless in a :obj:`joblib.parallel_config` context. -1 means using all
-        processors. The result is the same, bit for bit, for any value.
+        processors. The result is the same, bit for bit, for any number.
 
     Attributes
     ----------
@@ -186,9 +186,9 @@ class CKNClassifier(Classification, EndToEnd):
     features. A step needs memory for a few signals per thread, up to scikit-learn's `working_memory` for each thread. A
     round needs memory for the features of all signals.
 
-    Deep networks gain more from training with labels than networks of two layers, and narrow networks gain more than
-    wide ones. A larger `alpha` than for fixed filters is often better. If `loss_curve_` contains the same value twice
-    in a row, a round was undone: a smaller `learning_rate` then makes more progress.
+    Deep networks gain more from training with labels than two-layer networks do, and narrow networks gain more than
+    wide networks. A larger `alpha` than for fixed filters is often better. If `loss_curve_` contains the same value
+    twice in a row, a round was undone: a smaller `learning_rate` then makes more progress.
 
     References
     ----------
@@ -360,7 +360,7 @@ class CKNRegressor(RegressorMixin, EndToEnd):
         to ``1 / (C n)`` for n samples and the C of `LinearRegressor`.
 
     center : bool, default=True
-        Whether to subtract its own mean from each row of features.
+        Whether to centre each row of features by subtracting its mean.
 
     scale : bool, default=True
         Whether to divide each row by its own norm, after centring. A row of zeros stays zero.
@@ -398,7 +398,7 @@ class CKNRegressor(RegressorMixin, EndToEnd):
 
     early_stopping : bool, default=False
         Whether to hold out a validation set and use its score to decide when to stop and which filters to keep.
-        Otherwise the objective decides.
+        If False, the objective decides instead.
 
     validation_fraction : float, default=0.1
         Fraction of the training data held out for validation.
@@ -428,7 +428,7 @@ class CKNRegressor(RegressorMixin, EndToEnd):
 
     n_jobs : int or None, default=None
         Number of threads. None means 1 unless in a :obj:`joblib.parallel_config` context. -1 means using all
-        processors. The result is the same, bit for bit, for any value.
+        processors. The result is the same, bit for bit, for any number.
 
     Attributes
     ----------
@@ -615,7 +615,7 @@ class CKNRegressor(RegressorMixin, EndToEnd):
         Raises
         ------
         ValueError
-            If `X` is not finite, or if its signals have a different shape than in `fit`.
+            If `X` is not finite, or if its signals have a different shape from that in `fit`.
         """
         S = self._scores(X)
         return S[:, 0] if self.coef_.ndim == 1 else S

@@ -112,8 +112,8 @@ def hold_out(estimator, weights, labels, reason, instead):
     """Draw the indices of the held-out validation set from the samples whose weight is not 0.
 
     If ``labels`` is not None, the set is stratified by class and contains at least one sample of every class that has
-    at least two samples. If there are too few samples, the error message states with ``reason`` why a validation set is
-    required, and with ``instead`` how to avoid it.
+    at least two samples. If there are too few samples, the error message contains ``reason``, which names what requires
+    a validation set, and ``instead``, which says how to do without one.
     """
     rows = np.flatnonzero(weights)
     n_held_out, strata = ceil(estimator.validation_fraction * len(rows)), None

@@ -25,7 +25,8 @@ from ._utils.caller import warn
 HEAD_TOL, HEAD_PASSES = 1e-5, 1000
 # Tolerance when the solver starts from the linear model of the epoch, where the gradient is already small.
 WARM_TOL = HEAD_TOL / 10
-# Maximum number of passes from the linear model of the epoch, after which the solver starts again from zero.
+# Maximum number of passes when the solver starts from the linear model of the epoch. If they are not enough, the solver
+# starts again from zero.
 FEW_PASSES = solver.FIRST_ROUND
 CHUNK = 256  # number of signals that are augmented together for the linear model
 CROP = 8  # "flip-crop" shifts a signal along each axis by up to its size divided by this number
@@ -43,7 +44,7 @@ def flip(X, rng):  # (n, *space, c)
 
 
 def flip_and_crop(X, rng):
-    """Flip signals at random, shift each at random along every axis, and fill the gaps with zeros."""
+    """Flip signals at random, shift each signal at random along every axis, and fill the gaps with zeros."""
     space = X.shape[1:-1]
     reach = [size // CROP for size in space]
     padded = np.pad(flip(X, rng), [(0, 0), *((r, r) for r in reach), (0, 0)])
@@ -158,7 +159,7 @@ class State:
     velocities: tuple  # of (m, d): running sums of gradients
     head: riemannian_sgd.Head
     loss_curve: tuple  # the objective before the first round and after every round
-    scores: tuple = None  # validation scores before the first and after every round; None without a validation set
+    scores: tuple = None  # validation scores before the first round and after each round; None without a validation set
     best: tuple = None  # filters and head with the highest score
     n_halvings: int = 0  # number of times that the learning rate was halved
 

@@ -38,9 +38,9 @@ class PatchWhitening(PersistentMixin, MapsMixin, BaseEstimator):
     The image is reassembled from the whitened patches z', which are averaged where they overlap.
 
     With `method="local"`, C is computed from each image separately, so the dominant colours and edges of an image count
-    no more than others. With `method="global"`, C is computed from all training images, which is the usual ZCA
-    whitening of patches. Whitening also removes the colour of the illumination. If colour itself distinguishes the
-    classes, features are better without whitening.
+    no more than its other colours and edges. With `method="global"`, C is computed from all training images, which is
+    the usual ZCA whitening of patches. Whitening also removes the colour of the illumination. If colour itself
+    distinguishes the classes, features are better without whitening.
 
     Parameters
     ----------
@@ -66,8 +66,8 @@ class PatchWhitening(PersistentMixin, MapsMixin, BaseEstimator):
         0.
 
     subsample : int, default=10_000
-        Maximum number of images from which C is computed for `method="global"`. If `X` has more images, the images are
-        drawn at random.
+        Maximum number of images from which C is computed for `method="global"`. If `X` has more images, this many
+        of them are drawn at random.
 
     ndim : {1, 2, 3}, default=2
         Number of spatial axes: 1 for time series, 2 for images, 3 for volumes. See `CKNLayer`.
@@ -77,7 +77,7 @@ class PatchWhitening(PersistentMixin, MapsMixin, BaseEstimator):
 
     n_jobs : int or None, default=None
         Number of threads. None means 1 unless in a :obj:`joblib.parallel_config` context. -1 means using all
-        processors. The result is the same, bit for bit, for any value.
+        processors. The result is the same, bit for bit, for any number.
 
     random_state : int, RandomState instance or None, default=None
         Determines which images are drawn for `method="global"` if there are more than `subsample` images. Pass an int
@@ -193,7 +193,7 @@ class PatchWhitening(PersistentMixin, MapsMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If a parameter is out of its range.
+            If a parameter is out of range.
         """
         signals = validation.as_signals(self, X, self.ndim, self.input_shape, stored=True)
         settings, whitening = self._read_settings(signals.shape), None
@@ -218,13 +218,14 @@ class PatchWhitening(PersistentMixin, MapsMixin, BaseEstimator):
             unless `X` is 2-D.
 
         out : array of shape `(n_samples, *space, n_channels)`, default=None
-            Array to write the result to, of the same dtype: an ndarray, a :obj:`numpy.memmap`, or an array of zarr or
-            h5py. It must not share memory with `X`.
+            Array to write the result to: an ndarray, a :obj:`numpy.memmap`, a zarr array or an h5py dataset. It must
+            have the dtype of the result and must not share memory with `X`.
 
         Returns
         -------
         images : ndarray or Dask array of shape `(n_samples, *space, n_channels)`
-            Whitened images. The dtype is float64 for float64 input, float32 otherwise. `out` if it is given.
+            Whitened images. The dtype is float64 for float64 input, float32 otherwise. If `out` is given, it is
+            returned.
 
         Raises
         ------
@@ -337,7 +338,7 @@ class Differences(PersistentMixin, TransformerMixin, BaseEstimator):
     ------
     ValueError
         If, in `fit` or `transform`, `X` has unexpected axes or channels, is empty, is not finite, or has values so
-        large that their squares overflow, or if the series in `transform` have a different length than in `fit`.
+        large that their squares overflow, or if the series in `transform` have a different length from that in `fit`.
 
     See Also
     --------
@@ -406,7 +407,7 @@ class Differences(PersistentMixin, TransformerMixin, BaseEstimator):
         NotFittedError
             If the transformer is not fitted.
         ValueError
-            If the series have a different shape than in `fit`.
+            If the series have a different shape from that in `fit`.
         """
         check_is_fitted(self)
         signals = validation.as_fitted_signals(self, X, self.input_shape is not None, same_space=True)

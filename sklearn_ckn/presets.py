@@ -28,7 +28,7 @@ PATHS = {  # values of C for each loss, for features whose norms are near 1
 }
 TOL = 1e-4
 SIGMA = 0.8  # width of the Gaussian kernel of features of norm 1
-BESIDE = 0.5  # scale factor of additional features, whose kernel then has a weight of 1/4
+ADDED_SCALE = 0.5  # scale factor of additional features, whose kernel then has a weight of 1/4
 PATCHES = 30  # number of patches drawn per filter; more did not improve the accuracy
 SHORTEST = 3  # minimum number of positions along the longest axis, so that there are at least two first differences
 ALPHAS = np.logspace(-6, 2, 9)  # regularisation strengths of the ridge classifier, which suits small data sets
@@ -148,7 +148,7 @@ def make_network(
     Raises
     ------
     ValueError
-        If a parameter is out of its range.
+        If a parameter is out of range.
 
     See Also
     --------
@@ -196,7 +196,7 @@ def make_classifier(
         mirror images belong to the same class, such as photographs, and cannot be used with ``ndim=1``.
     n_jobs : int or None, default=None
         Number of threads, for the steps that can use several. None means 1 unless in a :obj:`joblib.parallel_config`
-        context. -1 means using all processors. The result is the same, bit for bit, for any value.
+        context. -1 means using all processors. The result is the same, bit for bit, for any number.
     random_state : int, RandomState instance or None, default=None
         Determines the patches and the initial filters of the layers and the validation set of the linear classifier.
         Pass an int for reproducible results. For images, `"accurate"` is reproducible only with the same number of BLAS
@@ -210,7 +210,7 @@ def make_classifier(
         - `patchwhitening`: `PatchWhitening`, if the images have three channels. If the classes differ in colour,
           ``set_params(patchwhitening="passthrough")`` removes this step;
         - `cknfeaturemap`: `CKNFeatureMap` of the network that `make_network` builds, with centred and scaled features;
-        - `featureunion`, for `"accurate"` only: these features, followed by the features of a Gaussian kernel;
+        - `featureunion`, for `"accurate"` only: features of `cknfeaturemap`, followed by features of a Gaussian kernel;
         - `linearclassifier`: `LinearClassifier`, which chooses its C. Its loss is the squared hinge loss or, for
           `"accurate"`, the squared error. To predict probabilities, call
           ``set_params(linearclassifier__loss="logistic", linearclassifier__C=[1, 10, 100, 1000])``.
@@ -222,8 +222,9 @@ def make_classifier(
     Raises
     ------
     ValueError
-        If a parameter is out of its range. If, in `fit` on images, no class has two samples, because C cannot be chosen
-        then. To fit such data, set C to one value with ``set_params(linearclassifier__C=10)``.
+        If a parameter is out of range. For images, `fit` also raises this error if no class has two samples,
+        because C then cannot be chosen. To fit such data, set C to one value with
+        ``set_params(linearclassifier__C=10)``.
 
     See Also
     --------
@@ -235,8 +236,8 @@ def make_classifier(
 
         K(x, x') = <Phi(x), Phi(x')> + exp(-|Phi(x) - Phi(x')|^2 / (2 * 0.8^2)) / 4
 
-    where Phi are the features of `CKNFeatureMap`, which have norm 1. The second kernel is projected onto 3000 images by
-    the Nyström method, as in every layer. If all features of an image are 0, as for a black image, then K = 0.
+    where Phi are the features of `CKNFeatureMap`, which have norm 1. The Gaussian kernel is projected onto 3000 images
+    by the Nyström method, as in every layer. If all features of an image are 0, as for a black image, then K = 0.
 
     During `fit`, `"accurate"` keeps two copies of the features of all images in memory. In float32, which is used for
     uint8 images, the two copies together take 8 bytes per feature. An image has 11 192 features (28 x 28, grey) or
@@ -292,16 +293,16 @@ def _with_gaussian_kernel(n_landmarks, n_jobs, random_state):  # -> FeatureUnion
         random_state=random_state,
     )
     parts = [("linear", "passthrough"), ("gaussian", CKNFeatureMap(layer, n_jobs=n_jobs))]
-    return FeatureUnion(parts, transformer_weights={"gaussian": BESIDE})
+    return FeatureUnion(parts, transformer_weights={"gaussian": ADDED_SCALE})
 
 
 def _of_signals(features, recipe, shape):  # -> FeatureUnion
     """Return a union of networks for the shapes of patches, for first differences and for levels.
 
-    The features of the last two networks are multiplied by ``BESIDE``.
+    The features of the last two networks are multiplied by ``ADDED_SCALE``.
     """
     length, n_channels = shape
     differences = make_pipeline(Differences(input_shape=shape), features(recipe, (length - 1, n_channels)))
     levels = features(recipe._replace(centred=(False, False)), shape)
     parts = [("shapes", features(recipe, shape)), ("differences", differences), ("levels", levels)]
-    return FeatureUnion(parts, transformer_weights={"differences": BESIDE, "levels": BESIDE})
+    return FeatureUnion(parts, transformer_weights={"differences": ADDED_SCALE, "levels": ADDED_SCALE})

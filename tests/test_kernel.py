@@ -18,7 +18,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.svm import SVC
 
-from sklearn_ckn import CKNFeatureMap, CKNKernel, CKNLayer
+from sklearn_ckn import CKNFeatureMap, CKNKernel, CKNLayer, _kernel
 from sklearn_ckn._core.exact import gram
 
 # Inputs and results
@@ -55,6 +55,12 @@ def test_out_receives_the_result(dtype, rng, tmp_path):
 
 
 @pytest.mark.parametrize("symmetric", [True, False])
+def test_finished_blocks_are_named_even_if_no_row_is_finished(symmetric):
+    blocks = [(slice(96, 192), slice(96, 128)), (slice(0, 96), slice(0, 64))]
+    assert _kernel._name_blocks(blocks, symmetric, 200) == "[0:96, 0:64], [96:192, 96:128]"
+
+
+@pytest.mark.parametrize("symmetric", [True, False])
 def test_interrupt_leaves_whole_blocks_and_reports_which(symmetric, rng, monkeypatch):
     """Tiles have 32 rows and columns. The interrupt comes after two rows of tiles and one tile of the third row."""
     X = rng.rand(256, 6, 5).astype(np.float32)
@@ -72,9 +78,8 @@ def test_interrupt_leaves_whole_blocks_and_reports_which(symmetric, rng, monkeyp
     with pytest.raises(KeyboardInterrupt) as caught:
         kernel(X, Y, out=out)
     first = 64 if symmetric else 0
-    mirrored = " and, by symmetry, columns 0:64" if symmetric else ""
-    blocks = f"rows 0:64{mirrored}, as well as the block [64:96, {first}:{first + 32}]"
-    note = f"The finished part of out is {blocks}. The rest is not finished."
+    mirrored = ", columns 0:64 by symmetry" if symmetric else ""
+    note = f"Finished parts of out: rows 0:64{mirrored}, [64:96, {first}:{first + 32}]. The rest is not finished."
     assert caught.value.__notes__ == [note]
     made = np.zeros(out.shape, dtype=bool)
     made[:64] = made[64:96, first : first + 32] = True
@@ -210,7 +215,7 @@ def test_fitted_networks_provide_their_sigma(digits):
         kernel.network
     )
     assert kernel.n_dims == 0 and kernel(X[:5], eval_gradient=True)[1].shape == (5, 5, 0)
-    with pytest.raises(ValueError, match=r"sigma='auto' is determined by fit.*set sigma to a number"):
+    with pytest.raises(ValueError, match=r"sigma='auto' is replaced by a number in fit.*set sigma to a number"):
         clone(kernel)(X)
 
 
@@ -259,7 +264,7 @@ def test_bad_signals(X, Y, message):
         (CKNKernel(make_pipeline(layer(), SVC())), TypeError, "its step 'svc' is an object of type SVC"),
         (CKNKernel(make_pipeline(layer(), layer(1))), ValueError, r"must share ndim; got \[2, 1\]"),
         (CKNKernel(layer(sigma=-1)), ValueError, "'sigma' parameter of CKNLayer"),
-        (CKNKernel(layer(sigma="auto")), ValueError, "sigma='auto' is determined by fit"),
+        (CKNKernel(layer(sigma="auto")), ValueError, "sigma='auto' is replaced by a number in fit"),
         (CKNKernel(layer(), normalize="yes"), ValueError, "'normalize' parameter of CKNKernel"),
         (CKNKernel(layer(), n_jobs=0.5), ValueError, "'n_jobs' parameter of CKNKernel"),
         (
@@ -320,6 +325,9 @@ def test_bad_gradient():
     with pytest.raises(ValueError, match="eval_gradient=True needs Y=None"):
         CKNKernel(layer())(IMAGES, IMAGES, eval_gradient=True)
     network = make_pipeline(layer(), layer(kernel="arccos0"))
-    with pytest.raises(ValueError, match="no derivative through a layer with kernel='arccos0'"):
+    with pytest.raises(
+        ValueError,
+        match=r"no derivative with respect to the sigma of a layer that precedes .*arccos0",
+    ):
         CKNKernel(network)(IMAGES, eval_gradient=True)
     assert CKNKernel(network, sigma_bounds="fixed")(IMAGES, eval_gradient=True)[1].shape == (4, 4, 0)

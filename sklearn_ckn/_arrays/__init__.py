@@ -9,7 +9,7 @@ validation  checks of the arrays, shapes and sizes that users pass, and the erro
 signals     signals as the layers read them, raw or encoded by the layers fitted so far
 stores      arrays outside of memory, read and written a few rows at a time
 dask        blocks of Dask arrays, computed on the workers
-encoded     signals encoded by fitted layers, in memory, in a store or on the workers of Dask
+encoded     signals encoded by fitted layers, in memory, in a store or on Dask workers
 results     the array for a result: a new array, the caller's `out`, or a Dask array
 ==========  ======================================================================================
 """

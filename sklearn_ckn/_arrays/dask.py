@@ -1,7 +1,8 @@
 """Dask arrays: maps, patches and kernels are computed from blocks of signals on the workers of a cluster.
 
-The estimator is sent to the workers. The patches that `fit` draws, and errors, are sent back. A task uses one thread of
-its worker. Dask is imported only in functions that receive a Dask array, so it need not be installed otherwise.
+The estimator is sent to the workers, which send back the patches that `fit` draws and any errors. A task uses one
+thread of its worker. Dask is imported only in functions that receive a Dask array, so it need not be installed if no
+Dask arrays are used.
 """
 
 import copy
@@ -29,7 +30,7 @@ class EncodedBlocks:
         return len(self.signals)
 
     def fill(self, rows, finish, companion, out):
-        """Set ``out[i]`` to ``finish(maps, companion)`` for the maps of ``rows[i]`` and ``companion[i]``, in blocks."""
+        """Set ``out[i]`` to the result of ``finish`` for the maps of signal ``rows[i]`` and for ``companion[i]``."""
         from dask import compute, delayed
 
         X, order = self.signals.array.source, np.argsort(rows, kind="stable")
@@ -50,13 +51,13 @@ class EncodedBlocks:
 
 
 class FillBlock(NamedTuple):
-    """The task of a worker in `EncodedBlocks.fill`, which applies `EncodedSignals.fill` to rows of one block."""
+    """The task that a worker runs for `EncodedBlocks.fill`: apply `EncodedSignals.fill` to rows of one block."""
 
     signal_shape: tuple  # (*space, n_channels)
-    check: Callable  # of `Stored`
-    layers: list  # fitted
+    check: Callable  # the `check` of `Stored`
+    layers: list  # the fitted layers
     finish: Callable
-    like: np.ndarray  # an empty result, with 0 rows
+    like: np.ndarray  # a result with 0 rows, which specifies the shape and the dtype of each row
 
     def __call__(self, block, shape, dtype, name, rows, companion):
         block = np.asarray(block)
@@ -88,7 +89,7 @@ def transform_blocks(transformer, signals, shape):  # -> dask.array (n, *shape)
 
 
 def transform_block(block, transformer, like, dtype, config, block_info):
-    """Transform a block on a worker. The result is empty if the block has no signals, as after a selection."""
+    """Transform a block on a worker. If the block has no signals, as can happen after a selection, return ``like``."""
     check_block(block, tuple(stop - start for start, stop in block_info[0]["array-location"]), dtype)
     return configured(config, transformer.transform, block) if len(block) else like
 
@@ -114,7 +115,7 @@ def kernel_blocks(kernel, X, Y, dtype):  # Signals -> dask.array (len(X), len(Y)
     return dask.array.block(table)
 
 
-def kernel_block(kernel, x, y):  # fields of a `Block`, computed; y may be None
+def kernel_block(kernel, x, y):  # x and y are tuples of the fields of a computed `Block`; y may be None
     """Compute the kernel of two blocks, or of one block with itself, on a worker."""
     for block in filter(None, (x, y)):
         check_block(*block)

@@ -9,7 +9,7 @@ from .stores import is_lazy, is_stored, overlap, reserve
 
 
 def transformed(transformer, signals, shape, write, out, X):
-    """Return the output of a fitted transformer for signals: an array ``(n, *shape)`` of the dtype of the signals.
+    """Return the output of a fitted transformer: an array of shape ``(n, *shape)`` with the dtype of the signals.
 
     Parameters
     ----------
@@ -58,8 +58,8 @@ def check_container(estimator, out, is_lazy):
     container = _get_output_config("transform", estimator)["dense"]
     if container != "default" and (out is not None or is_lazy):
         raise ValueError(
-            f"set_output(transform={container!r}) returns tables, but a Dask array or out cannot become a table: use "
-            f"set_output(transform='default')."
+            f"set_output(transform={container!r}) returns tables, but neither a Dask array nor out can become a "
+            f"table: use set_output(transform='default')."
         )
 
 
@@ -67,6 +67,6 @@ def check_no_out(out):
     """Reject ``out`` for a Dask array, whose result is computed later."""
     if out is not None:
         raise ValueError(
-            "out must be None for a Dask array, whose result is computed later: write the result with its method store "
-            "or to_zarr."
+            "out must be None for a Dask array, whose result is computed later: to write the result, call its store or "
+            "to_zarr method."
         )

@@ -12,7 +12,7 @@ from .._core.network import forward
 from .._core.runtime.threads import slices
 from .stores import Stored, ahead, is_lazy, rows_of_chunk, with_note
 
-PIECE = 1 / 16  # fraction of the working memory that is read from or written to a store at a time
+PIECE = 1 / 16  # size of the pieces in which stores are read and written, as a fraction of the working memory
 
 
 def working_memory():
@@ -67,7 +67,8 @@ class Signals:
         """Yield parts of the signals, loaded into memory, and their places among all signals (a slice or indices).
 
         If neither the signals nor ``out`` is stored, there is a single piece. Otherwise, a piece fits in a fraction
-        of the working memory and consists of whole chunks of a store, and the next piece is read while it is in use.
+        of the working memory and consists of whole chunks of a store, and the next piece is read while the
+        current piece is in use.
         """
         if not isinstance(self.array, Stored) and (out is None or isinstance(out, np.ndarray)):
             return [(self, slice(0, len(self)))]
@@ -132,13 +133,13 @@ def over_pieces(signals, destination, fill):
         if destination.is_callers and n_done:
             error.add_note(f"out[:{n_done}] is finished. The rest is not.")
         raise
-    if hasattr(out, "id") and hasattr(out, "flush"):  # Otherwise, HDF5 could fail later and lose data.
+    if hasattr(out, "id") and hasattr(out, "flush"):  # Without this flush, HDF5 could fail later and lose data.
         out.flush()
     return out
 
 
 def within(places, rows):
-    """Return the places of a slice of rows, given the places of all signals of the piece."""
+    """Return the places of a slice of the rows of a piece, given the places of all signals in the piece."""
     if isinstance(places, slice):
         return slice(places.start + rows.start, places.start + rows.stop)
     return places[rows]
@@ -154,7 +155,7 @@ def frozen(array):
 
 
 def is_frozen(array):
-    """Return whether neither an array nor any array that it is a view of can be written to."""
+    """Return whether an array, and every array of which it is a view, is read-only."""
     while isinstance(array, np.ndarray):
         if array.flags.writeable:
             return False
@@ -180,7 +181,7 @@ _LAST_PREPARED = WeakKeyDictionary()  # fitted layer -> Prepared
 
 
 def _prepare(layer, shape, dtype):
-    """Return a fitted layer prepared for maps of the given shape, reusing the last form if nothing changed."""
+    """Return a fitted layer prepared for maps of the given shape, reusing its last form if nothing has changed."""
     others, last = (layer._settings, shape, dtype), _LAST_PREPARED.get(layer)
     if last is None or not last.is_of(layer, others):
         m, patch = len(layer.filters_), (*layer._settings.patch.size, shape[-1])
@@ -190,7 +191,7 @@ def _prepare(layer, shape, dtype):
                 f"n_filters); got {layer.filters_.shape} and {layer.whitening_.shape}: fit the layer again."
             )
         if not (np.isfinite(layer.filters_).all() and np.isfinite(layer.whitening_).all()):
-            raise ValueError("filters_ and whitening_ must be finite, as after fit: fit the layer again.")
+            raise ValueError("filters_ and whitening_ must be finite, as they are after fit: fit the layer again.")
         filters, whitening = frozen(layer.filters_), frozen(layer.whitening_)
         Z, A = filters.reshape(m, -1).astype(dtype, copy=False), whitening.astype(dtype, copy=False)
         last = Prepared(filters, whitening, others, forward.prepare(Z, A, layer._settings, shape))
@@ -212,7 +213,7 @@ class EncodedSignals:
         return len(self.signals)
 
     def fill(self, rows, finish, companion, out):
-        """Set ``out[i]`` to ``finish(maps, companion)`` for the maps of ``rows[i]`` and ``companion[i]``, in blocks."""
+        """Set ``out[i]`` to the result of ``finish`` for the maps of signal ``rows[i]`` and for ``companion[i]``."""
         self.write(self.signals[rows], Destination(out), finish, companions=(companion,))
 
     def write(self, signals, destination, finish=None, flip=False, companions=(), count=None):

@@ -121,7 +121,7 @@ class Place(NamedTuple):
 
     path: str
     start: int  # offset of the first byte
-    stop: int  # offset of the end, which is exclusive
+    stop: int  # offset of the last byte, plus 1
 
 
 def place_in_file(array):  # -> Place, or None if there is no file
@@ -152,7 +152,7 @@ def overlap(one, other):
 
 
 def reserve(out):
-    """Reserve disk space for a memmap, so that a full disk raises an error now and does not kill the process later."""
+    """Reserve disk space for a memmap, so that a full disk raises an error now instead of killing the process later."""
     place = place_in_file(out)
     if place is None or not hasattr(os, "posix_fallocate") or not os.access(place.path, os.W_OK):
         return

@@ -1,4 +1,4 @@
-"""Checks of what users pass: only this file decides which arrays and sizes are accepted and what errors state."""
+"""Checks of user input: this file alone decides which arrays and sizes are accepted and what the errors state."""
 
 from functools import partial
 from math import prod
@@ -21,14 +21,15 @@ from .stores import Stored, is_stored
 
 AXES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
 KINDS = {1: "series", 2: "images", 3: "volumes"}
-# Ratio of the smallest value whose square overflows to the largest accepted value: a million squares can be summed.
+# Ratio of the smallest value whose square overflows to the largest accepted value, so that a million squares can be
+# summed.
 MARGIN = 1000
 
 
 def as_signals(estimator, X, ndim, input_shape=None, name="X", stored=False):
     """Check ``X`` and return it as `Signals`, whose shape follows from ``X`` and ``input_shape``.
 
-    If ``stored``, an array of a store is not loaded, and its values are checked when they are read.
+    If ``stored``, an array in a store is not loaded, and its values are checked when they are read.
     """
     signals = _read_axes(estimator, _check_values(estimator, X, name, stored), ndim, input_shape, name)
     declared = signals.shape if input_shape is None else check_input_shape(input_shape, ndim)
@@ -95,7 +96,7 @@ def _check_values(estimator, X, name="X", stored=False):
     if isinstance(X, (str, PathLike)) or (hasattr(X, "keys") and not hasattr(X, "shape")):
         raise TypeError(
             f"{name} must be an array; got {type(X).__name__}. Open a file first, for example with numpy.load(path, "
-            f"mmap_mode='r'), and select one array if it holds several, for example group['images']."
+            f"mmap_mode='r'). If the file holds several arrays, select one, for example group['images']."
         )
     if stored and is_stored(X):
         array = Stored(X, name, partial(_check_values, type(estimator).__name__))
@@ -248,7 +249,10 @@ def _read_axes(estimator, array, ndim, input_shape, name="X"):
 
 
 def check_input_shape(input_shape, ndim, name="input_shape", n_unknown=1):
-    """Return a shape with its number of channels, by default 1. Up to ``n_unknown`` of the sizes may be -1."""
+    """Check a shape and return it with its number of channels, which is 1 if not given.
+
+    Up to ``n_unknown`` of the sizes may be -1.
+    """
     sizes, space = tuple(input_shape), ", ".join(AXES[ndim])
     valid = all(isinstance(size, Integral) and (size >= 1 or size == -1) for size in sizes)
     if not valid or sizes.count(-1) > n_unknown or len(sizes) not in (ndim, ndim + 1):
@@ -326,4 +330,4 @@ def check_filters(init, n_filters, patch_size, n_channels, dtype):
     zero = np.flatnonzero(~rows.any(axis=1))
     if len(zero):
         raise ValueError(f"init must not contain an all-zero filter, but filter {zero[0]} is all zeros: replace it.")
-    return rows / np.abs(rows).max(axis=1, keepdims=True)  # The squared norms cannot overflow or underflow.
+    return rows / np.abs(rows).max(axis=1, keepdims=True)  # Their squared norms cannot overflow or underflow.

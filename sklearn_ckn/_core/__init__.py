@@ -1,13 +1,13 @@
 """The mathematics of convolutional kernel networks, as functions of arrays.
 
 The code here does not depend on scikit-learn and does not validate parameters. It is divided into parts, each with one
-subject. A part is a subpackage, whose ``__init__`` states its notation, or a single module. It imports only the parts
-in the last column:
+subject. A part is a subpackage, whose ``__init__`` states its notation, or a single module. Each part imports only
+the parts listed in the last column:
 
 =====================  ===============================================  ===============================
 runtime                compilation, threads, SIMD vectors               no other part
 layer                  the mathematics of one layer                     runtime
-linear                 the linear model of the features                 runtime
+linear                 the linear model on the features                 runtime
 filters                unsupervised learning of the filters             runtime, layer
 network                the transform of a network and its gradient      runtime, layer
 exact                  the exact kernel of a network                    runtime, layer

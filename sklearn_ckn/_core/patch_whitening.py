@@ -23,7 +23,7 @@ def normalize_contrast(X):  # (n, *space, c) -> (n, *space, c)
 
 
 class WhiteningSettings(NamedTuple):
-    """The settings of the whitening of images, without the whitening matrix if it is learned from many images."""
+    """The settings of the whitening of images; a whitening matrix learned from many images is not among them."""
 
     patch: PatchGeometry  # geometry of the patches, which are centred and do not extend beyond the image
     normalize_contrast: bool

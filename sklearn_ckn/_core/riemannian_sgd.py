@@ -1,4 +1,4 @@
-"""Stochastic gradient descent on the filters of a network, jointly with a linear model of its features.
+"""Stochastic gradient descent on the filters of a network, jointly with a linear model on its features.
 
 The objective is the same as in `linear.solver`, ``ridge / 2 |W|^2 + sum_i share_i loss(W x_i + b, y_i)`` with shares
 that sum to 1, but here the features x depend on the filters. A filter is a point on a sphere: its gradient is projected
@@ -20,7 +20,7 @@ BLOCK = 16  # maximum number of signals in a block, whose forward and backward p
 
 
 class Head(NamedTuple):
-    """The linear model of the features, or a gradient with respect to it."""
+    """The linear model on the features, or a gradient with respect to it."""
 
     W: np.ndarray  # (k, f)
     b: np.ndarray  # (k,)

@@ -12,7 +12,7 @@ FORMAT = 1  # version of the file format; files of other versions are rejected
 
 
 class Checkpoint:
-    """The state of a fit on disk, which is written atomically and can be read only by the same fit.
+    """The on-disk state of a fit, which is written atomically and can be read only by the same fit.
 
     Parameters
     ----------

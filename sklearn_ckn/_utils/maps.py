@@ -1,4 +1,4 @@
-"""Code that is shared by the transformers from signals to maps."""
+"""Code shared by the transformers that turn signals into maps."""
 
 from typing import Literal, Self
 
@@ -22,13 +22,13 @@ class MapsMixin(TransformerMixin):
     def set_output(self, *, transform: Literal["default", "pandas", "polars"] | None = None) -> Self:
         """Do nothing, because maps have several axes and are always returned as arrays.
 
-        Arrays have no index. A Pipeline of layers therefore returns a table with a new index, whereas `CKNFeatureMap`
-        keeps the index of `X`.
+        Arrays have no index. A Pipeline of layers and `Flatten` therefore returns a table with a new index, whereas
+        `CKNFeatureMap` keeps the index of `X`.
 
         Parameters
         ----------
         transform : {"default", "pandas", "polars"}, default=None
-            Ignored. The method exists so that a `Pipeline` with such steps can be configured as a whole.
+            Ignored. The method exists so that a `Pipeline` with such a transformer can be configured as a whole.
 
         Returns
         -------

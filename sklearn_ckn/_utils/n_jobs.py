@@ -8,7 +8,7 @@ def effective_n_jobs(n_jobs):
     """Return the number of threads that `n_jobs` stands for.
 
     It is the number that joblib returns, except within joblib's Dask backend. That backend counts the threads of the
-    whole cluster, and every task would start this number of threads. The threads of this machine are counted instead.
+    whole cluster, and every task would start that many threads, so the threads of this machine are counted instead.
     """
     backend, _ = get_active_backend()
     if type(backend).__name__ == "DaskDistributedBackend":

@@ -22,7 +22,7 @@ def tell(estimator, begin, text):
 
 
 class Count:
-    """Thread-safe count of the finished parts of a task, printed from time to time if requested."""
+    """Thread-safe count of the finished parts of a task, printed periodically if requested."""
 
     def __init__(self, estimator, total, name, verbose):
         self.estimator, self.total, self.name, self.verbose = estimator, total, name, verbose
@@ -43,7 +43,7 @@ class Progress:
 
     Parameters
     ----------
-    estimator : the estimator that is fitted
+    estimator : the estimator that is being fitted
     n_tasks : int, the maximum number of tasks
     verbose : bool, whether a line is printed after every task
     X, y : the data of the fit, which are passed to the callbacks
@@ -58,7 +58,7 @@ class Progress:
 
     @contextmanager
     def task(self, name, attributes=None):
-        """Enclose one task; ``attributes()`` returns the fitted attributes of a fit that ends with it.
+        """Enclose one task; ``attributes()`` returns the fitted attributes of a fit that ends with this task.
 
         The context manager yields a dict, which the caller fills with the figures to print. If a callback asks the fit
         to stop, `is_to_stop` is set.

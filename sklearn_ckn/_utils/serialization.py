@@ -1,7 +1,7 @@
 """The state of estimators in files: arrays, numbers and names, and the version of the file format."""
 
 PAGES = "https://sklearn-ckn.readthedocs.io/en/stable/api/sklearn_ckn.{estimator_name}.html"
-FORMAT = 2  # version of the state of every estimator; raise it when the meaning changes
+FORMAT = 2  # format version of the state of every estimator; increase it when the meaning of the state changes
 
 
 class PersistentMixin:
@@ -30,7 +30,7 @@ class PersistentMixin:
 
 
 def to_plain(value, types):
-    """Return a named tuple of one of ``types`` as a dict, and its fields likewise; return anything else unchanged."""
+    """Convert a named tuple of one of ``types`` to a dict, recursively; return anything else unchanged."""
     if not isinstance(value, types):
         return value
     return {"record": type(value).__name__, **{name: to_plain(part, types) for name, part in value._asdict().items()}}

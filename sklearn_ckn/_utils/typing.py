@@ -28,9 +28,9 @@ class Writable(Rows, Protocol):
 
 
 Result = np.ndarray | Any  # Any stands for `out`, a Dask array or a table.
-Sizes = int | Sequence[int]  # one for all spatial axes, or one for each
+Sizes = int | Sequence[int]  # one size for all spatial axes, or one size per axis
 RandomState = int | np.random.RandomState
-Numbers = float | Sequence[float] | np.ndarray  # one or more
+Numbers = float | Sequence[float] | np.ndarray  # one or more numbers
 ClassWeight = dict[Any, float] | Literal["balanced"]
 Loss = Literal[
     "squared_hinge",

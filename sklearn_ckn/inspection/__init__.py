@@ -1,4 +1,4 @@
-"""Reports and figures on networks: how well they approximate their kernels, and how stable and smooth they are."""
+"""Reports and figures about networks: how well they approximate their kernels, and how stable and smooth they are."""
 
 from ._approximation import ApproximationDisplay, approximation_report
 from ._deformation import deformation

@@ -41,13 +41,13 @@ def approximation_report(feature_map: CKNFeatureMap | Network, X: Rows, *, n_job
         the report describes the kernel itself.
 
     X : array-like of shape `(n_samples, *space, n_channels)`, `(n_samples, *space)` or `(n_samples, n_features)`
-        Signals, typically a few hundred. The computing time grows with the square of the number of signals; see
+        Signals, typically a few hundred. The computation time grows with the square of the number of signals; see
         `CKNKernel`. Errors below 1e-6 can only be measured in float64.
 
     n_jobs : int or None, default=None
         Number of threads. None means 1 unless in a :obj:`joblib.parallel_config` context. -1 means using all
-        processors. The result is the same, bit for bit, for any value. Only the exact kernels are
-        computed in several threads.
+        processors. The result is the same, bit for bit, for any number. Only the exact kernels are computed in several
+        threads.
 
     Returns
     -------
@@ -117,7 +117,7 @@ def approximation_report(feature_map: CKNFeatureMap | Network, X: Rows, *, n_job
 
 
 class ApproximationDisplay(Display):
-    """Scatter plot of the approximate against the exact Gram matrices of a network, with one colour per layer.
+    """Scatter plot of approximate Gram matrices against exact Gram matrices, with one colour per layer.
 
     The entries of both matrices of a layer are divided by the largest absolute value in the exact matrix. A point on
     the diagonal line is an entry whose approximation is exact.

@@ -1,4 +1,4 @@
-"""Deformations of signals by random displacement fields of given size."""
+"""Deformations of signals by random displacement fields of a given size."""
 
 from numbers import Integral, Real
 
@@ -121,7 +121,7 @@ def deformation(
     Raises
     ------
     ValueError
-        If a parameter is out of its range; if signals with one spatial axis are to be rotated; if `size` exceeds the
+        If a parameter is out of range; if signals with one spatial axis are to be rotated; if `size` exceeds the
         diagonal for ``kind="rotation"``; or if `X` has an unexpected number of axes, is empty or is not finite.
 
     See Also

@@ -18,7 +18,7 @@ def fitted_layers(feature_map):
     strange = [found_in(feature_map, name, step) for name, step in steps if not isinstance(step, CKNLayer)]
     if strange or not steps:
         raise TypeError(
-            f"feature_map must be a fitted CKNFeatureMap, a fitted CKNLayer or a Pipeline of only fitted CKNLayers; "
+            f"feature_map must be a fitted CKNFeatureMap, a fitted CKNLayer or a Pipeline of fitted CKNLayers only; "
             f"{(strange or ['got no layer'])[0]}. For the first k steps of a longer Pipeline, pass pipeline[:k]."
         )
     for name, layer in steps:

@@ -75,4 +75,4 @@ def _draw_curves(ax, curves, names):  # (m, length, c), with all values and 0 wi
             ax.plot(x, 0.8 * y - row, color=f"C{channel}", linewidth=1.2, marker="o" if len(curve) == 1 else None)
         for name in names[i : i + 1]:
             ax.text(column, -row, name, color="0.5", size=7, va="top")
-    ax.autoscale_view()  # now, because matplotlib's layout reads the limits before they are adapted to the curves
+    ax.autoscale_view()  # Adapt the limits now, because matplotlib computes the layout before it adapts them.

@@ -42,7 +42,7 @@ class KernelMatrixDisplay(Display):
 
     See Also
     --------
-    ApproximationDisplay : Scatter plot of an approximate against an exact Gram matrix.
+    ApproximationDisplay : Scatter plot of approximate Gram matrices against exact Gram matrices.
 
     Examples
     --------

@@ -25,7 +25,7 @@ def rkhs_norm(estimator: Pipeline) -> np.ndarray:
 
     If there is a `StandardScaler` between the features and the model, w is ``coef_ / scale_``. If the features do not
     span their space, several w give the same function, and ``|w|`` is an upper bound on its norm. If `center` or
-    `scale` is set, Phi(x) are the centred or scaled features, and f is linear in the centred or scaled features.
+    `scale` is set, Phi(x) are the features after centring or scaling, and f is linear in these features.
 
     Parameters
     ----------
@@ -86,8 +86,8 @@ def lipschitz_bound(estimator: Pipeline, X: Rows, Y: Rows) -> np.ndarray:
     ----------
     estimator : Pipeline
         Fitted Pipeline of a `CKNFeatureMap` (or one or more `CKNLayer` steps and a `Flatten`), optionally a
-        `StandardScaler`, and a linear model, which is any estimator with `coef_`. The functions f are
-        defined as in `rkhs_norm`.
+        `StandardScaler`, and a linear model, which is any estimator with `coef_`. The functions f are defined as in
+        `rkhs_norm`.
 
     X : array-like of shape `(n_samples, *space, n_channels)`, `(n_samples, *space)` or `(n_samples, n_features)`
         Signals.
@@ -141,7 +141,7 @@ def lipschitz_bound(estimator: Pipeline, X: Rows, Y: Rows) -> np.ndarray:
 
 
 def _split(estimator):
-    """Return a Pipeline that computes features, and coefficients ``(n_outputs, n_features)`` for unscaled features."""
+    """Return the Pipeline that computes features, and the coefficients of unscaled features, one row per output."""
     check_is_fitted(estimator)
     steps = steps_of(estimator)
     model = steps.pop()[1] if steps else None

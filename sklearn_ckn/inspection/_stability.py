@@ -85,7 +85,7 @@ def stability_report(
     NotFittedError
         If `estimator` is a `CKNFeatureMap` that is not fitted.
     ValueError
-        If a parameter is out of its range, as in `deformation`, or if `X` is rejected by the estimator.
+        If a parameter is out of range, as in `deformation`, or if `X` is rejected by the estimator.
 
     See Also
     --------

@@ -113,7 +113,7 @@ class Tensor(NDArrayOperatorsMixin):
         return FUNCTIONS[function](*args, **options) if function in FUNCTIONS else NotImplemented
 
     def __getitem__(self, key):
-        """Apply the last index or slice of the key to its axis, and keep all entries along the axes before it."""
+        """Apply the last item of the key to the axis in the same place, and keep all entries along earlier axes."""
         *before, index = key
         return take(self, np.arange(self.shape[len(before)])[index], len(before))
 

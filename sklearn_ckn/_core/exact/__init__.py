@@ -7,10 +7,11 @@ needs are computed. This subpackage imports `runtime` and `layer`. Its arrays ha
 itself and the quantities that are propagated with it (see `patch_products.Quantities`).
 
 ======  ===========================================================  ==========================================
-ring    ``(quantities, size + 1, columns, n_lanes)``                 for one pair of lines, products of
-                                                                     positions m and n, summed over the lines
-                                                                     under a patch, in row ``m % size`` and
-                                                                     column ``before + n``; the last row is 0
+ring    ``(quantities, size + 1, columns, n_lanes)``                 ring buffer of products of positions m and
+                                                                     n for one pair of lines of patches, summed
+                                                                     over the lines under a patch, in row
+                                                                     ``m % size`` and column ``before + n``;
+                                                                     the last row is 0
 row     ``(quantities, length, n_lanes)``                            products of patches, mapped by kappa
 plane   ``(quantities, pooled_length, width, n_lanes)``              rows, pooled along both lines
 sums    ``(pooled_lines, quantities, pooled_length, width, ...)``    planes, pooled over the lines of y
@@ -19,7 +20,8 @@ above   ``(n_pairs, quantities, pooled_length, width, ...)``         sums, poole
 ======  ===========================================================  ==========================================
 
 The indices o and p denote lines of patches of x and y, i and j denote patches on these lines, and u and v denote pooled
-positions on these lines. The indices a and b denote lines of the maps of x and y, and m denotes a position on line a.
+positions on these lines. The indices a and b denote lines of the maps of x and y, m denotes a position on line a, and n
+denotes a position on line b.
 
 ==============  =========================================================================================
 sparsity        the pairs of positions that are needed, from the trace down to the signals

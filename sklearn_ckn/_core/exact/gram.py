@@ -112,7 +112,8 @@ def exact_dtype(settings, dtype):
 def make_geometry(settings, space, dtype, related):  # -> PairGeometry
     """Return the geometry of a layer for maps of the spatial shape ``space``.
 
-    The sequence ``related`` contains the relations of the input positions, the patches and the pooled positions.
+    The sequence ``related`` contains the relations (see `sparsity`) of the input positions, the patches and the pooled
+    positions.
     """
     (read, met, kept), patch, (*outer, length) = related, settings.patch, settings.patch_positions(space)
     offsets, window = settings.pooling.weights(-1, length)
@@ -142,7 +143,7 @@ def make_geometry(settings, space, dtype, related):  # -> PairGeometry
 
 
 def lines_under(space, positions, patch):  # two tuples without the last axis, PatchGeometry with all axes
-    """Return the indices of the lines of a map that each line of patches covers, -1 for lines outside the map."""
+    """Return the indices of the lines of a map that each line of patches covers, with -1 for lines outside the map."""
     size, widths = patch.size[:-1], patch.padding[:-1]
     before, space = (np.array(n, dtype=int).reshape(-1, 1, 1) for n in ([first for first, _ in widths], space))
     index = np.indices((*positions, *size)).reshape(2, len(before), prod(positions), prod(size)).sum(axis=0) - before

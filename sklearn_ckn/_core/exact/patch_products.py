@@ -1,4 +1,4 @@
-"""Inner products of patches, as sums over diagonals of a ring that stores a few rows of inner products of positions.
+"""Inner products of patches, as sums over diagonals of a ring buffer of a few rows of inner products of positions.
 
 This file also defines the records of the subpackage: the geometry of a layer for a pair of maps, the data that the
 layer stores about signals, and the scratch memory of the layer.
@@ -36,7 +36,7 @@ class Quantities(NamedTuple):
 
     @property
     def n_read(self):
-        """The number of quantities that the layer reads from below."""
+        """The number of quantities that the layer reads from the layer below."""
         return 1 + (self.derivatives.n_inherited if self.derivatives else 0)
 
     @property
@@ -49,14 +49,14 @@ class PairGeometry(NamedTuple):
     """The indices and weights that a layer uses for all pairs of maps."""
 
     is_first: bool  # whether the layer reads signals
-    read: Relation  # relation of the positions of its map
-    met: Relation  # relation of its patches
-    kept: Relation  # relation of the positions of its pooled map
+    read: Relation  # relation of the positions of the map that the layer reads
+    met: Relation  # relation of the patches of that map
+    kept: Relation  # relation of the positions of the pooled map
     sources: np.ndarray  # (n_lines, n_sources) lines of the map under every line of patches, -1 for lines outside
     before: int  # number of zeros before a line
     size: int  # number of positions of a patch along a line
     slots: np.ndarray  # (length, size) indices of the rows of the ring under every patch; the last row is zero
-    centring: float  # factor of the term that centring adds to a product: -1 / positions of a patch, 0 without centring
+    centring: float  # factor of the centring term of a product: -1 / number of positions in a patch, 0 without centring
     line_taps: Taps  # pooling from lines to pooled lines
     taps: Taps  # pooling along the lines
     wanted: np.ndarray  # (n_lines, pooled_lines) whether a line of x meets a pooled line of y
@@ -66,7 +66,7 @@ class PairGeometry(NamedTuple):
 
 
 class Side(NamedTuple):
-    """The data of a layer about blocks of `n_lanes` signals. A single block has no first axis."""
+    """The data that a layer stores about blocks of `n_lanes` signals. For a single block, the first axis is omitted."""
 
     maps: np.ndarray  # (n_blocks, n_lines, length + COLUMNS - 1, c, n_lanes), empty except in the first layer
     r: np.ndarray  # (n_blocks, n_lines, length, n_lanes) norms of patches
@@ -77,7 +77,7 @@ class Side(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """The scratch memory of a layer, and its result in the last field."""
+    """The scratch memory of a layer. The last field receives the result of the layer."""
 
     ring: np.ndarray
     means: np.ndarray  # (quantities, size + 1, length, n_lanes) terms that centring adds, for each row of the ring
@@ -86,7 +86,7 @@ class Scratch(NamedTuple):
     pooled: np.ndarray  # (pooled_length, n_lanes)
     plane: np.ndarray
     sums: np.ndarray
-    above: np.ndarray  # products of positions above the layer, for several signals x
+    above: np.ndarray  # products of positions that the next layer reads, for several signals x
 
 
 class Pair(NamedTuple):
@@ -100,7 +100,7 @@ class Pair(NamedTuple):
 
 
 def make_side(geometry, quantities, n, n_channels, dtype):
-    """Allocate a side of n blocks, filled with zeros."""
+    """Allocate a `Side` of n blocks, filled with zeros."""
     lines, length = geometry.met.shape
     n_lines, n_positions = geometry.read.shape
     maps = (n_lines, n_positions + COLUMNS - 1, n_channels) if geometry.is_first else (0, 0, 0)
@@ -176,7 +176,7 @@ def multiply_signals(pair, sources, m, slot, columns):
 
 @njit(inline="always")
 def add_from_below(pair, quantity, sources, m, columns, target):
-    """Add the products of position m on line a and a range of columns of line b to a row."""
+    """Add to a row the products of position m on line a and a range of columns of line b."""
     a, b = sources
     if a >= 0 and b >= 0:
         read, before = pair.geometry.read, pair.geometry.before
@@ -188,7 +188,7 @@ def add_from_below(pair, quantity, sources, m, columns, target):
 
 @compiled_loops
 def multiply_means(pair, quantity, sources, m, slot, columns):
-    """Compute the products of position m and the sums of all patches on a line, which centring subtracts."""
+    """Compute the terms that centring adds: products of position m and the sums of patches, times a negative factor."""
     geometry, buffer, means = pair.geometry, pair.scratch.buffer, pair.scratch.means[quantity, slot]
     for j in range(len(buffer)):
         simd.store(0.0, buffer, (j, 0))
@@ -207,7 +207,7 @@ def multiply_means(pair, quantity, sources, m, slot, columns):
 
 @inlined_loops
 def fill_ring(pair, lines, i, span, next_row):
-    """Compute the missing rows under patch i for a span of patches j, and return the index of the next missing row."""
+    """Compute the missing rows of the ring for patch i and a span of patches j; return the next missing row's index."""
     geometry = pair.geometry
     first, size, n = i - geometry.before, geometry.size, len(geometry.read.begin)
     for m in range(max(first, next_row, 0), min(first + size, n)):

@@ -4,7 +4,7 @@ This subpackage imports `runtime` and `layer`.
 
 ====  ============  ============================================================
 U     ``(k, d)``    directions of k patches, rows of norm 1 (or 0)
-Z     ``(m, d)``    centres of clusters, which become the filters
+Z     ``(m, d)``    cluster centres, which become the filters
 ====  ============  ============================================================
 
 =========  =====================================================================

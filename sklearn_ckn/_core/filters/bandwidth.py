@@ -1,4 +1,4 @@
-"""The width of the exponential kernel, from the distances between patches."""
+"""The width of the exponential kernel, estimated from the distances between patches."""
 
 import numpy as np
 

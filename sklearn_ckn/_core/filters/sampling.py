@@ -8,20 +8,20 @@ import numpy as np
 from ..layer import patches
 from ..runtime.threads import slices
 
-PATCHES_PER_SIGNAL = 16  # number of patches drawn per signal if there are enough signals: neighbours are redundant
+PATCHES_PER_SIGNAL = 16  # patches drawn per signal if there are enough signals: neighbouring patches are redundant
 ROWS_AT_ONCE = 4096
 LARGEST_SEED = 2**31 - 1
 
 
 class Sample(NamedTuple):
-    """Directions of patches drawn uniformly from a population of wanted patches."""
+    """Directions of patches drawn uniformly from a population of wanted patches; see `sample`."""
 
     U: np.ndarray  # (k, d)
     n_wanted: float  # an estimate of the number of patches in the population
 
 
 def varies(P, c):  # (k, d) -> (k,)
-    """Return whether each patch differs from a constant (from zero, if it has one position) by more than rounding."""
+    """Return whether each patch differs from a constant (or from zero if it has one position) by more than rounding."""
     centered = patches.center(P, c) if P.shape[-1] > c else P
     smallest = patches.ROUNDING_OF_A_LAYER * np.finfo(P.dtype).eps * np.linalg.norm(P, axis=-1)
     return np.linalg.norm(centered, axis=-1) > smallest
@@ -50,11 +50,11 @@ def sample(signals, n_patches, patch, rng, wanted=varies):
     Parameters
     ----------
     signals : object with ``len``, ``shape`` ``(*space, c)``, ``dtype`` and ``fill(rows, finish, companion, out)``
-        Its `fill` sets ``out[i]`` to ``finish(maps, companion)`` for the maps of ``rows[i]`` and ``companion[i]``.
+        Its `fill` sets ``out[i]`` to the result of ``finish`` for the maps of signal ``rows[i]`` and ``companion[i]``.
     n_patches : int
     patch : patches.PatchGeometry
     rng : RandomState
-    wanted : `varies` or `not_zero`
+    wanted : `varies` or `not_zero`, which returns whether each patch is wanted
 
     Returns
     -------

@@ -3,7 +3,7 @@
 A layer computes ``x_k = A_k M_k P_k x_{k-1}``: it extracts patches, applies the feature map of a homogeneous
 dot-product kernel to the patches, and pools the result. `definition` combines these steps into a transform, its
 derivative and the exact kernel. It is the reference; `network` and `exact` compute the same results faster. This
-subpackage imports only `runtime`. All parts of `_core` that import it use the same notation:
+subpackage imports only `runtime`. All parts of `_core` that import this subpackage use the same notation:
 
 ====  =================================  =====================================================
 X     ``(n, *space, c)``                 maps, channels last, any number of spatial axes

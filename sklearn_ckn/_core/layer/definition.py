@@ -25,7 +25,7 @@ class Cache(NamedTuple):
 
 
 def encode(X, Z, A, settings):  # (n, *space, c), (m, d), (m, m), LayerSettings -> (n, *pooled, m)
-    """Return the maps of a layer: Nyström projections onto the filters (Mairal, 2016, section 2), then pooled."""
+    """Return the maps of a layer: pooled Nyström projections onto the filters (Mairal, 2016, section 2)."""
     return encode_and_cache(X, Z, A, settings)[0]
 
 
@@ -61,8 +61,8 @@ def encode_kernel(k_xy, k_xx, k_yy, settings, space):  # (*space, *space) -> (*p
     """Return the exact kernel of one layer, ``k(u, v) = <x_k(u), y_k(v)>``, from the kernel of the previous layer.
 
     The inner products ``k_xy``, ``k_xx`` and ``k_yy`` of all positions of the signals x and y are propagated together,
-    because the norms of the patches are computed from ``k_xx`` and ``k_yy``. The first layer needs the inner products
-    of pixels. The kernel of x and y is the trace of ``k_xy`` after the last layer.
+    because the norms of the patches are computed from ``k_xx`` and ``k_yy``. For the first layer, all three are inner
+    products of pixels. The kernel of x and y is the trace of ``k_xy`` after the last layer.
     """
     operators = settings.pooling_operators(space)
     P_xy, P_xx, P_yy = (patches.inner_products(K, settings.patch) for K in (k_xy, k_xx, k_yy))

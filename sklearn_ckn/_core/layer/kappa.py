@@ -1,9 +1,9 @@
 """The dot-product kernels: ``K(z, z') = |z| |z'| kappa(<z, z'> / |z| |z'|)`` with ``kappa(1) = 1``.
 
 A kernel is a record of its parameters with two methods, ``kappa(self, u)`` and its derivative ``slope(self, u)``,
-written for arrays (Numba requires these argument names). Compiled code calls the same methods on vectors,
-through the functions `value` and `slope` below, which select the method by the type of the record. To add a kernel,
-write a record and add a row to `KERNELS`.
+written for arrays (Numba requires the argument names ``self`` and ``u``). Compiled code calls the same methods on
+vectors, through the functions `value` and `slope` below, which select the method by the type of the record. To add a
+kernel, write a record and add a row to `KERNELS`.
 """
 
 from math import log, pi
@@ -241,7 +241,7 @@ def _compile_slope_of_log_sigma(self, u):
 
 @njit(inline="always")
 def clip(cosine):
-    """Return cosines clipped to [-1, 1]: rounding can move the cosines of patches of small norm far outside."""
+    """Return cosines clipped to [-1, 1]: rounding can move those of patches of small norm far outside this interval."""
     return simd.larger(simd.smaller(cosine, 1), -1)
 
 

@@ -10,13 +10,13 @@ import numpy as np
 
 from ..runtime.threads import single_threaded_blas
 
-LARGE = 2048  # minimum number of filters for multi-threaded BLAS; the last bits then depend on the number of threads
+LARGE = 2048  # minimum number of filters for multi-threaded BLAS, where the last bits depend on the number of threads
 
 
 def filter_gram(Z, kernel):  # (m, d) -> (m, m)
     """Return ``kappa(Z Z^T)``, the Gram matrix of the filters."""
     Z = Z.astype(np.float64)
-    with single_threaded_blas():  # The last bits depend on the number of threads.
+    with single_threaded_blas():  # With several threads, the last bits would depend on their number.
         return kernel.kappa(np.clip(Z @ Z.T, -1, 1))
 
 

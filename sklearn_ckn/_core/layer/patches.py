@@ -67,20 +67,20 @@ def flip(X):  # (n, *space, c) -> (n, *space, c)
 
 
 def box(counts, shape, steps=1):
-    """Return the flat indices, in an array of ``shape``, of a box of ``counts`` positions that are ``steps`` apart."""
+    """Return the flat indices of a box of ``counts`` positions, ``steps`` apart, in an array of shape ``shape``."""
     indices = np.indices((1, *counts)).reshape(len(counts) + 1, -1)
     indices[1:] *= np.reshape(steps, (-1, 1))
     return np.ravel_multi_index(tuple(indices), (1, *shape))
 
 
 class Layout(NamedTuple):
-    """The layout of the patches of one padded signal in its memory; indices of elements refer to the flat signal."""
+    """The layout in memory of the patches of one padded signal; indices of elements refer to the flattened signal."""
 
     n_pixels: int  # number of positions of the padded signal
     n_channels: int  # number of channels of each position
     lines: np.ndarray  # (lines of the signal,) index of the first pixel of each line
     starts: np.ndarray  # (n_lines,) index of the first element of the first patch of each line of patches
-    length: int  # number of patches in a line, one every n_channels elements
+    length: int  # number of patches in a line; adjacent patches begin n_channels elements apart
     runs: np.ndarray  # (n_runs,) index of the first element of each run, relative to the first element of the patch
     run: int  # number of elements in a run
 
@@ -108,7 +108,7 @@ def layout(shape, patch, positions=None, extra_channels=0):  # (*space, c), Patc
     space, c = [n + before + after for n, (before, after) in zip(shape, patch.padding)], shape[-1] + extra_channels
     first = np.ravel_multi_index([before for before, _ in patch.padding], space)
     lines = first + box((*shape[:-2], 1), space)
-    is_contiguous = patch.dilation[-1] == 1  # along the last axis; a run then spans the patch
+    is_contiguous = patch.dilation[-1] == 1  # If so, a run spans the whole patch along the last axis.
     counts, run = ((*patch.size[:-1], 1), patch.size[-1] * c) if is_contiguous else (patch.size, c)
     starts, runs = box((*positions[:-1], 1), space) * c, box(counts, space, patch.dilation) * c
     return Layout(prod(space), c, lines, starts, positions[-1], runs, run)
@@ -224,7 +224,7 @@ def gather_all(X, at, padded, starts, P):  # (n, n_lines, length, c), scratch, (
 
 @compiled
 def scatter_all(P, at, starts, padded, X):  # (n, k, d), (k,), scratch, out (n, n_lines, length, c)
-    """Add up the patches that begin at ``starts`` at their positions in a signal, and discard the padding."""
+    """Sum the patches of each signal, each placed where it begins (``starts``), and discard the padding."""
     x = padded.ravel()
     for signal in range(len(P)):
         x[:] = 0
@@ -251,7 +251,7 @@ def center(P, c):  # (..., d) -> (..., d)
 def center_rows(P, c):  # out (k, d)
     """Subtract from every patch its mean over positions, channel by channel."""
     d, first, means = P.shape[1], np.empty(c, P.dtype), np.empty(c, P.dtype)
-    negligible = (ROUNDING * np.finfo(P.dtype).eps) ** 2  # as a fraction of the sum of a patch's squares
+    negligible = (ROUNDING * np.finfo(P.dtype).eps) ** 2  # as a fraction of the sum of the squares of a patch
     for row in P:
         before = after = P.dtype.type(0)
         for j in range(c):

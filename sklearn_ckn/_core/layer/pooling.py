@@ -1,8 +1,8 @@
 """Linear pooling, axis by axis: a window of weights moves over the map with a stride.
 
 Along one axis, with stride s, the output at i is the sum over t of ``weights[t] * x(i s + offsets[t])``, where x is
-zero outside the map. To add a pooling, write a function that returns its offsets and weights, and add a row to
-`WINDOWS`.
+zero outside the map. To add a kind of pooling, write a function that returns its offsets and weights, and add a row
+to `WINDOWS`.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from scipy import sparse
 
 def gaussian(width):
     """Return the offsets ``|d| <= width`` and the weights ``exp(-(d / width)^2)`` divided by their sum."""
-    reach = width if width > 1 else 0  # A width of one position does not smooth.
+    reach = width if width > 1 else 0  # A width of one position means no smoothing.
     d = np.arange(-reach, reach + 1)
     weights = np.exp(-((d / width) ** 2))
     return d, weights / weights.sum()
@@ -27,10 +27,10 @@ def average(width):
 
 
 class Window(NamedTuple):
-    """The weights of a pooling, and whether its windows must lie entirely inside the map."""
+    """The weights of a kind of pooling, and whether its windows must lie entirely inside the map."""
 
     weights: Callable  # width -> offsets, weights
-    is_full: bool  # whether a whole window must lie inside the map; otherwise only its centre must
+    is_full: bool  # whether the whole window must lie inside the map, rather than only its centre
 
 
 WINDOWS = {

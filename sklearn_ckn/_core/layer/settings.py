@@ -15,7 +15,7 @@ class LayerSettings(NamedTuple):
     reg: float
 
     def __eq__(self, other):
-        """Compare the types of the kernels, too, because as tuples, all kernels without parameters are equal."""
+        """Compare the types of the kernels, too, because all kernels without parameters are equal as tuples."""
         return tuple(self) == tuple(other) and type(self.kernel) is type(other.kernel)
 
     def __ne__(self, other):

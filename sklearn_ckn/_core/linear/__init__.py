@@ -21,7 +21,7 @@ b     ``(k,)``      intercepts
 losses          the losses as functions of scores and targets, with their derivatives
 lbfgs           `minimise`: L-BFGS for several independent problems in the same calls
 tall_skinny     ``X W^T`` and ``G^T X`` for a few vectors, and the blocks of rows in which X is read
-preconditioner  `Coordinates` in which the Hessian is close to the identity, and `Span` for few rows
+preconditioner  `Coordinates` in which the Hessian is close to the identity; `Span`, for an X with few rows
 solver          `LinearModel`: the optimum for given C and sample weights, optionally from a warm start
 ==============  ======================================================================================
 """

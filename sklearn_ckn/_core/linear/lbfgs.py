@@ -5,9 +5,9 @@ from typing import NamedTuple
 import numpy as np
 
 MEMORY = 8  # number of pairs (step, change of the gradient) that are kept
-DECREASE = 1e-4  # fraction of the decrease predicted by the slope that a step must achieve
+DECREASE = 1e-4  # a step must achieve at least this fraction of the decrease that the slope predicts
 SHORTEST = 1e-6  # smallest step, relative to the direction, that is shortened further; rounding hides smaller steps
-NEGLIGIBLE = 1e-200  # curvature along a step at or below which the pair of this step is ignored
+NEGLIGIBLE = 1e-200  # the pair of a step is ignored if the curvature along the step is at most this value
 IDLE = 3  # number of successive iterations without a decrease after which the search stops
 
 

@@ -33,7 +33,7 @@ def logistic(S, Y):
 
 
 def logistic_second(S, Y):
-    """Return ``p (1 - p)`` for the probability p of every class, the second derivative of the logistic loss."""
+    """Return the second derivative of the logistic loss: ``p (1 - p)`` for the probability p of every class."""
     P = np.exp(log_probabilities(S))[:, -S.shape[1] :]
     return P * (1 - P)
 
@@ -61,7 +61,7 @@ class Loss(NamedTuple):
     function: Callable  # function (S, Y) that returns values and gradients
     second: Callable | None  # function (S, Y) that returns second derivatives (n, k); None if they are constant
     typical_curvature: float  # typical mean of the second derivatives at the optimum
-    largest_curvature: float  # upper bound of the second derivatives, which limits the steps of training
+    largest_curvature: float  # upper bound of the second derivatives, which limits the size of the training steps
     separable: bool  # whether every column is a problem of its own
 
 

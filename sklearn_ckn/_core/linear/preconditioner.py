@@ -14,9 +14,9 @@ from .tall_skinny import product, product_adjoint, read, row_blocks
 NUMBERS = 2**23  # number of elements of X that are read at a time
 TILE = 512  # number of rows and columns of a tile, the part of a square array that one thread computes at a time
 SEED = 0  # random seed for drawing rows for the covariance, fixed so that fits are reproducible bit for bit
-ROWS_PER_COLUMN, FEWEST_ROWS = 16, 2**13  # number of rows drawn if there are more: per column, and minimum
+ROWS_PER_COLUMN, FEWEST_ROWS = 16, 2**13  # rows drawn if X has more: their number per column, and their minimum number
 MOST_COLUMNS = 2**14  # maximum number of columns in one covariance; more columns are split into groups
-COLUMNS_PER_ROW = 4  # columns per row at which two products with the rows are as fast as one product with a triangle
+COLUMNS_PER_ROW = 4  # columns per row at which two products with the rows are as fast as one with a triangular matrix
 SMALLEST_SUM = 1e-6  # lower bound of a sum of second derivatives
 JITTER = 10  # initial value added to a diagonal of ones, in units of the rounding error; multiplied by 10 on failure
 
@@ -54,7 +54,7 @@ def sums_of_rows(X, H, n_threads=1):  # (n, d), (n, q) -> (q, d)
 
 
 def inner_products(X, mean, n_threads):  # (n, d), (d,) -> (n, n)
-    """Return ``<x_i - mean, x_j - mean>``, on and above the diagonal, in double precision."""
+    """Return the matrix of ``<x_i - mean, x_j - mean>``, on and above its diagonal, in double precision."""
     square = np.zeros((len(X), len(X)))
     for columns in slices(X.shape[1], max(TILE, NUMBERS // len(X))):
         _add_gram((X[:, columns] - mean[columns]).T, square, n_threads)
@@ -225,7 +225,7 @@ class Coordinates:
 
 
 class Span:
-    """Short features f of n rows with far more than n columns: ``x_i - mean = f_i Q``, where Q has orthonormal rows.
+    """Low-dimensional features f of n rows with far more columns: ``x_i - mean = f_i Q``, where Q has orthonormal rows.
 
     A linear model v of the features f is a linear model ``w = v Q`` of x, with the same penalty. The features are the
     rows of the pivoted Cholesky factor of the inner products of the rows of X. The r pivots are rows of X that span all

@@ -16,13 +16,13 @@ from .losses import LOSSES, Loss
 from .preconditioner import Coordinates, Span, sums_of_rows
 from .tall_skinny import product, product_adjoint, read, row_blocks
 
-N_PARTS = 16  # number of parts of the rows that are summed separately, fixed so that threads do not change the sums
+N_PARTS = 16  # number of groups of rows that are summed separately; fixed, so that threads do not change the sums
 WIDE = 2**8  # number of columns above which `Span` replaces X, if X has at most half as many rows as columns
 SMALL = 2**23  # largest ``k d^2`` for which computing a (d, d) array of coordinates for each row of W is cheap
 SQUARES_BYTES = 2**27  # maximum size in bytes of the (d, d) arrays, one per row of W, that exist at the same time
 FIRST_ROUND, ROUND = 50, 20  # number of passes with the shared coordinates, and with each later set of coordinates
-PASS = 200  # number of elements of W per additional pass of the first round if new coordinates are expensive
-STAGE_TOL = 1e-2  # tolerance of the intermediate optima, whose penalties are stronger
+PASS = 200  # number of elements of W for each additional pass of the first round, if new coordinates are expensive
+STAGE_TOL = 1e-2  # tolerance for the intermediate optima, whose penalties are stronger
 
 
 class Signs:

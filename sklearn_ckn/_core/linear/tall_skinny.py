@@ -10,9 +10,11 @@ from ..runtime import simd
 from ..runtime.compilation import compiled
 from ..runtime.threads import slices
 
-ROWS, SHORT_ROWS, PAIR = 6, 3, 2  # rows of X processed together in the adjoint and the product; vectors in both
+# The adjoint processes `ROWS` rows of X at a time, the product `SHORT_ROWS` rows, and both process `PAIR` vectors.
+ROWS, SHORT_ROWS, PAIR = 6, 3, 2
 COLUMNS = 1024  # number of columns of X read at a time; `ROWS` rows of this length fit in the first-level cache
-BLOCK_NUMBERS, BLOCK_ROWS = 2**19, (192, 4096)  # elements in a block of X, to fit in a cache; limits of its rows
+# Number of elements in a block of X, chosen so that it fits in a cache; smallest and largest number of rows in a block.
+BLOCK_NUMBERS, BLOCK_ROWS = 2**19, (192, 4096)
 FEW = 32  # number of vectors above which the product of a BLAS library is as fast
 
 
@@ -78,7 +80,7 @@ def product_adjoint(X, G):  # (n, d) contiguous, (n, k) -> (k, d)
 
 
 @compiled
-def add_products(X, W, S):  # (n, d), (k, width), out (n, k): n and k whole tiles
+def add_products(X, W, S):  # (n, d), (k, width), out (n, k); n and k fill whole tiles
     """Add ``X W^T`` to S."""
     (n, k), width, lanes = S.shape, W.shape[1], simd.lanes_of(X)
     for first in range(0, width, COLUMNS):
@@ -97,7 +99,7 @@ def add_products(X, W, S):  # (n, d), (k, width), out (n, k): n and k whole tile
 
 
 @compiled
-def add_adjoint(X, G, D):  # (n, d), (n, k), out (k, width): n and k whole tiles
+def add_adjoint(X, G, D):  # (n, d), (n, k), out (k, width); n and k fill whole tiles
     """Add ``G^T X`` to D."""
     (n, k), width, lanes = G.shape, D.shape[1], simd.lanes_of(X)
     for first in range(0, width, COLUMNS):

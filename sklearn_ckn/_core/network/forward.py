@@ -1,6 +1,7 @@
 """The forward pass of a network for blocks of signals: convolution, epilogue and whitening in every layer.
 
-No sum combines terms of different signals, so the maps of a signal are the same, bit for bit, in any block.
+No sum combines terms from different signals, so the maps of a signal are the same, bit for bit, whichever block the
+signal is in.
 """
 
 from math import prod
@@ -15,7 +16,7 @@ from ..runtime.threads import over_blocks, slices
 from . import epilogue
 from .convolution import Convolution, make_convolution
 
-BLOCK = 32  # maximum number of signals in a block, which one thread encodes
+BLOCK = 32  # maximum number of signals in a block; each block is encoded by a single thread
 
 
 class PreparedLayer(NamedTuple):
@@ -56,7 +57,7 @@ def encode_signals(signals, network, use, n_threads, memory, flip=False):
 
     Parameters
     ----------
-    signals : object with a length, attributes ``shape`` ``(*space, c)`` and ``dtype``, and a method ``read``
+    signals : object with a length, the attributes ``shape`` (``(*space, c)``) and ``dtype``, and a method ``read``
         ``read(rows)`` returns the signals in a slice.
     network : list of PreparedLayer
     use : callable ``use(rows, maps)``, which is called with each slice of signals and their maps
@@ -78,7 +79,7 @@ def encode_signals(signals, network, use, n_threads, memory, flip=False):
 
 
 def block_size(signals, network, memory, n_threads, flip=False):
-    """Return a block size for which the maps fit in ``memory`` bytes and every thread has about two blocks or more."""
+    """Return a block size: the maps fit in ``memory`` bytes, and every thread gets at least about two blocks."""
     largest = prod(signals.shape)
     for layer in network:
         *pooled, m = layer.output_shape

@@ -1,4 +1,4 @@
-"""The convolution by Winograd's minimal filtering, which needs fewer multiplications (see `winograd_transforms`).
+"""Convolution by Winograd's minimal filtering, which needs fewer multiplications (see `winograd_transforms`).
 
 Tiles of the map are transformed, and so are the filters. For each entry of the transformed tiles, the sum over the
 channels and over the axes that are not transformed is one matrix product. The products are then transformed back.
@@ -23,8 +23,8 @@ from .winograd_transforms import choose, transform_back, transform_tile
 TILES = 96  # approximate number of tiles of products that are computed while a panel is in the cache
 MOST_TILES = 2048  # maximum number of tiles in a band, so that the band fits in the cache
 MOST_NUMBERS = 2**22  # maximum number of elements in the transformed tiles that a thread stores at a time
-SPACING = 48  # number of padding elements after each entry of all tiles, so that strides are not powers of two
-FEWEST_CHANNELS = simd.n_lanes(np.float32)  # minimum number of channels, which is enough to fill a vector
+SPACING = 48  # number of padding elements after the values of each tile entry, so that strides are not powers of two
+FEWEST_CHANNELS = simd.n_lanes(np.float32)  # minimum number of channels: one full vector
 MOST_WORK = 0.6  # largest fraction of the direct convolution's multiplications for which the transforms pay off
 
 
@@ -50,7 +50,7 @@ class Winograd(NamedTuple):
     """A `convolution.Convolution` that is computed from transformed tiles."""
 
     scheme: tuple  # one of `winograd_transforms.SCHEMES`
-    at: patches.Layout  # layout of signals that are padded with zeros to whole tiles and whole vectors
+    at: patches.Layout  # layout of signals that are padded with zeros so that all tiles and vectors are whole
     tiling: Tiling
     panels: np.ndarray  # (n_panels, entries of a tile, n_runs * c, n_lanes)
     epilogue: tuple  # epilogue.Pooled or epilogue.Kept
@@ -98,7 +98,7 @@ class Scratch(NamedTuple):
 
 
 def cut(scheme, positions, size, c):
-    """Return the tiling for patches of c channels and the spatial shape of the padded signal.
+    """Return the tiling for patches of c channels, and the spatial shape of the padded signal.
 
     The tiling is None if even one band is too large.
     """

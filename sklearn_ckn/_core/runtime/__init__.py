@@ -11,8 +11,8 @@ T       ``(n, n_lanes)``            products of n patches and the filters of one
 
 ===============  =====================================================================================
 compilation      `compiled` and its variants: Numba with a disk cache that is safe to share
-threads          `over_blocks` runs blocks in threads; `single_threaded_blas` limits BLAS to one thread
-simd             the type `Vector` and its functions, as LLVM instructions
+threads          `over_blocks` processes blocks in threads; `single_threaded_blas` limits BLAS to one thread
+simd             the `Vector` type and its functions, implemented with LLVM instructions
 microkernel      `multiply_panel` multiplies patches, without copying them, by one panel of filters
 ===============  =====================================================================================
 """

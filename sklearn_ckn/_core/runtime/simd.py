@@ -1,7 +1,7 @@
-"""Vectors for compiled code, each of which fills two registers of the processor.
+"""Vectors for compiled code. Each vector fills two registers of the processor.
 
 A `Vector` exists only in compiled functions. It supports arithmetic lane by lane, so a formula that was written for
-arrays also works for vectors. An operand that is a number applies to all lanes. A vector is as wide as two registers
+arrays also works for vectors. A scalar operand is broadcast to all lanes. A vector is as wide as two registers
 (the compiler reports their width), so that the processor can compute one half while the result of the other is pending.
 """
 
@@ -67,7 +67,7 @@ def _as_vector(context, builder, value, kind, vector):
 
 
 def _lanewise(generate):
-    """Return the lowering of a function of two operands, of which at least one is a vector.
+    """Return the lowering of a function of two operands, at least one of which is a vector.
 
     ``generate(builder, a, b)`` emits the code for two vectors.
     """
@@ -100,7 +100,7 @@ _operator(operator.truediv, lambda builder, a, b: builder.fdiv(a, b, flags=FLAGS
 
 @lower_builtin(operator.truediv, Vector, types.Number)
 def _divide_by_number(context, builder, signature, values):
-    """Multiply by the inverse, so that one division is enough for all lanes and for all iterations of a loop."""
+    """Multiply by the reciprocal, so that one division is enough for all lanes and for all iterations of a loop."""
     vector, divisor = signature.args[0], context.cast(builder, values[1], signature.args[1], types.float64)
     inverse = builder.fdiv(ir.Constant(ir.DoubleType(), 1.0), divisor)
     inverse = context.cast(builder, inverse, types.float64, vector.dtype)
@@ -221,7 +221,7 @@ def load(typing, X, index):
 
 @intrinsic
 def store(typing, value, X, index):
-    """Write a vector, or one number in all lanes, to the memory that begins at ``X[index]``."""
+    """Write a vector, or a scalar repeated in all lanes, to the memory that begins at ``X[index]``."""
     vector = Vector(X.dtype)
 
     def generate(context, builder, signature, values):
@@ -257,9 +257,8 @@ def prefetch(typing, X, index):
         at = builder.bitcast(pointer(context, builder, signature.args, *values), byte)
         for offset in range(0, VECTOR_BYTES, CACHE_LINE):
             line = builder.gep(at, [ir.Constant(INT, offset)])
-            builder.call(
-                function, [line, *(ir.Constant(number, n) for n in (0, 2, 1))]
-            )  # read, second-level cache, data
+            options = [ir.Constant(number, n) for n in (0, 2, 1)]  # read, second-level cache, data
+            builder.call(function, [line, *options])
         return context.get_dummy_value()
 
     return types.void(X, index), generate

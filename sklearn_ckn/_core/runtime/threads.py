@@ -75,7 +75,7 @@ def over_blocks(function, blocks, n_threads=1):
         futures = [_pool(n_threads).submit(function, block) for block in blocks]
         try:
             return [future.result() for future in futures]
-        finally:  # Even after an error, all blocks must end before the limit of BLAS is restored.
+        finally:  # Even after an error, all blocks must end before the limit on BLAS is lifted.
             for future in futures:
                 future.cancel()
             wait(futures)
