@@ -213,9 +213,9 @@ class EndToEnd(PersistentMixin, CallbackSupportMixin, BaseEstimator):
         if state.n_rounds and state.n_halvings == state.n_rounds:
             smallest = self.learning_rate / 2 ** (state.n_halvings - 1)
             warn(
-                f"No round lowered the objective, so the filters are the same as before training. Rounds tried: "
-                f"{state.n_rounds}, with a learning rate of {self.learning_rate} in the first and at most "
-                f"{smallest:.2g} in the last. Lower learning_rate, raise max_iter or batch_size, or change alpha.",
+                f"No round lowered the objective, so the filters are the same as before training. The learning rate "
+                f"was {self.learning_rate} in the first round and at most {smallest:.2g} in the last (number of "
+                f"rounds: {state.n_rounds}). Lower learning_rate, raise max_iter or batch_size, or change alpha.",
                 ConvergenceWarning,
             )
 

@@ -44,7 +44,7 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, TransformerMixin, Bas
         ``(Phi(x) + Phi(x')) / 2``, where Phi is the network and x' is x reversed along the last spatial axis (the
         horizontal axis of images). This option averages the kernel over the group that consists of the identity and the
         flip [1]_, and doubles the computation time. The features then do not distinguish left from right, unless an
-        earlier step does, such as ``PatchWhitening(method="global")``. The option is meant for photographs, not for
+        earlier step, such as ``PatchWhitening(method="global")``, does. The option is meant for photographs, not for
         letters.
 
     center : bool, default=False
@@ -55,13 +55,13 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, TransformerMixin, Bas
 
     verbose : bool, default=False
         Whether to print progress. `fit` prints a line for every layer, and `transform` periodically prints how many
-        signals have been transformed. The callbacks of scikit-learn 1.9 and later, such as
-        :class:`~sklearn.callback.ProgressBar`, receive each layer that `fit` learns as a task, whether or not `verbose`
+        signals have been transformed. For the callbacks of scikit-learn 1.9 and later, such as
+        :class:`~sklearn.callback.ProgressBar`, the fitting of each layer is a separate task, whether or not `verbose`
         is set.
 
     n_jobs : int or None, default=None
         Number of threads. None means 1 unless in a :obj:`joblib.parallel_config` context. -1 means using all
-        processors. The result is the same, bit for bit, for any number.
+        processors. The result is the same, bit for bit, with any number of threads.
 
     Attributes
     ----------
@@ -201,8 +201,9 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, TransformerMixin, Bas
         ------
         ValueError
             If the signals have a different shape from that in `fit`, or if `out` has the wrong shape or dtype, cannot
-            be written to, shares memory with `X`, or is given although `X` is a Dask array. If `set_output` requests a
-            table although `out` is given or `X` is a Dask array: neither `out` nor a Dask array can become a table.
+            be written to, shares memory with `X`, or is given although `X` is a Dask array. Also if `set_output`
+            requests a table although `out` is given or `X` is a Dask array, because neither `out` nor a Dask array can
+            become a table.
         OSError
             If there is not enough disk space for `out`.
         """

@@ -72,7 +72,7 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
 
     n_jobs : int or None, default=None
         Number of threads. None means 1 unless in a :obj:`joblib.parallel_config` context. -1 means using all
-        processors. The result is the same, bit for bit, for any number.
+        processors. The result is the same, bit for bit, with any number of threads.
 
     Raises
     ------

@@ -136,8 +136,8 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
 
     n_jobs : int or None, default=None
         Number of threads. None means 1 unless in a :obj:`joblib.parallel_config` context. -1 means using all
-        processors. The result is the same, bit for bit, for any number. With 2048 filters or more, however, its last
-        bits depend on the number of BLAS threads.
+        processors. The result is the same, bit for bit, with any number of threads. With 2048 filters or more, however,
+        its last bits depend on the number of BLAS threads.
 
     random_state : int, RandomState instance or None, default=None
         Determines which patches are drawn and the initial centres of k-means. Pass an int for reproducible results.

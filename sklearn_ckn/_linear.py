@@ -140,7 +140,7 @@ class LinearClassifier(Classification, _Linear):
 
     n_jobs : int or None, default=None
         Number of threads. None means 1 unless in a :obj:`joblib.parallel_config` context. -1 means using all
-        processors. The result is the same, bit for bit, for any number.
+        processors. The result is the same, bit for bit, with any number of threads.
 
     Attributes
     ----------
@@ -310,7 +310,7 @@ class LinearRegressor(RegressorMixin, _Linear):
 
     n_jobs : int or None, default=None
         Number of threads. None means 1 unless in a :obj:`joblib.parallel_config` context. -1 means using all
-        processors. The result is the same, bit for bit, for any number.
+        processors. The result is the same, bit for bit, with any number of threads.
 
     Attributes
     ----------

@@ -28,7 +28,8 @@ def layers_of(network):
     steps = steps_of(network)
     for name, step in steps:
         if not isinstance(step, CKNLayer):
-            hint = ". Pass its network, or its network_ once it is fitted" if hasattr(step, "network") else ""
+            has_network = hasattr(step, "network")
+            hint = ". Pass that estimator's network, or its network_ once it is fitted" if has_network else ""
             raise TypeError(
                 f"network must be a CKNLayer or a Pipeline of CKNLayers (use make_pipeline to combine several); "
                 f"{found_in(network, name, step)}{hint}."
@@ -38,7 +39,7 @@ def layers_of(network):
 
 def found_in(network, name, step):
     """Describe, for an error message, which object is not a layer."""
-    return f"its step {name!r} is {kind_of(step)}" if isinstance(network, Pipeline) else f"got {kind_of(network)}"
+    return f"step {name!r} is {kind_of(step)}" if isinstance(network, Pipeline) else f"got {kind_of(network)}"
 
 
 def kind_of(value):
@@ -61,7 +62,7 @@ def check_architecture(steps):
     """Check that a network has layers, that they share ``ndim`` and that none but the first has an ``input_shape``."""
     layers = [layer for _, layer in steps]
     if not layers:
-        raise ValueError("network must have at least one CKNLayer; all of its steps are None or 'passthrough'.")
+        raise ValueError("network must contain at least one CKNLayer; all of its steps are None or 'passthrough'.")
     if len({layer.ndim for layer in layers}) > 1:
         raise ValueError(f"The layers of network must share ndim; got {[layer.ndim for layer in layers]}.")
     if any(layer.input_shape is not None for layer in layers[1:]):
@@ -85,7 +86,7 @@ def to_be_fitted(network):
 
 
 def read_signals(estimator, X, layer, stored=False):
-    """Check ``X`` for the first layer of an estimator's network."""
+    """Check ``X`` as input of the first layer of an estimator's network, and return it as `Signals`."""
     validation.check_feature_names(X)
     return validation.as_signals(estimator, X, layer.ndim, layer.input_shape, stored=stored)
 

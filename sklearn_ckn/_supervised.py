@@ -116,7 +116,7 @@ class CKNClassifier(Classification, EndToEnd):
 
     n_jobs : int or None, default=None
         Number of threads. None means 1 unless in a :obj:`joblib.parallel_config` context. -1 means using all
-        processors. The result is the same, bit for bit, for any number.
+        processors. The result is the same, bit for bit, with any number of threads.
 
     Attributes
     ----------
@@ -428,7 +428,7 @@ class CKNRegressor(RegressorMixin, EndToEnd):
 
     n_jobs : int or None, default=None
         Number of threads. None means 1 unless in a :obj:`joblib.parallel_config` context. -1 means using all
-        processors. The result is the same, bit for bit, for any number.
+        processors. The result is the same, bit for bit, with any number of threads.
 
     Attributes
     ----------

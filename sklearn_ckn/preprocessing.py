@@ -77,7 +77,7 @@ class PatchWhitening(PersistentMixin, MapsMixin, BaseEstimator):
 
     n_jobs : int or None, default=None
         Number of threads. None means 1 unless in a :obj:`joblib.parallel_config` context. -1 means using all
-        processors. The result is the same, bit for bit, for any number.
+        processors. The result is the same, bit for bit, with any number of threads.
 
     random_state : int, RandomState instance or None, default=None
         Determines which images are drawn for `method="global"` if there are more than `subsample` images. Pass an int

@@ -196,7 +196,7 @@ def make_classifier(
         mirror images belong to the same class, such as photographs, and cannot be used with ``ndim=1``.
     n_jobs : int or None, default=None
         Number of threads, for the steps that can use several. None means 1 unless in a :obj:`joblib.parallel_config`
-        context. -1 means using all processors. The result is the same, bit for bit, for any number.
+        context. -1 means using all processors. The result is the same, bit for bit, with any number of threads.
     random_state : int, RandomState instance or None, default=None
         Determines the patches and the initial filters of the layers and the validation set of the linear classifier.
         Pass an int for reproducible results. For images, `"accurate"` is reproducible only with the same number of BLAS

@@ -188,7 +188,7 @@ def test_early_stopping_keeps_the_best_filters(digits):
 
 
 def test_training_that_never_lowers_the_objective_gives_a_warning(digits):
-    message = r"No round.*the same as before training.*tried: 2, .* of 30(.0)? in the first and at most 15 in the last"
+    message = r"the same as before training.*was 30(.0)? in the first round and at most 15 in the last .* rounds: 2"
     with pytest.warns(ConvergenceWarning, match=message):
         model = classifier(learning_rate=30, schedule="constant", max_iter=2).fit(*digits)
     expected = classifier(max_iter=0).fit(*digits)
@@ -426,7 +426,7 @@ BAD_FITS = [
     pytest.param(lambda X, y: (X, y), {"network": Ridge()}, TypeError, "network must be a CKNLayer", id="no network"),
     pytest.param(lambda X, y: (X, y), {"network": CKNLayer}, TypeError, "the class CKNLayer, not an", id="a class"),
     pytest.param(
-        lambda X, y: (X, y), {"network": CKNFeatureMap(layer())}, TypeError, "Pass its network", id="feature map"
+        lambda X, y: (X, y), {"network": CKNFeatureMap(layer())}, TypeError, "estimator's network", id="feature map"
     ),
     pytest.param(
         lambda X, y: (X, y), {"network": layer(kernel="arccos0")}, ValueError, "infinite slope", id="arccos0"

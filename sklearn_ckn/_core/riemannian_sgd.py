@@ -16,7 +16,7 @@ from .linear.losses import LOSSES
 from .network import backward
 from .runtime.threads import over_blocks, slices
 
-BLOCK = 16  # maximum number of signals in a block, whose forward and backward passes one thread computes
+BLOCK = 16  # maximum number of signals in a block; one thread computes the forward and backward passes of a block
 
 
 class Head(NamedTuple):

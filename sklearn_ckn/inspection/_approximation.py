@@ -46,8 +46,8 @@ def approximation_report(feature_map: CKNFeatureMap | Network, X: Rows, *, n_job
 
     n_jobs : int or None, default=None
         Number of threads. None means 1 unless in a :obj:`joblib.parallel_config` context. -1 means using all
-        processors. The result is the same, bit for bit, for any number. Only the exact kernels are computed in several
-        threads.
+        processors. The result is the same, bit for bit, with any number of threads. Only the exact kernels are computed
+        in several threads.
 
     Returns
     -------

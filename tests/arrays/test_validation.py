@@ -160,7 +160,7 @@ def test_transform_refuses_signals_of_another_shape_than_fit():
             TypeError,
             r"must be a CKNLayer or a Pipeline of CKNLayers \(use make_pipeline .*\); got an object of type Ridge\.",
         ),
-        (make_pipeline(layer(), Flatten()), TypeError, "its step 'flatten'"),
+        (make_pipeline(layer(), Flatten()), TypeError, "; step 'flatten'"),
         (None, TypeError, "got an object of type NoneType"),
         ("passthrough", TypeError, "got an object of type str"),
         (np.zeros(3), TypeError, "got an object of type ndarray"),

@@ -107,7 +107,7 @@ def _compile_power(x, n):
 
 
 class Exponential(NamedTuple):
-    """``exp((u - 1) / sigma^2)``, the Gaussian kernel on the sphere, because ``|z - z'|^2 = 2 - 2 u``."""
+    """``exp((u - 1) / sigma^2)``, which is the Gaussian kernel on the sphere, where ``|z - z'|^2 = 2 - 2 u``."""
 
     sigma: float
 

@@ -24,7 +24,7 @@ class SinglePatch(NamedTuple):
 
     @property
     def numbers_per_signal(self):
-        """The number of array elements in the patch of one signal and in the products of the patch."""
+        """The number of array elements in the patch of one signal and in its products with the filters."""
         n_panels, d, lanes = self.panels.shape
         return d + n_panels * lanes
 

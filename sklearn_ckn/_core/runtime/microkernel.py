@@ -1,6 +1,6 @@
-"""The innermost loop of the package: the product of patches, which are not copied, and the filters of a panel.
+"""The innermost loop of the package, which multiplies patches by the filters of a panel without copying the patches.
 
-A row of a panel is a `Vector`. The sums of `ROWS` patches are computed together, because the registers of the
+A row of a panel is a `Vector`. The sums for `ROWS` patches are computed together, because the registers of the
 processor have room for `ROWS` sums.
 """
 
