@@ -42,6 +42,28 @@ def test_a_process_forked_under_the_limit_restores_its_blas_threads():
     assert run(FIT_FEATURE_MAP, code).split() == ["0", "True"]
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
+def test_a_process_forked_under_the_limit_can_leave_it_and_limit_blas_again():
+    code = """
+        import os, signal
+        from threadpoolctl import threadpool_info
+        from sklearn_ckn._core.runtime.threads import single_threaded_blas
+        child = None
+        with single_threaded_blas():
+            child = os.fork()
+        if child == 0:
+            signal.alarm(60)
+            before = [pool["num_threads"] for pool in threadpool_info()]
+            with single_threaded_blas():
+                n_users = single_threaded_blas.n_users
+                limited = all(pool["num_threads"] == 1 for pool in threadpool_info() if pool["user_api"] == "blas")
+            after = [pool["num_threads"] for pool in threadpool_info()]
+            os._exit(0 if n_users == 1 and limited and after == before else 1)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    """
+    assert run(FIT_FEATURE_MAP, code).split() == ["0"]
+
+
 def test_an_error_in_a_thread_reaches_the_caller_and_changes_no_limit():
     code = """
         from threadpoolctl import threadpool_info
