@@ -13,7 +13,7 @@ REPOSITORY = Path(__file__).parent.parent
 PAGE = REPOSITORY / "doc" / "contributing.rst"
 INDENTATION = 4  # of code on the page
 EDIT = re.compile(
-    r"\.\. code-block:: python\n   :caption: (?P<path>\S+?)(?:, (?P<side>before|after): (?P<anchor>.*))?\n\n"
+    r"\.\. code-block:: python\n {4}:caption: (?P<path>\S+?)(?:, (?P<side>before|after): (?P<anchor>.*))?\n\n"
     r"(?P<code>(?:(?: {4}.*)?\n)+)"
 )
 

@@ -3,7 +3,7 @@
 A kernel is a record of its parameters with two methods, ``kappa(self, u)`` and its derivative ``slope(self, u)``,
 written for arrays (Numba requires the argument names ``self`` and ``u``). Compiled code calls the same methods on
 vectors, through the functions `value` and `slope` below, which select the method by the type of the record. To add a
-kernel, write a record and add a row to `KERNELS`.
+kernel, write a record and add it to `KERNELS`.
 """
 
 from math import log, pi

@@ -15,9 +15,8 @@ import numpy as np
 from ..runtime.compilation import compiled, compiled_sums
 
 ROUNDING = 8  # maximum rounding error of a centred constant patch, in units in the last place
-ROUNDING_OF_A_LAYER = (
-    100  # maximum rounding error that a layer adds to constant maps, in units in the last place; whitening amplifies it
-)
+# Maximum rounding error that a layer, whose whitening amplifies it, adds to constant maps, in units in the last place.
+ROUNDING_OF_A_LAYER = 100
 
 
 class PatchGeometry(NamedTuple):

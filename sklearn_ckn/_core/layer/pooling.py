@@ -1,8 +1,8 @@
 """Linear pooling, axis by axis: a window of weights moves over the map with a stride.
 
 Along one axis, with stride s, the output at i is the sum over t of ``weights[t] * x(i s + offsets[t])``, where x is
-zero outside the map. To add a kind of pooling, write a function that returns its offsets and weights, and add a row
-to `WINDOWS`.
+zero outside the map. To add a kind of pooling, write a function that returns its offsets and weights, and add an
+entry to `WINDOWS`.
 """
 
 from collections.abc import Callable

@@ -123,11 +123,8 @@ def encode_vjp(G, layer, cache, wanted=True):  # (n, *pooled, m) -> (n, *space, 
         return None, G_Z, G_A
     if layer.settings.patch.centering:
         G_P = G_S[:, :m] @ layer.Z + s.reshape(-1, 1) * P
-        return (
-            patches.scatter(G_P.reshape(len(X), *layer.positions, -1), layer.shape[:-1], layer.settings.patch),
-            G_Z,
-            G_A,
-        )
+        G_X = patches.scatter(G_P.reshape(len(X), *layer.positions, -1), layer.shape[:-1], layer.settings.patch)
+        return G_X, G_Z, G_A
     maps_of_G, c, n_filled = S.reshape(len(X), *layer.positions, -1), X.shape[-1], filled(X.shape[-1], X.dtype)
     G_X = _products(layer.mirrored, maps_of_G, (*X.shape[:-1], n_filled), X.shape[1:-1])
     lines = (len(X), -1, *X.shape[-2:-1], n_filled)
