@@ -55,16 +55,12 @@ class _Linear(PersistentMixin, BaseEstimator):
             losses = {C: weights[held_out] @ LOSSES[loss].function(S, Y[held_out])[0] for C, S in found.items()}
             C = max(solutions, key=lambda C: (scores_of[C], -losses[C].sum()))  # Small validation sets often give ties.
             best, validation_scores = solutions[C], np.array([scores_of[C] for C in path])
-            failed = [f"tol={tol:g} with C={C:.3g}" for C in solutions if not solutions[C].converged]
+            failed = [(tol, C, solution.n_passes) for C, solution in solutions.items() if not solution.converged]
         solution = model.solve(C, weights, best, self.tol, self.max_iter)
         if not solution.converged:
-            failed.append(f"tol={self.tol:g} with C={C:.3g}")
+            failed.append((self.tol, C, solution.n_passes))
         if failed:
-            warn(
-                f"{type(self).__name__} has not reached {', '.join(failed)} after max_iter={self.max_iter} passes over "
-                f"X. Raise max_iter, choose a smaller C, or centre the features and bring them to similar scales.",
-                ConvergenceWarning,
-            )
+            self._warn_about(failed)
         coef, intercept = targets.coefficients(model.coefficients(solution))
         return {
             "coef_": coef,
@@ -74,6 +70,18 @@ class _Linear(PersistentMixin, BaseEstimator):
             "n_iter_": solution.n_passes,
             **targets.attributes,
         }
+
+    def _warn_about(self, failed):  # [(tol, C, number of passes), ...]
+        """Warn that the solver has not reached its tolerance for some values of C."""
+        reason = "because of rounding errors. Choose a larger tol or a smaller C, pass X in double precision"
+        if max(n_passes for *_, n_passes in failed) >= self.max_iter:
+            reason = f"after max_iter={self.max_iter} passes over X. Raise max_iter, choose a smaller C"
+        aims = ", ".join(f"tol={tol:g} with C={C:.3g}" for tol, C, _ in failed)
+        warn(
+            f"{type(self).__name__} has not reached {aims} {reason}, or centre the features and bring them to similar "
+            f"scales.",
+            ConvergenceWarning,
+        )
 
     def _scores(self, X):
         """Compute ``W x + b`` for every row x of X, in the higher of the precisions of X and the coefficients."""
@@ -123,8 +131,10 @@ class LinearClassifier(Classification, _Linear):
         Multipliers of the sample weights, by class. `"balanced"` gives all classes the same total weight.
 
     tol : float, default=1e-6
-        Relative tolerance. The solver stops when its quadratic model predicts that the objective can decrease by no
-        more than this fraction of its value. In hard cases, the possible decrease was up to twenty times larger than
+        Relative tolerance. For up to 4 million values in `X`, `fit` stops when the duality gap, an upper bound of the
+        excess of the objective over its minimum, is at most this fraction of the objective. For larger `X`, `fit` stops
+        when a quadratic model predicts that the objective can decrease by no more than this fraction, and the duality
+        gap is at most 10 000 times as large. In hard cases, the possible decrease was up to 35 times larger than
         predicted.
 
     max_iter : int, default=1000
@@ -179,7 +189,7 @@ class LinearClassifier(Classification, _Linear):
     Warns
     -----
     ConvergenceWarning
-        If `fit` reaches `max_iter` before `tol`.
+        If `fit` does not reach `tol`, because of `max_iter` or of rounding errors.
 
     See Also
     --------
@@ -199,9 +209,10 @@ class LinearClassifier(Classification, _Linear):
     256, and at least twice as many as samples), ``n_samples ** 2`` values in double precision are held instead of
     ``n_features ** 2`` values.
 
-    The computation is done in float32 if float32 can represent all values of the dtype of `X` (float32, float16, 8-bit
-    and 16-bit integers), and in float64 otherwise. In float32, the means of the features should not be much larger than
-    their standard deviations.
+    The coefficients are float32 if float32 can represent all values of the dtype of `X` (float32, float16, 8-bit and
+    16-bit integers), and float64 otherwise. Up to 4 million values in `X`, all computations are done in float64. For
+    larger `X`, they are done in the dtype of the coefficients, and one more pass in float64 confirms the result. If it
+    is not confirmed, the solver continues in float64.
 
     References
     ----------
@@ -294,9 +305,8 @@ class LinearRegressor(RegressorMixin, _Linear):
         Whether to fit the intercepts b, which are not penalised.
 
     tol : float, default=1e-6
-        Relative tolerance. The solver stops when its quadratic model predicts that the objective can decrease by no
-        more than this fraction of its value. In this objective, every target is divided by its largest absolute
-        deviation from its mean.
+        Relative tolerance, as for `LinearClassifier`. In the objective that is compared with its minimum, every target
+        is divided by its largest absolute deviation from its mean.
 
     max_iter : int, default=1000
         Maximum number of passes over `X` for each value of C. Every pass evaluates the objective once.
@@ -346,7 +356,7 @@ class LinearRegressor(RegressorMixin, _Linear):
     Warns
     -----
     ConvergenceWarning
-        If `fit` reaches `max_iter` before `tol`.
+        If `fit` does not reach `tol`, because of `max_iter` or of rounding errors.
 
     See Also
     --------

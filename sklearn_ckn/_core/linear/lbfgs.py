@@ -16,38 +16,43 @@ class Minimum(NamedTuple):
 
     z: np.ndarray
     value: float  # sum of the values of the g functions
+    gap: float  # sum of their gaps
     n_calls: int
     converged: bool
 
 
-def minimise(function, z, tol, max_calls, resolution):
+def minimise(function, z, tol, trust, max_calls, resolution):
     """Minimise g smooth convex functions of m variables each, evaluating all functions in the same calls.
 
     The functions are independent of one another.
 
     Parameters
     ----------
-    function : callable, ``(g, m) -> (g,), (g, m)``, that returns values and gradients
-        The closer the Hessians are to the identity, the fewer calls are needed.
+    function : callable, ``(g, m) -> (g,), (g, m), (g,)``, that returns values, gradients and gaps
+        The gap bounds the difference between a value and its minimum. The closer the Hessians are to the identity, the
+        fewer calls are needed.
     z : ndarray of shape (g, m), the starting point
     tol : float, relative tolerance
-        The search has converged when the quadratic model predicts a decrease of the sum of the values by at most
-        ``tol`` times the sum, and the last step has decreased the sum by at most the same amount.
+        The search has converged when the sum of the gaps is at most ``tol`` times the sum of the values.
+    trust : float
+        The search has also converged when the quadratic model predicts a decrease of the sum of the values by at most
+        ``tol`` times the sum, the last step has decreased the sum by at most the same amount, and the sum of the gaps
+        is at most ``trust`` times as large.
     max_calls : int, maximum number of calls of ``function``
     resolution : float, relative rounding error of the values
     """
-    values, gradients = function(z)
+    values, gradients, gaps = function(z)
     steps, changes, n_calls, n_idle = [], [], 1, 0
     directions, lengths, gained = -gradients, np.ones(len(z)), 0.0
     searching = False  # whether a shorter step is being searched for
     while True:
         slopes = dot(gradients, directions)
-        if max(-slopes.sum() / 2, gained) <= tol * values.sum() and not searching:
-            return Minimum(z, values.sum(), n_calls, True)
-        if n_calls >= max_calls or n_idle >= IDLE:
-            return Minimum(z, values.sum(), n_calls, n_idle >= IDLE and bool(np.isfinite(values).all()))
+        allowed, predicted = tol * values.sum(), max(-slopes.sum() / 2, gained)
+        converged = predicted <= allowed and gaps.sum() <= trust * allowed and not searching
+        if converged or gaps.sum() <= allowed or n_calls >= max_calls or n_idle >= IDLE:
+            return Minimum(z, values.sum(), gaps.sum(), n_calls, bool(converged or gaps.sum() <= allowed))
         trial = z + lengths[:, None] * directions
-        trial_values, trial_gradients = function(trial)
+        trial_values, trial_gradients, trial_gaps = function(trial)
         n_calls += 1
         promised = lengths * slopes
         good = trial_values <= values + DECREASE * promised + resolution * values  # False where a value is NaN
@@ -61,7 +66,7 @@ def minimise(function, z, tol, max_calls, resolution):
             shorter = -promised / (2 * (trial_values - values - promised))  # lengths that minimise a parabola
         lengths = np.where(good, 1, lengths * np.clip(np.nan_to_num(shorter, nan=0.1), 0.1, 0.5))
         z, gradients = (np.where(good[:, None], new, old) for new, old in ((trial, z), (trial_gradients, gradients)))
-        values = np.where(good, trial_values, values)
+        values, gaps = np.where(good, trial_values, values), np.where(good, trial_gaps, gaps)
         directions = np.where(good[:, None], -newton_steps(gradients, steps, changes), directions)
 
 

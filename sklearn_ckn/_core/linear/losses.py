@@ -1,7 +1,8 @@
 """The losses of a linear model: their values, and their derivatives with respect to the scores.
 
-A loss returns values ``(n, g)`` and gradients ``(n, k)``. If every column is a problem of its own, there is one value
-per column (g = k). If the columns are coupled, there is one value for all columns (g = 1).
+A loss returns values ``(n, g)`` and gradients G ``(n, k)``. If every column is a problem of its own, there is one value
+per column (g = k). If the columns are coupled, there is one value for all columns (g = 1). The second derivatives
+``(n, k)`` are functions of the gradients.
 """
 
 from collections.abc import Callable
@@ -16,26 +17,34 @@ def squared_hinge(S, Y):
     return slack * slack, -2 * Y * slack
 
 
-def squared_hinge_second(S, Y):
+def squared_hinge_second(G):
     """Return the second derivative of the squared hinge loss: 2 where ``y s < 1``, 0 elsewhere."""
-    return 2.0 * (Y * S < 1)
+    return 2.0 * (G != 0)
 
 
 def logistic(S, Y):
-    """Return the negative log-probability of each sample's class, and its gradient."""
-    L, of_class = log_probabilities(S), Y > 0
-    if S.shape[1] == 1:
-        of_class = np.hstack([~of_class, of_class])
-    values = -L[of_class][:, None]
-    gradients = np.exp(L)
-    gradients[of_class] -= 1
-    return values, gradients[:, -S.shape[1] :]
+    """Return the negative log-probability of each sample's class, and its gradient.
+
+    The probabilities of the other classes are added up, because 1 minus the probability of the sample's class would be
+    inexact when the class is almost certain.
+    """
+    single, of_class = S.shape[1] == 1, Y > 0
+    if single:
+        S, of_class = np.hstack([np.zeros_like(S), S]), np.hstack([~of_class, of_class])
+    T = S - S[of_class][:, None]
+    largest = np.maximum(T.max(axis=1, keepdims=True), 0)
+    E = np.exp(T - largest)
+    E[of_class] = 0
+    own, others = np.exp(-largest), E.sum(axis=1, keepdims=True)
+    values = largest + np.where(largest > 0, np.log(own + others), np.log1p(others))
+    gradients = E / (own + others)
+    gradients[of_class] = -gradients.sum(axis=1)
+    return values, gradients[:, single:]
 
 
-def logistic_second(S, Y):
+def logistic_second(G):
     """Return the second derivative of the logistic loss: ``p (1 - p)`` for the probability p of every class."""
-    P = np.exp(log_probabilities(S))[:, -S.shape[1] :]
-    return P * (1 - P)
+    return np.abs(G) * (1 - np.abs(G))
 
 
 def log_probabilities(S):  # (n, k) -> (n, max(k, 2))
@@ -55,18 +64,24 @@ def squared_error(S, Y):
     return error * error, 2 * error
 
 
+def squared_error_second(G):
+    """Return the second derivative of the squared error, which is 2."""
+    return np.full_like(G, 2)
+
+
 class Loss(NamedTuple):
     """A loss and the properties of its derivatives with respect to a score."""
 
     function: Callable  # function (S, Y) that returns values and gradients
-    second: Callable | None  # function (S, Y) that returns second derivatives (n, k); None if they are constant
+    second: Callable  # function of the gradients that returns second derivatives (n, k)
     typical_curvature: float  # typical mean of the second derivatives at the optimum
     largest_curvature: float  # upper bound of the second derivatives, which limits the size of the training steps
     separable: bool  # whether every column is a problem of its own
+    quadratic: bool  # whether the second derivatives are constant
 
 
 LOSSES = {
-    "squared_hinge": Loss(squared_hinge, squared_hinge_second, 0.5, 2.0, True),
-    "logistic": Loss(logistic, logistic_second, 0.05, 2.0, False),
-    "squared_error": Loss(squared_error, None, 2.0, 2.0, True),
+    "squared_hinge": Loss(squared_hinge, squared_hinge_second, 0.5, 2.0, True, False),
+    "logistic": Loss(logistic, logistic_second, 0.05, 2.0, False, False),
+    "squared_error": Loss(squared_error, squared_error_second, 2.0, 2.0, True, True),
 }

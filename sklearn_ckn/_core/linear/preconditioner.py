@@ -17,7 +17,7 @@ SEED = 0  # random seed for drawing rows for the covariance, fixed so that fits 
 ROWS_PER_COLUMN, FEWEST_ROWS = 16, 2**13  # rows drawn if X has more: their number per column, and their minimum number
 MOST_COLUMNS = 2**14  # maximum number of columns in one covariance; more columns are split into groups
 COLUMNS_PER_ROW = 4  # columns per row at which two products with the rows are as fast as one with a triangular matrix
-SMALLEST_SUM = 1e-6  # lower bound of a sum of second derivatives
+SMALLEST_SUM = 1e-290  # lower bound of a sum of second derivatives
 JITTER = 10  # initial value added to a diagonal of ones, in units of the rounding error; multiplied by 10 on failure
 
 
@@ -232,7 +232,7 @@ class Span:
     rows of X.
     """
 
-    def __init__(self, X, mean, dtype, n_threads):  # (n, d), (d,)
+    def __init__(self, X, mean, n_threads):  # (n, d), (d,)
         self.X, self.mean, products = X, mean, inner_products(X, mean, n_threads)
         rounding = len(X) * np.finfo(float).eps * products.diagonal().max()
         with single_threaded_blas():
@@ -240,7 +240,7 @@ class Span:
         rank = max(1, rank)
         self.pivots, factor = pivots[:rank] - 1, np.tril(factor)[:, :rank]
         self.L = factor[:rank] if factor[0, 0] else np.eye(1)  # (r, r)
-        self.features = np.empty(factor.shape, dtype)  # (n, r)
+        self.features = np.empty(factor.shape)  # (n, r)
         self.features[pivots - 1] = factor
 
     def coordinates(self, W):  # (k, d) -> (k, r)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from linear_problems import problem
+from linear_problems import every_loss, problem
 from numpy.testing import assert_allclose
 
 from sklearn_ckn import LinearClassifier
@@ -73,3 +73,32 @@ def test_rounding_errors_end_the_descent(rng, mean):
     for loss in LOSSES:
         assert LinearClassifier(loss).fit(X + mean, y).n_iter_ < 50
         assert LinearClassifier(loss).fit((X + min(mean, 1e3)).astype(np.float32), y).n_iter_ < 120
+
+
+@every_loss
+def test_gap_bounds_the_excess_over_the_minimum(rng, loss):
+    """Without intercepts, no coefficients have a smaller gap than excess."""
+    X, weights, Y = rng.randn(60, 5), rng.rand(60), solver.Signs.of_all(np.arange(60) % 3, 3)
+    model = solver.LinearModel(X, Y, weights, loss, False, 1)
+    best = model.solve(10.0, weights, None, 1e-12, 1000)
+    share = (weights / weights.sum())[:, None]
+    objective = solver.Objective(X, Y, LOSSES[loss], share, 1 / (10 * weights.sum()), False, 1)
+    for distance in 10.0 ** np.arange(-8, 3):
+        W = best.W + distance * rng.randn(3, 5)
+        values, _, _, gaps = objective.evaluate(W, np.zeros(3), np.zeros((1, 5)))
+        assert 0 <= values.sum() - best.value <= gaps.sum() * (1 + 1e-9) + 1e-12 * best.value
+
+
+@pytest.mark.parametrize("offset", [0, 1e4])
+def test_single_precision_is_raised_if_it_is_too_low(rng, monkeypatch, offset):
+    """Features with a large mean reach the optimum in double precision, and others need only single precision."""
+    X, y = problem("plain", rng)
+    X = (X + offset).astype(np.float32)
+    expected = LinearClassifier(C=1e-2, tol=1e-9).fit(X.astype(float), y)
+    monkeypatch.setattr(solver, "EXACT", 0)
+    precisions, compute_in = [], solver.LinearModel._compute_in
+    record = lambda model, precision: precisions.append(precision) or compute_in(model, precision)  # noqa: E731
+    monkeypatch.setattr(solver.LinearModel, "_compute_in", record)
+    found = LinearClassifier(C=1e-2).fit(X, y)
+    assert precisions == ([np.float32, np.float64] if offset else [np.float32]) and found.coef_.dtype == np.float32
+    assert_allclose(found.coef_, expected.coef_, atol=1e-3 * np.abs(expected.coef_).max())
