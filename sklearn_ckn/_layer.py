@@ -79,7 +79,10 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
         zero padding, patches at the border of a bright image contain an artificial edge, which some filters learn.
 
     patch_centering : bool, default=False
-        Whether to subtract from each patch its mean over positions, channel by channel.
+        Whether to subtract from each patch its mean over positions, channel by channel. A constant that is added to a
+        signal then changes nothing with ``padding="valid"``, as long as the dtype represents the sums exactly. Filters
+        are not learned from signals whose values differ by less than 100 units in the last place (for float32, about
+        1e-5 times the constant), because rounding errors of a previous layer could have this size.
 
     kernel : {"exponential", "polynomial", "inverse_polynomial", "arccos0", "arccos1", "vovk", "linear"}, \
             default="exponential"

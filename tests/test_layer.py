@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn import config_context
 from sklearn.base import clone
 
-from sklearn_ckn import CKNFeatureMap
+from sklearn_ckn import CKNFeatureMap, CKNKernel
 from sklearn_ckn._core.filters import kmeans
 
 
@@ -187,6 +187,23 @@ def test_adding_a_constant_does_not_change_maps_of_centred_patches():
     X = signals(2)
     fitted = layer(patch_centering=True, padding="valid").fit(X)
     assert relative_error(fitted.transform(X + 10), fitted.transform(X)) < 1e-12
+
+
+@pytest.mark.parametrize("ndim", [1, 2, 3])
+@pytest.mark.parametrize("exponent", [13, 17, 20])
+def test_offsets_that_float32_holds_exactly_change_nothing(ndim, exponent):
+    """A barometer: centred patches of float32 signals with a large mean, on the grid that float32 resolves there."""
+    steps = np.random.RandomState(0).randint(-400, 401, (20, *(9,) * ndim))
+    X = (2.0 ** max(exponent - 23, -6) * steps).astype(np.float32)
+    offset = np.float32(1.25 * 2**exponent)
+    moved = X + offset
+    assert_array_equal(moved - offset, X)
+    parameters = {"ndim": ndim, "patch_centering": True, "padding": "valid"}
+    expected, found = layer(**parameters).fit(X), layer(**parameters).fit(moved)
+    assert_array_equal(found.filters_, expected.filters_)
+    assert_array_equal(found.transform(moved), expected.transform(X))
+    kernel = CKNKernel(layer(**parameters))
+    assert_array_equal(kernel(moved), kernel(X))
 
 
 # partial_fit

@@ -10,7 +10,6 @@ import numpy as np
 
 from .._core.layer import patches
 
-NEGLIGIBLE = (patches.ROUNDING * np.finfo(np.float32).eps) ** 2  # fraction of a sum of squares, as in `patches.center`
 CONVERGED = 1e-8  # distance from 1 below which an eigenvalue counts as converged
 SMALLEST_REG = 1e-6  # smallest `reg` for which the iterations are as accurate as an eigendecomposition
 ROOTS = {0.25: 2, 0.5: 1}  # number of successive square roots for each exponent
@@ -73,9 +72,7 @@ def center(P):  # (n, c, k, ...)
     The value at the first position is subtracted before the mean, so that constant patches become exactly 0.
     """
     centred = P - P[:, :, :1]
-    centred = centred - centred.mean(axis=2, keepdims=True)
-    before, after = ((A * A).sum(axis=(1, 2), keepdims=True) for A in (P, centred))
-    return np.where(after > NEGLIGIBLE * before, centred, 0)
+    return centred - centred.mean(axis=2, keepdims=True)
 
 
 def pool(F, operators):  # (n, m, *positions) -> (n, m, *pooled)

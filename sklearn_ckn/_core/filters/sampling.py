@@ -10,6 +10,7 @@ from ..runtime.threads import slices
 
 PATCHES_PER_SIGNAL = 16  # patches drawn per signal if there are enough signals: neighbouring patches are redundant
 ROWS_AT_ONCE = 4096
+LEAST_VARIATION = 1e-3  # smallest variation of a patch that cannot be due to rounding, relative to its signal's
 LARGEST_SEED = 2**31 - 1
 
 
@@ -20,23 +21,31 @@ class Sample(NamedTuple):
     n_wanted: float  # an estimate of the number of patches in the population
 
 
-def varies(P, c):  # (k, d) -> (k,)
-    """Return whether each patch differs from a constant (or from zero if it has one position) by more than rounding."""
-    centered = patches.center(P, c) if P.shape[-1] > c else P
-    smallest = patches.ROUNDING_OF_A_LAYER * np.finfo(P.dtype).eps * np.linalg.norm(P, axis=-1)
+def varies(P, X):  # (n, k, d), (n, *space, c) -> (n, k)
+    """Return whether each patch differs from a constant (or from zero if it has one position) by more than rounding.
+
+    Rounding errors are in proportion to the patch, because they may come from a previous layer. In a signal with a
+    large mean, they are also at most a fraction of the signal's own variation, unless that is due to rounding as well.
+    """
+    centered = patches.center(P, X.shape[-1]) if P.shape[-1] > X.shape[-1] else P
+    rounding = patches.ROUNDING_OF_A_LAYER * np.finfo(P.dtype).eps
+    values = X.reshape(len(X), -1, X.shape[-1])
+    size, extent = (np.linalg.norm(A, axis=-1) for A in (np.abs(values).max(axis=1), np.ptp(values, axis=1)))
+    most = np.where(extent > rounding * size, LEAST_VARIATION * extent, np.inf)[:, None]
+    smallest = np.minimum(rounding * np.linalg.norm(P, axis=-1), most)
     return np.linalg.norm(centered, axis=-1) > smallest
 
 
-def not_zero(P, c):  # (k, d) -> (k,)
+def not_zero(P, X):  # (n, k, d), (n, *space, c) -> (n, k)
     """Return whether each patch has a direction, that is, a norm that is not computed as zero."""
     return np.linalg.norm(P, axis=-1) > 0
 
 
 def directions(X, starts, at, patch, wanted):  # (n, *space, c), (n, k), Layout, PatchGeometry -> (n, k, d)
     """Return the directions of the patches that begin at ``starts`` in each signal, or 0 for unwanted patches."""
-    P, c = patches.extract_at(X, starts, at), X.shape[-1]
-    U = patches.normalize(patches.center(P, c) if patch.centering else P)[1]
-    U[~wanted(P, c)] = 0
+    P = patches.extract_at(X, starts, at)
+    U = patches.normalize(patches.center(P, X.shape[-1]) if patch.centering else P)[1]
+    U[~wanted(P, X)] = 0
     return U
 
 

@@ -14,7 +14,6 @@ import numpy as np
 
 from ..runtime.compilation import compiled, compiled_sums
 
-ROUNDING = 8  # maximum rounding error of a centred constant patch, in units in the last place
 # Maximum rounding error that a layer, whose whitening amplifies it, adds to constant maps, in units in the last place.
 ROUNDING_OF_A_LAYER = 100
 
@@ -240,7 +239,11 @@ def scatter_all(P, at, starts, padded, X):  # (n, k, d), (k,), scratch, out (n, 
 
 
 def center(P, c):  # (..., d) -> (..., d)
-    """Return patches minus their means over positions, channel by channel; a constant patch becomes exactly 0."""
+    """Return patches minus their means over positions, channel by channel; a constant patch becomes exactly 0.
+
+    The value at the first position is subtracted before the mean is computed, so that digits are lost neither to the
+    mean nor to squares, however large the mean is.
+    """
     centered = np.array(P, order="C")
     center_rows(centered.reshape(-1, P.shape[-1]), c)
     return centered
@@ -250,25 +253,19 @@ def center(P, c):  # (..., d) -> (..., d)
 def center_rows(P, c):  # out (k, d)
     """Subtract from every patch its mean over positions, channel by channel."""
     d, first, means = P.shape[1], np.empty(c, P.dtype), np.empty(c, P.dtype)
-    negligible = (ROUNDING * np.finfo(P.dtype).eps) ** 2  # as a fraction of the sum of the squares of a patch
     for row in P:
-        before = after = P.dtype.type(0)
         for j in range(c):
             first[j] = row[j]
             means[j] = 0
         for i in range(0, d, c):
             position = row[i : i + c]
             for j in range(c):
-                before += position[j] ** 2
                 position[j] -= first[j]  # A constant patch is exactly 0 from here on.
                 means[j] += position[j]
         for i in range(0, d, c):
             position = row[i : i + c]
             for j in range(c):
                 position[j] -= means[j] * c / d
-                after += position[j] ** 2
-        if after <= negligible * before:
-            row[:] = 0
 
 
 def inner_products(K, patch):  # (*space, *space), PatchGeometry -> (*positions, *positions)

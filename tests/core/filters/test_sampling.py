@@ -68,18 +68,31 @@ def test_sample_reads_only_the_signals_it_needs_and_not_just_the_first(rng):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_only_constant_patches_become_zero_by_centring(dtype, rng):
     eps = np.finfo(dtype).eps
+
+    def vary(P, c):  # Each patch is a signal of its own.
+        return sampling.varies(P[:, None], P.reshape(len(P), -1, c))[:, 0]
+
     for n_positions, c in ((9, 1), (25, 1), (27, 3), (225, 1), (961, 2)):
         constant = np.tile(rng.rand(500, c).astype(dtype), n_positions)
         assert not patches.center(constant, c).any()
-        assert not sampling.varies(constant, c).any()
+        assert not vary(constant, c).any()
         faint = constant * (1 + 1000 * eps * rng.rand(*constant.shape).astype(dtype))
         assert patches.center(faint, c).any(axis=1).all()
-        assert sampling.varies(faint, c).all()
+        assert vary(faint, c).all()
         # The rounding errors of a layer can have this size.
         rounded = constant * (1 + 50 * eps * rng.rand(*constant.shape).astype(dtype))
-        assert not sampling.varies(rounded, c).any()
+        assert not vary(rounded, c).any()
         assert patches.center(constant[:0], c).shape == (0, n_positions * c)
-    assert_array_equal(sampling.varies(np.array([[0.0, 0.0], [1.0, 1.0]]), 2), [False, True])  # patches of one position
+    assert_array_equal(vary(np.array([[0.0, 0.0], [1.0, 1.0]]), 2), [False, True])  # patches of one position
+
+
+def test_rounding_is_judged_by_the_variation_of_the_signal(rng):
+    """In a signal with a large mean, patches may vary less than rounding errors in proportion to the mean."""
+    steps = np.arange(32.0).reshape(1, 32, 1)
+    patch = np.array([[[3.0, 4.0], [3.0, 3.0]]])
+    offset = 0.1 / np.finfo(float).eps  # 100 units in the last place are 10 steps.
+    assert_array_equal(sampling.varies(patch + offset, steps + offset), [[True, False]])
+    assert not sampling.varies(patch + offset, steps / 4 + offset).any()  # The signal itself may be constant.
 
 
 def test_sample_allocates_no_more_memory_than_all_patches_need(rng):
