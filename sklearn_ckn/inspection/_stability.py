@@ -1,12 +1,13 @@
 """Report and figure of how much a representation changes when signals are deformed."""
 
-from math import prod
+from math import gamma, sqrt
 from typing import Self
 
 import numpy as np
 from sklearn.utils import Bunch, check_random_state
 from sklearn.utils._param_validation import validate_params
 
+from .._core.layer.settings import lipschitz_factors
 from .._feature_map import CKNFeatureMap
 from .._kernel import CKNKernel
 from .._network import kind_of
@@ -26,21 +27,35 @@ def stability_report(
     smoothness: float = 4.0,
     random_state: RandomState | None = None,
 ) -> Bunch:
-    """Measure how much a representation changes under deformations of given sizes.
+    """Measure how much a representation changes under deformations of given sizes, and report its Lipschitz constant.
 
-    Let Phi(x) be the representation of a signal x by n layers, and let x' be the signal after a deformation by the
-    displacement field tau, as defined in `deformation`. If neither `center` nor `scale` is set and
-    ``|grad tau| <= 1 / 2``, Theorem 7 of [1]_ bounds the change of the representation::
+    Let Phi(x) be the representation of a signal x by n layers, not divided by its norm. For all signals x and x'::
+
+        |Phi(x') - Phi(x)| <= lipschitz_constant |x' - x|
+        lipschitz_constant  = prod_k rho_k |P_k| |A_k|,   rho_k = max(1, sqrt(kappa_k'(1)))
+
+    where, for layer k, rho_k is the Lipschitz constant of the kernel mapping ([1]_, Remark 8, equation (14)), ``|A_k|``
+    is the operator norm of the pooling, and ``|P_k|`` is that of patch extraction: the square root of the number of
+    positions of a patch, or less if there are fewer patches. Projections onto filters, padding, `augment`, `center` and
+    `patch_centering` do not increase distances.
+
+    Let x' be the signal after a deformation by the displacement field tau, as defined in `deformation`. For continuous
+    signals and maps without subsampling, and if ``|grad tau| <= 1 / 2``, Theorem 7 of [1]_ becomes::
 
         change = |Phi(x') - Phi(x)| / |Phi(x)|
-        |Phi(x') - Phi(x)| <= lipschitz (C1 gradient_term + C2 translation_term) |x|
-        gradient_term      =  (1 + n) |grad tau|_inf
-        translation_term   =  |tau|_inf / scale
-        lipschitz          =  prod_k max(1, sqrt(kappa_k'(1)))
+        |Phi(x') - Phi(x)| <= (prod_k rho_k |P_k|) (C1 gradient_term + translation_term) |x|
+        gradient_term       = (1 + n) |grad tau|_inf
+        translation_term    = C2 |tau|_inf / scale,   C2 = 2^ndim |grad h|_1
 
-    The constants C1 and C2 are universal but unknown, and C1 grows as ``beta^(ndim + 1)``. The gradient term and the
-    translation term therefore show how the bound depends on the deformation and on the network, but they do not
-    determine the value of the bound.
+    where h is the standard Gaussian density: C2 is 1.60, 5.01 or 12.77 in 1, 2 or 3 dimensions (Lemma 6). The factors
+    ``|P_k|`` are due to patches that are not divided by the square root of their number of positions, as they are in
+    [1]_. The constant C1 is not known explicitly; it grows as ``beta^(ndim + 1)``. Unless tau is a translation, the two
+    terms therefore show how the bound depends on the deformation and on the network, but not how large it is.
+
+    For the maps that are computed, the Lipschitz constant always holds. The second bound is proven for translations by
+    whole positions, which must be multiples of the subsampling of all layers but the last, of signals whose margins of
+    zeros contain the displacement and the receptive fields. All steps but the last pooling then commute with the
+    translation, and for the windows h_n of the last pooling, ``sum |h_n(. - tau) - h_n| <= C2 |tau| / scale``.
 
     Parameters
     ----------
@@ -73,10 +88,15 @@ def stability_report(
         - sizes : ndarray of shape `(n_sizes,)`, the given sizes;
         - change : ndarray of shape `(n_sizes, n_samples)`, which is 0 for signals whose representation is 0;
         - gradient_term, translation_term : ndarrays of shape `(n_sizes,)`, means over the signals;
-        - lipschitz : float, infinite if a layer has ``kernel="arccos0"``;
-        - scale : float, the smallest pooling width of the last layer along any axis, in positions of the signals;
-        - beta : float, the largest ratio of the patch size to the pooling width of the previous layer, over all layers
-          and axes. For the first layer, the pooling width is replaced by one position.
+        - lipschitz_constant : float, for signals of the shape of `X`. It is infinite if a layer has
+          ``kernel="arccos0"``, or if features are divided by their norm (`scale` of a feature map, `normalize` of a
+          kernel), because the direction of small features changes arbitrarily fast;
+        - kernel_constants, patch_norms, pooling_norms : ndarrays of shape `(n_layers,)`, the factors rho_k, ``|P_k|``
+          and ``|A_k|``;
+        - scale : float, the scale sigma_n of the last pooling, as a standard deviation in positions of the signals:
+          ``pooling_width / sqrt(2)`` times the subsampling of the earlier layers, for the axis where it is smallest;
+        - beta : float, the largest ratio, over all layers, of the radius of a patch (the distance from its position to
+          its furthest corner) to the scale of the previous layer, which is one position for the first layer.
 
     Raises
     ------
@@ -95,7 +115,7 @@ def stability_report(
     References
     ----------
     .. [1] A. Bietti and J. Mairal, "Group invariance, stability to deformations, and complexity of deep convolutional
-       representations", JMLR 20(25), 2019, Theorem 7.
+       representations", JMLR 20(25), 2019, section 3.
 
     Examples
     --------
@@ -107,8 +127,8 @@ def stability_report(
     >>> report = stability_report(feature_map, images[:50], [0, 0.5, 1], random_state=0)
     >>> report.change.mean(axis=1).round(1)
     array([0. , 0.1, 0.2])
-    >>> report.scale, report.beta
-    (3.0, 3.0)
+    >>> report.lipschitz_constant <= 3 / 0.6  # nine positions of a patch, sigma = 0.6
+    True
     """
     sizes = _check_sizes(sizes)
     maps, settings = _read(estimator, X)
@@ -122,12 +142,16 @@ def stability_report(
     find_distances = _kernel_distances if isinstance(estimator, CKNKernel) else _feature_distances
     norms, distances = find_distances(estimator, maps, np.stack(signals))
     scale, beta = _scale_and_beta(settings)
+    factors = lipschitz_factors(settings, maps.shape[1:-1])
     return Bunch(
         sizes=sizes,
         change=distances / np.where(norms > 0, norms, 1),
         gradient_term=(1 + len(settings)) * np.array(gradient_norm),
-        translation_term=np.array(displacement_norm) / scale,
-        lipschitz=_lipschitz(settings),
+        translation_term=_c2(ndim) * np.array(displacement_norm) / scale,
+        lipschitz_constant=np.inf if _has_unit_norm(estimator) else float(factors.prod()),
+        kernel_constants=factors[:, 0],
+        patch_norms=factors[:, 1],
+        pooling_norms=factors[:, 2],
         scale=scale,
         beta=beta,
     )
@@ -309,16 +333,20 @@ def _kernel_distances(kernel, maps, deformed):  # (n, ...), (n_sizes, n, ...) ->
     return np.sqrt(squares), np.sqrt(np.maximum(squares + after - 2 * products, 0))
 
 
-def _lipschitz(settings):
-    with np.errstate(divide="ignore"):  # arccos0 has an infinite slope at 1
-        return prod(max(1.0, float(np.sqrt(layer.kernel.slope(1.0)))) for layer in settings)
+def _has_unit_norm(estimator):
+    return estimator.normalize if isinstance(estimator, CKNKernel) else estimator.scale
+
+
+def _c2(ndim):
+    """Return ``2^ndim |grad h|_1``, where the norm is the mean of ``|u|`` for a standard Gaussian vector u."""
+    return 2**ndim * sqrt(2) * gamma((ndim + 1) / 2) / gamma(ndim / 2)
 
 
 def _scale_and_beta(settings):
     """Return the scale sigma_n of the last layer, in positions of the signals, and the ratio beta."""
-    sizes = [(layer.patch.size, layer.pooling.width, layer.pooling.stride) for layer in settings]
-    patch_size, pooling_width, subsampling = np.array(sizes, dtype=float).swapaxes(0, 1)  # (n_layers, ndim) each
-    one = np.ones_like(patch_size[:1])
-    stride = np.cumprod(np.concatenate([one, subsampling[:-1]]), axis=0)  # distance between adjacent positions
-    scales = np.concatenate([one, stride * pooling_width])  # sigma_0, ..., sigma_n
-    return float(scales[-1].min()), float((stride * patch_size / scales[:-1]).max())
+    step, scale, beta = np.ones(len(settings[0].patch.size)), 1.0, 0.0  # step: distance between adjacent positions
+    for layer in settings:
+        beta = max(beta, float(np.linalg.norm(step * layer.patch.radius)) / scale)
+        scale = float((step * layer.pooling.width).min()) / sqrt(2)
+        step = step * layer.pooling.stride
+    return scale, beta

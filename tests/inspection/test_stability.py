@@ -13,6 +13,8 @@ from sklearn.utils import Bunch
 from sklearn_ckn import CKNFeatureMap, CKNKernel
 from sklearn_ckn.inspection import StabilityDisplay, deformation, stability_report
 
+C2 = np.array([2, 4, 8]) * np.sqrt([2 / np.pi, np.pi / 2, 8 / np.pi])  # 2^d times the mean norm of a Gaussian vector
+
 
 def test_linear_kernel_of_pixels_changes_like_the_pixels():
     pixels = CKNKernel(layer(patch_size=1, pooling_width=1, kernel="linear"))
@@ -36,7 +38,7 @@ def test_network_with_all_patches_as_filters_changes_like_its_kernel(complete, s
         for estimator in (of_all, CKNKernel(of_all.network_))
     ]
     assert_allclose(reports[0].change, reports[1].change, rtol=1e-6)
-    for name in ("gradient_term", "translation_term", "lipschitz", "scale", "beta"):
+    for name in reports[0].keys() - {"change"}:
         assert_array_equal(reports[0][name], reports[1][name])
 
 
@@ -52,24 +54,66 @@ def test_change_is_that_of_the_features_and_zero_without_deformation(feature_map
         assert not report.change[0].any() and report.change.shape == (3, 60)
         assert_array_equal(report.sizes, sizes)
         assert_allclose(report.gradient_term, 3 * deformed.gradient_norm.mean() * sizes / 2, rtol=1e-12)
-        assert_allclose(report.translation_term, sizes / 4, rtol=1e-12)
+        assert_allclose(report.translation_term, C2[1] * sizes / (4 / np.sqrt(2)), rtol=1e-12)
     assert stability_report(CKNKernel(layer()), DIGITS[:5], [0]).change.max() < 1e-7
 
 
-def test_scale_beta_and_lipschitz_constant_follow_from_the_layers():
+def test_scale_beta_and_factors_of_the_lipschitz_constant_follow_from_the_layers():
     first = layer(patch_size=(3, 2), pooling_width=(2, 3), sigma=0.5)
     second = layer(patch_size=3, pooling_width=(3, 4), subsampling=2, sigma=2)
-    third = layer(patch_size=(2, 1), pooling_width=2, sigma=0.25)
+    third = layer(patch_size=(2, 1), pooling_width=2, pooling="average", sigma=0.25)
     report = stability_report(CKNKernel(make_pipeline(first, second, third)), DIGITS[:2], [1], random_state=0)
-    assert report.scale == min(2 * 2 * 2, 2 * 3 * 2)
-    assert report.beta == max(3, 2, 3 * 2 / 2, 3 * 3 / 3, 2 * 4 / (3 * 2), 1 * 6 / (4 * 3))
-    assert_allclose(report.lipschitz, 2 * 1 * 4, rtol=1e-12)
-    assert_allclose(report.translation_term, 1 / 8, rtol=1e-12)
+    assert_allclose(report.scale, min(2 * 2 * 2, 2 * 3 * 2) / np.sqrt(2))
+    radii, scales = [np.hypot(1, 1), np.hypot(2 * 1, 3 * 1), 2 * 2 * 1], [1, 2 / np.sqrt(2), 2 * 3 / np.sqrt(2)]
+    assert_allclose(report.beta, np.divide(radii, scales).max())
+    assert_allclose(report.translation_term, C2[1] / report.scale)
+    assert_allclose(report.kernel_constants, [2, 1, 4])
+    assert_allclose(report.patch_norms, np.sqrt([3 * 2, 3 * 3, 2 * 1]))  # maps of 8 x 8, 4 x 3 and 2 x 2 positions
+    assert_allclose(report.pooling_norms[2], 1 / 2)
+    factors = report.kernel_constants, report.patch_norms, report.pooling_norms
+    assert_allclose(report.lipschitz_constant, np.prod(factors))
 
 
-def test_kernel_with_infinite_slope_has_no_finite_lipschitz_constant():
-    report = stability_report(CKNKernel(layer(kernel="arccos0")), DIGITS[:2], [1])
-    assert report.lipschitz == np.inf and np.isfinite(report.change).all()
+def test_infinite_slopes_and_divisions_by_norms_have_no_finite_lipschitz_constant():
+    infinite = (
+        CKNKernel(layer(kernel="arccos0")),
+        CKNKernel(layer(), normalize=True),
+        CKNFeatureMap(layer(), scale=True),
+    )
+    for estimator in (*infinite[:2], infinite[2].fit(DIGITS)):
+        report = stability_report(estimator, DIGITS[:2], [1])
+        assert report.lipschitz_constant == np.inf and np.isfinite(report.change).all()
+
+
+def test_printed_bounds_hold_for_a_translation_by_one_pixel():
+    """The norm of the maps is more than 17 times that of the signal."""
+    u = np.arange(20) - 9.5
+    x = np.where(np.hypot(u[:, None], u) < 5, np.exp(-(u[:, None] ** 2 + u**2) / 6) * np.sin(u), 0)
+    y, norm = np.roll(x, 1, axis=1), np.linalg.norm(x)
+    common = {"kernel": "inverse_polynomial", "patch_size": 3, "subsampling": 1}
+    kernel = CKNKernel(make_pipeline(*(layer(pooling_width=width, **common) for width in (1, 1, 4))))
+    report, K = stability_report(kernel, x[None], [1], kind="translation", random_state=0), kernel(np.stack([x, y]))
+    change = np.sqrt(K[0, 0] + K[1, 1] - 2 * K[0, 1])
+    assert change <= report.lipschitz_constant * np.linalg.norm(x - y)
+    assert change <= np.prod([report.kernel_constants, report.patch_norms]) * report.translation_term[0] * norm
+    assert np.sqrt(K[0, 0]) > 17 * norm and change > C2[1] / 4 * norm  # Bounds without the norms would be violated.
+
+
+@pytest.mark.parametrize("ndim", [1, 2, 3])
+@pytest.mark.parametrize("pooling", ["gaussian", "average"])
+@pytest.mark.parametrize("padding", ["same", "valid"])
+def test_bound_for_translations_by_whole_positions_holds(ndim, pooling, padding, rng):
+    first = layer(patch_size=2, ndim=ndim, padding=padding, pooling=pooling)
+    second = layer(patch_size=3, pooling_width=2, subsampling=1, ndim=ndim, padding=padding, pooling=pooling)
+    X = np.zeros((2, *[28] * ndim))
+    X[(slice(None), *[slice(13, 16)] * ndim)] = rng.randn(2, *[3] * ndim)
+    shift = 2 * np.array([1, -2, 1])[:ndim]  # a multiple of the subsampling of the first layer
+    Y = np.roll(X, shift, axis=range(1, ndim + 1))
+    features = CKNFeatureMap(make_pipeline(first, second)).fit(rng.randn(*X.shape))
+    report = stability_report(features, X, [np.linalg.norm(shift)], kind="translation", random_state=0)
+    bound = np.prod([report.kernel_constants, report.patch_norms]) * report.translation_term
+    change = np.linalg.norm(features.transform(X) - features.transform(Y), axis=1)
+    assert (change <= bound * np.linalg.norm(X.reshape(2, -1), axis=1)).all()
 
 
 def test_change_of_zero_signals_is_zero():

@@ -165,7 +165,7 @@ class ArcCosine1(NamedTuple):
 
 
 class Vovk(NamedTuple):
-    """``(1 + u + u^2) / 3``."""
+    """``(1 + u + u^2) / 3``, the polynomial kernel of Vovk of degree 2 (Saunders et al., 1998)."""
 
     def kappa(self, u):
         return (1 + u + u * u) / 3
@@ -204,6 +204,15 @@ def make(name, **parameters):
 def has_sigma(name):
     """Return whether the kernel called ``name`` has a width sigma."""
     return "sigma" in KERNELS[name]._fields
+
+
+def lipschitz_constant(kernel):
+    """Return the Lipschitz constant ``rho = max(1, sqrt(kappa'(1)))`` of the kernel mapping, which may be infinite.
+
+    The formula is that of Remark 8, equation (14), in Bietti and Mairal (2019).
+    """
+    with np.errstate(divide="ignore"):
+        return max(1.0, float(np.sqrt(kernel.slope(1.0))))
 
 
 # Functions that call the methods of a kernel, both in Python and in compiled code.

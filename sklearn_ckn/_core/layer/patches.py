@@ -7,7 +7,7 @@ Any number of spatial axes is handled in the same way: the memory of a map is re
 axis, and a patch consists of *runs*, each of which is a sequence of adjacent elements of one line.
 """
 
-from math import prod
+from math import prod, sqrt
 from typing import NamedTuple
 
 import numpy as np
@@ -39,6 +39,19 @@ class PatchGeometry(NamedTuple):
         """Return the number of patches that fit along each axis, or 0 if the padded axis is shorter than a patch."""
         axes = zip(space, self.reach, self.padding)
         return tuple(max(n + before + after - reach, 0) for n, reach, (before, after) in axes)
+
+    def norm(self, space):
+        """Return the operator norm of patch extraction, the root of the number of patches that contain one position.
+
+        Along each axis, a position in the middle of the map is in ``size`` patches, or in all patches if there are
+        fewer. The result is an upper bound if patches are centred, because centring is a projection, or dilated.
+        """
+        return sqrt(prod(map(min, self.size, self.positions(space))))
+
+    @property
+    def radius(self):
+        """The distance from the position of a patch to the furthest position in it, along each axis."""
+        return tuple(step * (k // 2) for k, step in zip(self.size, self.dilation))
 
     @property
     def reach(self):

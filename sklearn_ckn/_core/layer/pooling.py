@@ -7,6 +7,7 @@ entry to `WINDOWS`.
 
 from collections.abc import Callable
 from functools import lru_cache
+from math import prod, sqrt
 from typing import NamedTuple
 
 import numpy as np
@@ -77,12 +78,30 @@ class Pooling(NamedTuple):
         """Return one sparse matrix of shape ``(positions, length)`` for each axis."""
         return [self._operator(axis, *sizes) for axis, sizes in enumerate(zip(space, self.positions(space)))]
 
+    def norm(self, space):
+        """Return the operator norm of the pooling of a map, which is the product of those along its axes."""
+        return prod(_norm(matrix) for matrix in self.operators(space))
+
     def _operator(self, axis, length, count):
         offsets, weights = self.weights(axis, length)
         positions = self.stride[axis] * np.arange(count)[:, None] + offsets
         inside = (positions >= 0) & (positions < length)
         rows, values = np.nonzero(inside)[0], np.broadcast_to(weights, inside.shape)[inside]
         return sparse.csc_array((values, (rows, positions[inside])), shape=(count, length))
+
+
+def _norm(matrix, n_iter=100):
+    """Return the largest singular value of a non-negative sparse matrix A without zero rows, never less than it.
+
+    For every positive vector v, the largest eigenvalue of ``G = A A^T`` is at most ``max_i (G v)_i / v_i`` (Collatz and
+    Wielandt). Power iteration brings the two together.
+    """
+    v = np.ones(matrix.shape[0])
+    for _ in range(n_iter):
+        previous, v = v, matrix @ (matrix.T @ v)
+        largest = (v / previous).max()
+        v /= largest
+    return sqrt(largest)
 
 
 @lru_cache(maxsize=16)

@@ -2,6 +2,9 @@
 
 from typing import NamedTuple
 
+import numpy as np
+
+from . import kappa
 from .patches import PatchGeometry
 from .pooling import Pooling
 
@@ -34,3 +37,19 @@ class LayerSettings(NamedTuple):
     def pooling_operators(self, space):
         """Return the pooling operator of each axis, for a map of the spatial shape ``space``."""
         return self.pooling.operators(self.patch.positions(space))
+
+
+def lipschitz_factors(layers, space):  # LayerSettings of each layer, (*space,) -> (n_layers, 3)
+    """Return the Lipschitz constant of each kernel mapping and the norms of each patch extraction and each pooling.
+
+    The product of all factors bounds the Lipschitz constant of the network for signals of the spatial shape ``space``.
+    It bounds that of the exact kernel and, because a Nyström projection does not increase distances, that of any
+    filters.
+    """
+    factors = []
+    for layer in layers:
+        positions = layer.patch_positions(space)
+        norms = layer.patch.norm(space), layer.pooling.norm(positions)
+        factors.append((kappa.lipschitz_constant(layer.kernel), *norms))
+        space = layer.pooling.positions(positions)
+    return np.array(factors)

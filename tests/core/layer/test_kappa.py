@@ -63,3 +63,15 @@ def test_compiled_exponential_is_accurate_over_its_whole_range(dtype, lowest, to
     assert_allclose(out, np.exp2(x.astype(float)), rtol=tolerance)
     exponential(np.full_like(x, 10 * lowest), out, simd.n_lanes(dtype))
     assert (out < 1e-37).all() and (out >= 0).all()
+
+
+@pytest.mark.parametrize("sigma, degree, coef0", [(0.6, 3, 0.5), (1.5, 2, 1.0)])
+@pytest.mark.parametrize("name", kernels())
+def test_kernel_mapping_does_not_exceed_its_lipschitz_constant(name, sigma, degree, coef0):
+    """``|phi(z) - phi(z')|^2 = 1 + r^2 - 2 r kappa(u)`` if the norms are 1 and r and the cosine is u."""
+    kernel = kappa.make(name, sigma=sigma, degree=degree, coef0=coef0)
+    u, r = np.linspace(-1, 1, 1001), np.linspace(0, 2, 41)[:, None]
+    squares, constant = 1 + r**2 - 2 * r * u, kappa.lipschitz_constant(kernel)
+    ratio = np.sqrt((1 + r**2 - 2 * r * kernel.kappa(u)) / np.where(squares > 0, squares, np.inf))
+    assert ratio.max() <= constant
+    assert ratio.max() > 0.99 * constant or name == "arccos0"

@@ -85,3 +85,25 @@ def test_scatter_is_the_adjoint_of_extract(data):
 def test_centring_is_its_own_adjoint(rng):
     P, G = rng.randn(2, 7, 12)
     assert_allclose((patches.center(P, 3) * G).sum(), (P * patches.center(G, 3)).sum(), rtol=1e-10)
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize("size", [1, 2, 3, 5])
+@pytest.mark.parametrize("length", [5, 9, 10])
+def test_norm_is_that_of_the_extraction_of_patches(padding, size, length):
+    patch = patches.PatchGeometry.of((size, 1), padding)
+    unit_signals = np.eye(2 * length).reshape(-1, length, 2, 1)
+
+    def largest_singular_value(**changes):
+        return np.linalg.norm(patches.extract(unit_signals, patch._replace(**changes)).reshape(2 * length, -1), 2)
+
+    norm = patch.norm((length, 2))
+    assert_allclose(norm, largest_singular_value(), rtol=1e-12)
+    assert largest_singular_value(centering=True) <= norm + 1e-12
+    assert largest_singular_value(dilation=(2, 1), padding=((4, 4), (0, 0))) <= np.sqrt(size) + 1e-12
+
+
+@pytest.mark.parametrize("size", [(4,), (3, 2)])
+def test_radius_is_the_distance_to_the_furthest_position_of_a_patch(size):
+    patch = dilated(size, (2,) * len(size), "same")
+    assert patch.radius == tuple(2 * (k // 2) for k in size)

@@ -55,3 +55,19 @@ def test_pool_adjoint_is_the_adjoint_of_pool(kind, ndim, rng):
     Q = pooling.pool(F, operators, 1)
     G = rng.randn(*Q.shape)
     assert_allclose((Q * G).sum(), (F * pooling.pool_adjoint(G, operators, 1)).sum(), rtol=1e-10)
+
+
+@pytest.mark.parametrize("kind", pooling.WINDOWS)
+@pytest.mark.parametrize("width, stride", [(1, 1), (2, 2), (4, 1), (3, 2), (2, 5)])
+@pytest.mark.parametrize("length", [4, 7, 12])
+def test_norm_is_the_largest_singular_value(kind, width, stride, length):
+    matrix = pooling.Pooling(kind, (width,), (stride,)).operators((length,))[0].toarray()
+    along_two_axes = pooling.Pooling(kind, (width, 1), (stride, 1)).norm((length, 3))
+    assert_allclose(along_two_axes, np.linalg.norm(matrix, 2), rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", pooling.WINDOWS)
+def test_norm_for_a_long_axis_is_never_too_small(kind):
+    shorter = pooling.Pooling(kind, (4,), (1,)).operators((300,))[0].toarray()
+    norm = pooling.Pooling(kind, (4,), (1,)).norm((10**5,))
+    assert np.linalg.norm(shorter, 2) <= norm <= 1 + 1e-12
