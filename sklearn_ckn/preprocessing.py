@@ -380,9 +380,15 @@ class Differences(PersistentMixin, TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If `input_shape` is not a valid shape for series or does not match `X`.
+            If `input_shape` is not a valid shape for series or does not match `X`, or if the series have only one value
+            per channel.
         """
         signals = validation.as_signals(self, X, 1, self.input_shape)
+        if signals.shape[0] < 2:
+            raise ValueError(
+                f"X has series of shape {signals.shape} (n_features={prod(signals.shape)}), but differences need a "
+                f"length of at least 2. If the last axis of X is time, set input_shape or move it to axis 1."
+            )
         validation.record_feature_names(self, X)
         self.input_shape_ = signals.shape
         self.n_features_in_ = prod(signals.shape)

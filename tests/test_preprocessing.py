@@ -244,6 +244,9 @@ def test_bad_series_are_refused(rng):
         Differences().transform(X)
     with pytest.raises(ValueError, match=r"'input_shape' parameter of Differences .* Got 8"):
         Differences(input_shape=8).fit(X)
+    for short in (X[:, :1], X[:, 0, :1]):
+        with pytest.raises(ValueError, match=r"series of shape \(1, .\) .*differences need a length of at least 2"):
+            Differences().fit(short)
     fitted = Differences().fit(X)
     for other in (X[:, 1:], X[..., :1]):
         with pytest.raises(ValueError, match=r"Differences was fitted on signals of shape \(8, 2\)"):
