@@ -7,7 +7,8 @@ Round 0 is the network learned without labels. All settings were chosen on held-
 The test accuracy after every round is recorded, and nothing is done with it: the result is the last one, of the filters
 that ``fit`` keeps. One JSON line is appended to ``--output``.
 
-For CIFAR-10 the network is that of five layers of Mairal (2016), its images half whitened as there.
+For CIFAR-10 the network is the one of five layers in the repository CKN-Pytorch-image (Chen, 2019), and images are half
+whitened. Its README states 13.9 % test error without flips, for the epoch that is best on the test images.
 """
 
 import argparse

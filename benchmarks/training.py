@@ -3,9 +3,9 @@
     python benchmarks/training.py
 
 A step is forward, backward and update of all filters for a minibatch, and of no classifier. The network is the one of
-five layers of Mairal (2016): patches 3, 1, 3, 1, 3, 128 filters, pooling 2, 1, 2, 1, 3. The gradients of both are
-compared first. PyTorch runs at the best of its memory formats. Memory is what the steps of a fresh process add to it,
-its libraries loaded and its code compiled.
+five layers in the repository CKN-Pytorch-image (Chen, 2019): patches 3, 1, 3, 1, 3, 128 filters, pooling 2, 1, 2, 1, 3.
+The gradients of both are compared first. PyTorch runs at the best of its memory formats. Memory is what the steps of a
+fresh process add to it, its libraries loaded and its code compiled.
 """
 
 import argparse

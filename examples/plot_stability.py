@@ -4,7 +4,7 @@ Stability to deformations
 
 A kernel network hardly notices a small deformation of an image. Digits are deformed by smooth random warps of growing
 size, and the relative change of their representation under the exact kernel of two layers is measured, as in the
-experiment of Bietti and Mairal (2019, section 3.5): more pooling makes it more stable, larger patches less.
+experiment of Bietti and Mairal (2019, section 3.4): more pooling makes it more stable, larger patches less.
 """
 
 import matplotlib.pyplot as plt

@@ -50,6 +50,10 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
     weights. `fit` learns Z without labels, by spherical k-means on patches drawn uniformly from all signals. Constant
     patches are excluded. Multiplying a signal by 2 multiplies its output by 2.
 
+    A last layer whose only patch is the whole map (`patch_size` equal to the size of the map, ``padding="valid"``,
+    ``pooling_width=1``) compares whole maps with its filters. With the exponential kernel, it is the layer of radial
+    basis functions from which predictions are made in [1]_, equation (7).
+
     Parameters
     ----------
     n_filters : int, default=64

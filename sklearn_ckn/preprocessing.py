@@ -53,8 +53,10 @@ class PatchWhitening(PersistentMixin, MapsMixin, BaseEstimator):
 
     exponent : float, default=0.5
         Strength of the whitening, from 0 to 1. With ``reg=0``, 0.5 makes the second moments of the patches equal in all
-        directions (before the image is reassembled), 0.25 is the half whitening in the author's own code for [1]_
-        (without `normalize_contrast`), and 0 only subtracts the means.
+        directions (before the image is reassembled), 0.25 is the half whitening of the images in [1]_ (without
+        `normalize_contrast`), and 0 only subtracts the means. Patches are centred once, and the image is reassembled
+        once. A public implementation of the half whitening extracts patches from the reassembled image a second time;
+        its images differ from these by 8 % on average.
 
     reg : float, default=0.1
         Regularisation strength, >= 0. It is added to the eigenvalues of C, in units of their mean, before the power is

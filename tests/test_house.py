@@ -190,3 +190,14 @@ def test_pages_are_valid_without_sphinx(page):
 def test_paths_in_the_readme_exist():
     named = re.findall(r"``((?:examples|benchmarks|doc)/[\w/]+\.\w+)``", (REPOSITORY / "README.rst").read_text())
     assert named and all((REPOSITORY / path).exists() or path.startswith("doc/_build") for path in named)
+
+
+def test_cited_papers_are_in_the_bibliography():
+    entries = (REPOSITORY / "doc" / "references.bib").read_text()
+    keys = set(re.findall(r"^@\w+\{(\w+),$", entries, re.MULTILINE))
+    papers = set(re.findall(r"author = \{(\w+)(?:.|\n)*?year = \{(\d+)\}", entries))
+    citation = re.compile(r"([A-Z]\w+)(?: et al\.|(?:, [A-Z]\w+)* and [A-Z]\w+)?,? \(?((?:19|20)\d\d)\b")
+    for folder in ("doc/*.rst", "examples/*.py", "benchmarks/*.py", "sklearn_ckn/_core/**/*.py"):
+        for path in REPOSITORY.glob(folder):
+            assert set(re.findall(r":cite(?::t)?:`(\w+)`", path.read_text())) <= keys, path
+            assert set(citation.findall(path.read_text())) <= papers, path

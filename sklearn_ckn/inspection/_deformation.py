@@ -131,7 +131,7 @@ def deformation(
     References
     ----------
     .. [1] A. Bietti and J. Mairal, "Group invariance, stability to deformations, and complexity of deep convolutional
-       representations", JMLR 20(25), 2019, section 3.1.
+       representations", JMLR 20(25), 2019, section 3.
 
     Examples
     --------

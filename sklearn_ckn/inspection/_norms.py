@@ -54,7 +54,7 @@ def rkhs_norm(estimator: Pipeline) -> np.ndarray:
     References
     ----------
     .. [1] A. Bietti and J. Mairal, "Group invariance, stability to deformations, and complexity of deep convolutional
-       representations", JMLR 20(25), 2019, section 4.
+       representations", JMLR 20(25), 2019, section 5 and Theorem A.1; equation (1) for the inequality.
 
     Examples
     --------
@@ -117,7 +117,7 @@ def lipschitz_bound(estimator: Pipeline, X: Rows, Y: Rows) -> np.ndarray:
     References
     ----------
     .. [1] A. Bietti and J. Mairal, "Group invariance, stability to deformations, and complexity of deep convolutional
-       representations", JMLR 20(25), 2019, section 4.
+       representations", JMLR 20(25), 2019, section 1.3, equation (1).
 
     Examples
     --------
