@@ -26,8 +26,9 @@ def network(n_filters):
 
 
 # %%
-# A report gives the relative errors of the Gram matrices layer after layer. The error of the first layer falls with its
-# filters; that of the second contains it.
+# A report states the relative errors of the Gram matrices for each layer. The error of the first layer falls with the
+# number of its filters, and it limits the second layer: with 16 filters in the first layer, the error remains 2 %,
+# whatever the number of filters in the second layer.
 
 numbers = [16, 64, 256, 1024]
 first = [approximation_report(network([n]), seen).frobenius_error[0] for n in numbers]
@@ -42,8 +43,16 @@ for n_first, errors in second.items():
     print(f"  two layers, the first with {n_first:<5}" + "".join(f"{100 * error:8.2g}" for error in errors))
 
 # %%
-# On the right, every pair of digits with 16 filters in each layer: few filters give less than the kernel, as the
-# projection onto them only shortens vectors.
+# On the right, every pair of digits with 16 filters in each layer. The projection onto filters shortens vectors, so the
+# kernel of each digit with itself becomes smaller. The projection also removes differences, so the cosine of every two
+# digits becomes larger. After one layer, nearly all kernels are smaller than the exact ones. After two layers, about
+# four in five kernels of different digits are larger.
+
+report = approximation_report(network([16, 16]), seen)
+different = ~np.eye(len(seen), dtype=bool)
+for layer, exact, approximate in zip(report.layers, report.exact, report.approximate):
+    above = (approximate > exact)[different].mean()
+    print(f"{layer}: {100 * above:.0f} % of the kernels of different digits are larger than the exact ones")
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.6), layout="constrained")
 left.loglog(numbers, 100 * np.array(first), "o-", label="one layer")
@@ -54,5 +63,5 @@ left.set(
 )
 left.minorticks_off()
 left.legend(frameon=False)
-ApproximationDisplay.from_estimator(network([16, 16]), seen, ax=right)
+ApproximationDisplay(report).plot(right)
 plt.show()
