@@ -87,6 +87,12 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, TransformerMixin, Bas
     ValueError
         If, in `fit` or `transform`, `X` is invalid for one of the reasons listed in `CKNLayer`.
 
+    Warns
+    -----
+    UserWarning
+        If, in `fit`, a layer draws fewer distinct patches than `n_filters`, or `X` is probably misread, as described in
+        `CKNLayer`.
+
     See Also
     --------
     CKNKernel : The kernel that the features approximate.

@@ -83,6 +83,11 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
         If the signals are not valid input for `CKNLayer`, a parameter is out of range, a layer with ``sigma="auto"`` is
         not fitted, or the result is too large for its dtype. The error is raised when the kernel is used.
 
+    Warns
+    -----
+    UserWarning
+        If `X` or `Y` is probably misread, as described in `CKNLayer`.
+
     See Also
     --------
     CKNFeatureMap : Approximation of the kernel by filters, which is suited to many signals.

@@ -183,7 +183,10 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
     Warns
     -----
     UserWarning
-        If, in `fit` or `partial_fit`, fewer distinct patches than `n_filters` were drawn.
+        If, in `fit` or `partial_fit`, fewer distinct patches than `n_filters` were drawn, or if `X` is probably
+        misread: its channels come first, `ndim` was forgotten, or it is a single image. The message states what to
+        write instead. Whether `X` is probably misread is decided from its shape and, if the shape is suspicious, from
+        the values of a few signals.
 
     See Also
     --------

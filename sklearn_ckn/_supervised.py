@@ -168,8 +168,8 @@ class CKNClassifier(Classification, EndToEnd):
         If no round has lowered the objective, if a linear model has not reached its optimum, or if an epoch of
         `partial_fit` diverged and was undone.
     UserWarning
-        If `fit` is interrupted (KeyboardInterrupt) after its first linear model was computed. The result so far is
-        kept.
+        If `X` is probably misread, as described in `CKNLayer`, or if `fit` is interrupted (KeyboardInterrupt) after its
+        first linear model was computed. The result so far is kept.
 
     See Also
     --------
@@ -477,8 +477,8 @@ class CKNRegressor(RegressorMixin, EndToEnd):
         If no round has lowered the objective, if a linear model has not reached its optimum, or if an epoch of
         `partial_fit` diverged and was undone.
     UserWarning
-        If `fit` is interrupted (KeyboardInterrupt) after its first linear model was computed. The result so far is
-        kept.
+        If `X` is probably misread, as described in `CKNLayer`, or if `fit` is interrupted (KeyboardInterrupt) after its
+        first linear model was computed. The result so far is kept.
 
     See Also
     --------

@@ -106,6 +106,11 @@ class PatchWhitening(PersistentMixin, MapsMixin, BaseEstimator):
         If, in `fit` or `transform`, `X` has unexpected axes or channels, is empty, is not finite, or has values so
         large that their squares overflow, or if the images are smaller than a patch.
 
+    Warns
+    -----
+    UserWarning
+        If, in `fit`, `X` is probably misread, as described in `CKNLayer`.
+
     See Also
     --------
     CKNFeatureMap : Network that usually follows this transformer.
@@ -341,6 +346,11 @@ class Differences(PersistentMixin, TransformerMixin, BaseEstimator):
     ValueError
         If, in `fit` or `transform`, `X` has unexpected axes or channels, is empty, is not finite, or has values so
         large that their squares overflow, or if the series in `transform` have a different length from that in `fit`.
+
+    Warns
+    -----
+    UserWarning
+        If, in `fit`, `X` is probably misread, as described in `CKNLayer`.
 
     See Also
     --------

@@ -14,6 +14,7 @@ from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn.utils._param_validation import Options, StrOptions, validate_params
 
 from ._arrays import validation
+from ._arrays.misread import warn_of_shape
 from ._feature_map import CKNFeatureMap
 from ._layer import CKNLayer
 from ._linear import LinearClassifier
@@ -82,6 +83,7 @@ def _recipe(kind, shape, ndim):  # -> Recipe, (*space, n_channels)
             f"shape must have at least {SHORTEST} positions along its longest axis; got {shape!r}. Pass X.shape[1:], "
             f"with the channels last."
         )
+    warn_of_shape((*space, n_channels), ndim, len(shape) > ndim)
     of = "signals" if ndim == 1 else "colour" if n_channels == 3 else "grey"
     return RECIPES[of][kind], (*space, n_channels)
 
@@ -149,6 +151,12 @@ def make_network(
     ------
     ValueError
         If a parameter is out of range.
+
+    Warns
+    -----
+    UserWarning
+        If the channels probably come first in `shape`, or if `shape` is probably the shape of time series although
+        ``ndim=2``.
 
     See Also
     --------
@@ -225,6 +233,12 @@ def make_classifier(
         If a parameter is out of range. For images, `fit` also raises this error if no class has two samples,
         because C then cannot be chosen. To fit such data, set C to one value with
         ``set_params(linearclassifier__C=10)``.
+
+    Warns
+    -----
+    UserWarning
+        If the channels probably come first in `shape`, or if `shape` is probably the shape of time series although
+        ``ndim=2``.
 
     See Also
     --------

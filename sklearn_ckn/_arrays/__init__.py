@@ -6,6 +6,7 @@ Dask array.
 
 ==========  ======================================================================================
 validation  checks of the arrays, shapes and sizes that users pass, and the error messages
+misread     a warning about signals whose axes are probably not the axes as which they are read
 signals     signals as the layers read them, raw or encoded by the layers fitted so far
 stores      arrays outside of memory, read and written a few rows at a time
 dask        blocks of Dask arrays, computed on the workers

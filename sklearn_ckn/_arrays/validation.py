@@ -16,6 +16,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from .misread import warn_of_misreading
 from .signals import Signals, computing_dtype
 from .stores import Stored, is_stored
 
@@ -38,6 +39,9 @@ def as_signals(estimator, X, ndim, input_shape=None, name="X", stored=False):
             f"input_shape={input_shape!r} does not fit {name}, whose signals have shape {signals.shape}: set "
             f"input_shape to {name}.shape[1:]."
         )
+    is_flat = signals.array.ndim == 2 and input_shape is not None
+    has_channels = (len(input_shape) if is_flat else signals.array.ndim - 1) > ndim
+    warn_of_misreading(signals, ndim, has_channels, name)
     return signals
 
 

@@ -124,6 +124,11 @@ def deformation(
         If a parameter is out of range; if signals with one spatial axis are to be rotated; if `size` exceeds the
         diagonal for ``kind="rotation"``; or if `X` has an unexpected number of axes, is empty or is not finite.
 
+    Warns
+    -----
+    UserWarning
+        If `X` is probably misread, as described in `CKNLayer`.
+
     See Also
     --------
     stability_report : Change of a representation under deformations.

@@ -1,0 +1,169 @@
+"""A warning about signals whose axes are probably not the axes as which they are read.
+
+Neighbours along a spatial axis are alike, and neighbouring channels are not. The roughness of values along an axis is
+near 0 if neighbours are alike, and near 1 if they are independent::
+
+    roughness = mean over neighbours of (x_(i+1) - x_i)^2 / (2 variance of x)
+
+The profile of an axis is the mean of a few signals over all other axes. The profile of a spatial axis is smooth even if
+the signals are noisy. The profile of an axis of channels or filters is rough even if the channels are correlated.
+
+Every rule is a function that returns what to write instead, or None. It examines values only if the shape of the
+signals is suspicious, or if the signals are flattened and in memory.
+"""
+
+from functools import cached_property
+from math import prod
+
+import numpy as np
+
+from .._utils.caller import warn
+
+SMOOTH, ROUGH = 0.5, 0.7  # maximum roughness of a spatial axis, and minimum roughness of an axis of channels
+TINY, FEW, LONG = 4, 16, 8  # maximum size of a tiny axis and of an axis of few channels; minimum size of a long axis
+SQUARE = 2  # maximum ratio of the sides of an image that is recognised by its shape alone
+N_SIGNALS, N_POSITIONS = 8, 32  # maximum number of examined signals, and of examined positions along each axis
+RATIO = 1.8  # minimum ratio of the roughness in the wrong order of the axes to the roughness in the right order
+
+
+class Reading:
+    """Signals and the axes as which their values are read.
+
+    Parameters
+    ----------
+    signals : Signals
+    ndim : int, number of spatial axes
+    has_channels : bool, whether the last axis of the signals was given, or else there is one channel
+    name : str, name of the array
+    """
+
+    def __init__(self, signals, ndim, has_channels, name):
+        self.array, self.is_lazy, self.name = signals.array, signals.is_lazy, name
+        self.ndim, self.has_channels = ndim, has_channels
+        self.axes = signals.shape if has_channels else signals.shape[:-1]
+        self.is_flat = self.array.ndim == 2 and len(self.axes) > 1  # whether each signal is flattened to a row
+
+    @cached_property
+    def few(self):
+        """A few signals: the first ones of a store, or signals from the whole array in memory."""
+        step = -(-len(self.array) // N_SIGNALS) if isinstance(self.array, np.ndarray) else 1
+        return self.array[: N_SIGNALS * step : step]
+
+    def sample(self, axes):  # -> (n, *sizes up to N_POSITIONS)
+        """Return the central positions of a few signals, minus the mean of each signal."""
+        centre = [slice(max(0, n - N_POSITIONS) // 2, (n + N_POSITIONS) // 2) for n in axes]
+        X = self.few.reshape(-1, *axes)[(slice(None), *centre)].astype(float)
+        return X - X.mean(axis=tuple(range(1, X.ndim)), keepdims=True)
+
+    def profile_roughness(self, axis):
+        """Return the roughness of the mean of the sample over all axes of the signals but one."""
+        X = self.sample(self.axes)
+        return roughness(X.mean(axis=tuple(k for k in range(X.ndim) if k != axis + 1)), 0)
+
+    def is_smooth(self, axis):
+        """Return whether an axis of the signals is probably spatial."""
+        return self.profile_roughness(axis) < SMOOTH
+
+    def is_rough(self, axis):
+        """Return whether an axis of the signals probably holds uncorrelated channels."""
+        return roughness(self.sample(self.axes), axis + 1) > ROUGH and self.profile_roughness(axis) > ROUGH
+
+    def may_hold_channels(self, axis, opposite):
+        """Return whether an axis is tiny, or holds a few uncorrelated channels while the opposite axis is spatial."""
+        others = [size for k, size in enumerate(self.axes) if k != axis]
+        if self.axes[axis] <= TINY:
+            return min(others) >= LONG
+        return self.axes[axis] <= min(FEW, min(others) // 2) and self.is_rough(axis) and self.is_smooth(opposite)
+
+    def channels_last(self, axes):
+        """Return the expression that moves the channels of signals ``(n, n_channels, *space)`` to the last axis."""
+        if not self.is_flat:
+            return f"np.moveaxis({self.name}, 1, -1)"
+        return f"np.moveaxis(np.reshape({self.name}, {(-1, *axes)}), 1, -1) and set input_shape={(*axes[1:], axes[0])}"
+
+
+def roughness(X, axis):
+    """Return how much neighbours along an axis differ, or NaN if all values are equal or there are no neighbours."""
+    if X.shape[axis] == 1:
+        return np.nan
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (np.diff(X, axis=axis) ** 2).mean() / (2 * X.var())
+
+
+def channels_come_first(reading):
+    """Recognise images ``(n, 3, height, width)`` and series ``(n, n_channels, length)``."""
+    last = len(reading.axes) - 1
+    deliberate = reading.is_flat and prod(reading.axes[:-1]) == 1  # Each row is read as a single patch.
+    if not reading.has_channels or deliberate or not reading.may_hold_channels(0, last) or not reading.is_smooth(last):
+        return None
+    return f"If axis 1 holds the channels, pass {reading.channels_last(reading.axes)}."
+
+
+def space_includes_channels(reading):
+    """Recognise series ``(n, length, n_channels)`` and ``(n, n_channels, length)`` that are read as narrow images."""
+    last = reading.ndim - 1
+    if reading.has_channels or last == 0:
+        return None
+    if reading.may_hold_channels(last, 0):
+        is_image = reading.ndim == 2 and reading.axes[last] in (3, 4) and not reading.is_flat
+        single = f" If {reading.name} is one colour image, pass {reading.name}[None]." if is_image else ""
+        return f"If its last axis holds the channels, set ndim={last}.{single}"
+    deliberate = reading.is_flat and reading.axes[0] == 1  # input_shape=(1, length)
+    if reading.ndim == 2 and not deliberate and reading.may_hold_channels(0, last):
+        return f"If axis 1 holds the channels, set ndim=1 and pass {reading.channels_last(reading.axes)}."
+    return None
+
+
+def volumes_are_images(reading):
+    """Recognise volumes ``(n, depth, size, size)`` that are read as images with ``size`` channels."""
+    if not reading.has_channels or reading.ndim != 2 or reading.is_flat:
+        return None
+    height, width, n_channels = reading.axes
+    if height <= TINY or not n_channels == width >= LONG or not (reading.is_smooth(1) and reading.is_smooth(2)):
+        return None
+    return f"If it holds volumes, set ndim=3. If axis 1 holds the channels, pass {reading.channels_last(reading.axes)}."
+
+
+def rows_are_channels_first(reading):
+    """Recognise flattened signals that are smoother along every spatial axis if the channels come first."""
+    *space, n_channels = reading.axes
+    if not (reading.is_flat and reading.has_channels and 1 < n_channels <= FEW) or reading.is_lazy:
+        return None
+    X, other = reading.sample(reading.axes), reading.sample((n_channels, *space))
+    axes = [k for k, size in enumerate(space) if size > 1]
+    if not axes or not all(roughness(X, k + 1) > RATIO * roughness(other, k + 2) for k in axes):
+        return None
+    return f"If its rows hold one channel after another, pass {reading.channels_last((n_channels, *space))}."
+
+
+RULES = channels_come_first, space_includes_channels, volumes_are_images, rows_are_channels_first
+
+
+def warn_of_misreading(signals, ndim, has_channels, name):
+    """Warn if the signals are probably misread, and state what to write instead; see `Reading` for the parameters."""
+    reading = Reading(signals, ndim, has_channels, name)
+    remedy = next(filter(None, (rule(reading) for rule in RULES)), None)
+    if remedy is not None:
+        warn(
+            f"{name} of shape {tuple(reading.array.shape)} is read with ndim={ndim} as signals of spatial shape "
+            f"{signals.shape[:-1]} and {_channels(signals.shape[-1])}, which is probably not what it holds. {remedy}"
+        )
+
+
+def warn_of_shape(shape, ndim, has_channels):
+    """Warn if a shape ``(*space, n_channels)`` is probably misread, without knowing any signals of that shape."""
+    *space, n_channels = shape
+    remedy, long = None, shape[1:]
+    if has_channels and space[0] <= TINY and min(long) >= LONG and max(long) <= SQUARE * min(long):
+        remedy = f"If its channels come first, set shape={(*long, space[0])} and pass np.moveaxis(X, 1, -1) as X."
+    elif not has_channels and ndim == 2 and min(space) <= TINY and max(space) >= LONG:
+        remedy = f"If it is the shape of series, set ndim=1 and shape={max(space), min(space)}."
+    if remedy is not None:
+        warn(
+            f"shape={tuple(shape if has_channels else space)} with ndim={ndim} is read as spatial shape "
+            f"{tuple(space)} and {_channels(n_channels)}, which is probably not what was meant. {remedy}"
+        )
+
+
+def _channels(n):
+    return "1 channel" if n == 1 else f"{n} channels"
