@@ -159,7 +159,7 @@ class EndToEnd(PersistentMixin, CallbackSupportMixin, BaseEstimator):
         """Return the layers to be fitted, or copies of the fitted layers, and the signals to train on."""
         if not is_warm:
             steps = to_be_fitted(self.network)
-            return steps, read_signals(self, X, steps[0][1])
+            return steps, read_signals(self, X, steps)
         steps, signals = [(name, copy.copy(layer)) for name, layer in self.network_.steps], self._read_fitted(X)
         signals = Signals(signals.array, signals.shape, np.result_type(signals.dtype, self.coef_))
         for _, layer in steps:

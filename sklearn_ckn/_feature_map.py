@@ -176,7 +176,7 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, TransformerMixin, Bas
             layers of different `ndim`, or has an `input_shape` in a layer other than the first.
         """
         steps = to_be_fitted(self.network)
-        signals = read_signals(self, X, steps[0][1], stored=True)
+        signals = read_signals(self, X, steps, stored=True)
         progress = Progress(self, len(steps), self.verbose, X, y)
         maps = learn(steps, signals, effective_n_jobs(self.n_jobs), progress)
         validation.record_feature_names(self, X)

@@ -431,13 +431,8 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
         reservoir : Reservoir or None
             What the previous call of `partial_fit` kept, or None to start from scratch.
         """
-        if self.kernel == "arccos0":
-            raise ValueError(
-                "kernel='arccos0' has an infinite slope at 1 and therefore no usable finite approximation. It is only "
-                "for the exact kernel, CKNKernel. Use kernel='arccos1', or kernel='exponential' with a small sigma."
-            )
-        settings, (*space, n_channels) = self._read_settings(), maps.shape
-        validation.check_space(settings, space)
+        *space, n_channels = maps.shape
+        settings = self._check_before_fit(space, n_channels)
         rng, n_iter, drawn = check_random_state(self.random_state) if rng is None else rng, 0, None
         if isinstance(self.init, str) or self.sigma == "auto":
             drawn = self._draw(maps, settings, rng)
@@ -469,6 +464,19 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
             "_flattened": self.input_shape is not None,
         }
         return attributes, drawn
+
+    def _check_before_fit(self, space, n_channels=None):  # -> LayerSettings
+        """Check whether the layer can be fitted to maps of a spatial shape and, if known, a number of channels."""
+        if self.kernel == "arccos0":
+            raise ValueError(
+                "kernel='arccos0' has an infinite slope at 1 and therefore no usable finite approximation. It is only "
+                "for the exact kernel, CKNKernel. Use kernel='arccos1', or kernel='exponential' with a small sigma."
+            )
+        settings = self._read_settings()
+        validation.check_space(settings, space)
+        if not isinstance(self.init, str):
+            validation.check_filters(self.init, self.n_filters, settings.patch.size, n_channels)
+        return settings
 
     def _read_settings(self):
         """Check that the parameters are consistent, and return them as the record that `_core` uses."""

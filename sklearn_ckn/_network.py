@@ -85,10 +85,17 @@ def to_be_fitted(network):
     return steps
 
 
-def read_signals(estimator, X, layer, stored=False):
-    """Check ``X`` as input of the first layer of an estimator's network, and return it as `Signals`."""
+def read_signals(estimator, X, steps, stored=False):
+    """Check ``X`` as input of an estimator's layers, all of which are checked, and return it as `Signals`."""
+    first = steps[0][1]
     validation.check_feature_names(X)
-    return validation.as_signals(estimator, X, layer.ndim, layer.input_shape, stored=stored)
+    signals = validation.as_signals(estimator, X, first.ndim, first.input_shape, stored=stored)
+    *space, n_channels = signals.shape
+    for name, layer in steps:
+        with in_step(name):
+            settings = layer._check_before_fit(space, n_channels)
+        space, n_channels = settings.pooled_positions(space), None  # A layer may have fewer filters than n_filters.
+    return signals
 
 
 def learn(steps, signals, n_threads, progress):  # -> EncodedSignals or EncodedBlocks: the last maps

@@ -22,6 +22,7 @@ from ._layer import CKNLayer
 from ._linear import LinearClassifier, LinearRegressor
 from ._supervised import CKNClassifier, CKNRegressor
 from .preprocessing import Differences, PatchWhitening
+from .presets import LabelsFirst
 
 __all__ = ["TRUSTED_TYPES"]
 
@@ -35,6 +36,7 @@ TRUSTED_TYPES = [  # names by which skops identifies the estimators: ``skops.io.
         CKNRegressor,
         Differences,
         Flatten,
+        LabelsFirst,
         LinearClassifier,
         LinearRegressor,
         PatchWhitening,

@@ -6,9 +6,10 @@ The settings of the recipes were chosen on held-out training data.
 from collections.abc import Sequence
 from math import ceil
 from numbers import Integral
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
+from sklearn.base import clone, is_classifier
 from sklearn.linear_model import RidgeClassifierCV
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn.utils._param_validation import Options, StrOptions, validate_params
@@ -18,7 +19,7 @@ from ._arrays.misread import warn_of_shape
 from ._feature_map import CKNFeatureMap
 from ._layer import CKNLayer
 from ._linear import LinearClassifier
-from ._utils.typing import Kind, RandomState, typed
+from ._utils.typing import Kind, RandomState, Rows, typed
 from .preprocessing import Differences, PatchWhitening
 
 __all__ = ["make_classifier", "make_network"]
@@ -230,8 +231,9 @@ def make_classifier(
     Raises
     ------
     ValueError
-        If a parameter is out of range. For images, `fit` also raises this error if no class has two samples,
-        because C then cannot be chosen. To fit such data, set C to one value with
+        If a parameter is out of range. `fit` raises this error before it computes any features if `y` does not contain
+        class labels, if a parameter of the linear classifier is out of range or, for images, if no class has two
+        samples, because C then cannot be chosen. To fit such data, set C to one value with
         ``set_params(linearclassifier__C=10)``.
 
     Warns
@@ -279,7 +281,7 @@ def make_classifier(
         return CKNFeatureMap(layers, augment=augment, center=True, scale=True, n_jobs=n_jobs)
 
     if ndim == 1:
-        return make_pipeline(_of_signals(features, recipe, shape), RidgeClassifierCV(ALPHAS))
+        return _make_classifier(_of_signals(features, recipe, shape), RidgeClassifierCV(ALPHAS))
     path = list(PATHS[recipe.loss])
     classifier = LinearClassifier(recipe.loss, C=path, tol=TOL, n_jobs=n_jobs, random_state=random_state)
     steps = [features(recipe, shape), classifier]
@@ -287,7 +289,29 @@ def make_classifier(
         steps.insert(0, PatchWhitening(_within(3, shape[:-1]), input_shape=shape, n_jobs=n_jobs))
     if recipe.n_landmarks:
         steps.insert(-1, _with_gaussian_kernel(recipe.n_landmarks, n_jobs, random_state))
-    return make_pipeline(*steps)
+    return _make_classifier(*steps)
+
+
+class LabelsFirst(Pipeline):
+    """A Pipeline whose `fit` rejects labels, sample weights and parameters of the classifier before any other work.
+
+    `fit` first fits a copy of the classifier, which is the last step, to features that are all 0.
+    """
+
+    def fit(self, X: Rows, y: Rows | None = None, **params: Any) -> Self:
+        """Fit the classifier to features that are all 0, and then fit all steps; see :class:`Pipeline`."""
+        name, classifier = self.steps[-1]
+        if is_classifier(classifier):
+            trial, prefix = clone(classifier), f"{name}__"
+            if "random_state" in trial.get_params():  # The global random state must not change.
+                trial.set_params(random_state=0)
+            own = {key.removeprefix(prefix): value for key, value in params.items() if key.startswith(prefix)}
+            trial.fit(np.zeros((len(X), 1)), y, **own)
+        return super().fit(X, y, **params)
+
+
+def _make_classifier(*steps):
+    return LabelsFirst(make_pipeline(*steps).steps)
 
 
 def _with_gaussian_kernel(n_landmarks, n_jobs, random_state):  # -> FeatureUnion

@@ -44,7 +44,7 @@ PARTS = {  # part of the package -> other parts that its files import
     "_supervised": "_core.linear _utils _arrays _network _targets _end_to_end",
     "preprocessing": "_core.runtime _core.layer _core.patch_whitening _utils _arrays",
     "presets": "_utils _arrays _layer _feature_map _linear preprocessing",
-    "persistence": "_flatten _layer _feature_map _kernel _linear _supervised preprocessing",
+    "persistence": "_flatten _layer _feature_map _kernel _linear _supervised preprocessing presets",
     "_environment": "_core.runtime _core.layer _utils _layer presets",
     "inspection": "_core.layer _utils _arrays _flatten _layer _network _feature_map _kernel",
     "onnx": "_core.layer _core.linear _flatten _layer _network _feature_map _targets _linear _supervised preprocessing",

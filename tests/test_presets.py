@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.linear_model import RidgeClassifierCV
-from sklearn.pipeline import FeatureUnion, make_pipeline
+from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from small import few
 
 from sklearn_ckn import CKNFeatureMap, CKNLayer, LinearClassifier, PatchWhitening
@@ -96,7 +96,7 @@ def signals():
     ],
 )
 def test_recipes_have_these_steps_and_parameters(arguments, settings, expected):
-    made = make_classifier(*arguments, random_state=3, **settings)
+    made = Pipeline(make_classifier(*arguments, random_state=3, **settings).steps)
     assert made.__repr__(N_CHAR_MAX=10_000) == expected().__repr__(N_CHAR_MAX=10_000)
 
 

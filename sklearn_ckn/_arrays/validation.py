@@ -324,10 +324,13 @@ def check_space(settings, space):
         )
 
 
-def check_filters(init, n_filters, patch_size, n_channels, dtype):
-    """Check ``init`` and return its filters, rescaled, as rows ``(n_filters, prod(patch_size) * n_channels)``."""
+def check_filters(init, n_filters, patch_size, n_channels=None, dtype="numeric"):
+    """Check ``init`` and return its filters, rescaled, as rows ``(n_filters, prod(patch_size) * n_channels)``.
+
+    If ``n_channels`` is None, any number of channels is accepted.
+    """
     filters = check_array(init, allow_nd=True, input_name="init", dtype=dtype)
-    expected = (n_filters, *patch_size, n_channels)
+    expected = (n_filters, *patch_size, filters.shape[-1] if n_channels is None else n_channels)
     if filters.shape != expected:
         raise ValueError(f"init must have shape {expected}, (n_filters, *patch_size, n_channels); got {filters.shape}.")
     rows = filters.reshape(n_filters, -1)

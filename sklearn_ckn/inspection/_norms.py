@@ -134,9 +134,9 @@ def lipschitz_bound(estimator: Pipeline, X: Rows, Y: Rows) -> np.ndarray:
     True
     """
     network, coefficients = _split(estimator)
+    if len(X) != len(Y):
+        raise ValueError(f"X and Y must have the same number of signals; got {len(X)} and {len(Y)}.")
     x, y = (np.asarray(network.transform(signals), dtype=float) for signals in (X, Y))
-    if len(x) != len(y):
-        raise ValueError(f"X and Y must have the same number of signals; got {len(x)} and {len(y)}.")
     return np.outer(np.linalg.norm(x - y, axis=1), np.linalg.norm(coefficients, axis=1))
 
 
