@@ -21,6 +21,9 @@ from ._utils.typing import ClassWeight, Loss, Numbers, RandomState, Rows, typed
 # Minimum tolerance while C is chosen. The random choice of the validation set affects the scores more than this
 # tolerance does.
 PATH_TOL = 1e-3
+# Number of standard errors by which the validation loss of the first or last C must be lower than that of its neighbour
+# for a wider range to be recommended.
+CLEARLY = 2
 
 
 class _Linear(PersistentMixin, BaseEstimator):
@@ -43,19 +46,9 @@ class _Linear(PersistentMixin, BaseEstimator):
         if np.ndim(self.C):
             held_out = hold_out(self, weights, targets.strata, "A list for C", "pass a single C")
         model = LinearModel(X, Y, weights, loss, self.fit_intercept, effective_n_jobs(self.n_jobs))
-        solutions, C, best, validation_scores, failed = {}, path[0], None, None, []
+        C, best, validation_scores, failed = path[0], None, None, []
         if held_out is not None:
-            part = weights.copy()
-            part[held_out] = 0
-            tol = max(self.tol, PATH_TOL)
-            for C in np.sort(path):
-                best = solutions[C] = model.solve(C, part, best, tol, self.max_iter)
-            found = {C: model.scores(solution, held_out) for C, solution in solutions.items()}
-            scores_of = {C: targets.score(held_out, S) for C, S in found.items()}
-            losses = {C: weights[held_out] @ LOSSES[loss].function(S, Y[held_out])[0] for C, S in found.items()}
-            C = max(solutions, key=lambda C: (scores_of[C], -losses[C].sum()))  # Small validation sets often give ties.
-            best, validation_scores = solutions[C], np.array([scores_of[C] for C in path])
-            failed = [(tol, C, solution.n_passes) for C, solution in solutions.items() if not solution.converged]
+            C, best, validation_scores, failed = self._choose(model, path, targets, loss, held_out)
         solution = model.solve(C, weights, best, self.tol, self.max_iter)
         if not solution.converged:
             failed.append((self.tol, C, solution.n_passes))
@@ -82,6 +75,35 @@ class _Linear(PersistentMixin, BaseEstimator):
             f"scales.",
             ConvergenceWarning,
         )
+
+    def _choose(self, model, path, targets, loss, held_out):  # -> float, Solution, (len(path),), list
+        """Return the best C, its solution, the score of every C, and the values of C whose solver has not converged."""
+        part, tol, best, solutions = targets.weights.copy(), max(self.tol, PATH_TOL), None, {}
+        part[held_out] = 0
+        for C in np.sort(path):
+            best = solutions[C] = model.solve(C, part, best, tol, self.max_iter)
+        found = {C: model.scores(solution, held_out) for C, solution in solutions.items()}
+        scores_of = {C: targets.score(held_out, S) for C, S in found.items()}
+        weights, Y = targets.weights[held_out], targets.Y[held_out]
+        losses = {C: LOSSES[loss].function(S, Y)[0] for C, S in found.items()}
+        C = max(solutions, key=lambda C: (scores_of[C], -(weights @ losses[C]).sum()))  # Ties are frequent.
+        self._warn_of_end(C, scores_of, losses, weights)
+        failed = [(tol, C, solution.n_passes) for C, solution in solutions.items() if not solution.converged]
+        return C, solutions[C], np.array([scores_of[C] for C in path]), failed
+
+    def _warn_of_end(self, C, scores_of, losses, weights):  # losses {C: (n, ...)}, weights (n,)
+        """Warn if the end of the list of C was chosen and is better than its neighbour by more than random errors."""
+        path = sorted(scores_of)
+        if len(path) == 1 or path[0] != C != path[-1]:
+            return
+        end, others, next_C = ("largest", "larger", path[-2]) if path[-1] == C else ("smallest", "smaller", path[1])
+        gains = weights * (losses[next_C] - losses[C]).reshape(len(weights), -1).sum(axis=1)
+        if scores_of[C] > scores_of[next_C] and gains.mean() > CLEARLY * gains.std() / np.sqrt(len(gains)):
+            found, other = scores_of[C], scores_of[next_C]
+            warn(
+                f"{type(self).__name__} chose C={C:g}, the {end} value of the list, whose validation score {found:.3g} "
+                f"is higher than {other:.3g} with C={next_C:g}. Add {others} values to C."
+            )
 
     def _scores(self, X):
         """Compute ``W x + b`` for every row x of X, in the higher of the precisions of X and the coefficients."""
@@ -121,8 +143,8 @@ class LinearClassifier(Classification, _Linear):
         Weight of the losses relative to the penalty, > 0: the inverse of the regularisation strength. If a list is
         given, `fit` chooses the value whose classifier has the highest accuracy on one held-out validation set, without
         cross-validation, and then solves the problem with all samples. Ties are broken in favour of the smallest loss
-        on the validation set. If the smallest or the largest value is chosen, a wider range may be better. While C is
-        chosen, `tol` is at least 1e-3.
+        on the validation set. If the smallest or the largest value is chosen and is clearly better than its
+        neighbour, `fit` warns that the range should be wider. While C is chosen, `tol` is at least 1e-3.
 
     fit_intercept : bool, default=True
         Whether to fit the intercepts b, which are not penalised.
@@ -190,6 +212,9 @@ class LinearClassifier(Classification, _Linear):
     -----
     ConvergenceWarning
         If `fit` does not reach `tol`, because of `max_iter` or of rounding errors.
+    UserWarning
+        If `fit` chooses the smallest or the largest value of a list for C, its validation score is higher than that of
+        the next value, and its validation loss is lower by more than two standard errors of the difference.
 
     See Also
     --------
@@ -298,8 +323,9 @@ class LinearRegressor(RegressorMixin, _Linear):
     C : float or list of float, default=1.0
         Weight of the losses relative to the penalty, > 0: the inverse of the regularisation strength. If a list is
         given, `fit` chooses the value whose regressor has the highest coefficient of determination (:math:`R^2`) on one
-        held-out validation set, and then solves the problem with all samples. If the smallest or the largest value is
-        chosen, a wider range may be better. While C is chosen, `tol` is at least 1e-3.
+        held-out validation set, and then solves the problem with all samples. If the smallest or the
+        largest value is chosen and is clearly better than its neighbour, `fit` warns that the range should be wider.
+        While C is chosen, `tol` is at least 1e-3.
 
     fit_intercept : bool, default=True
         Whether to fit the intercepts b, which are not penalised.
@@ -357,6 +383,9 @@ class LinearRegressor(RegressorMixin, _Linear):
     -----
     ConvergenceWarning
         If `fit` does not reach `tol`, because of `max_iter` or of rounding errors.
+    UserWarning
+        If `fit` chooses the smallest or the largest value of a list for C, its validation score is higher than that of
+        the next value, and its validation loss is lower by more than two standard errors of the difference.
 
     See Also
     --------

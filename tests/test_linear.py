@@ -228,7 +228,8 @@ def test_ties_between_scores_are_broken_by_the_loss(rng, loss):
 def test_C_of_a_regression_is_chosen(rng):
     X = rng.randn(300, 10)
     y = X @ rng.randn(10, 2) + 0.1 * rng.randn(300, 2)
-    found = LinearRegressor(C=[1e-6, 1e-3, 1.0], random_state=0).fit(X, y)
+    with pytest.warns(UserWarning, match=r"chose C=1, the largest value of the list.* Add larger values to C\.$"):
+        found = LinearRegressor(C=[1e-6, 1e-3, 1.0], random_state=0).fit(X, y)
     assert found.C_ == 1 and (np.diff(found.validation_scores_) > 0).all() and found.score(X, y) > 0.98
 
 
@@ -394,3 +395,43 @@ def test_weights_leave_too_few_samples_to_hold_out(rng):
     with pytest.raises(ValueError, match=message):
         LinearClassifier(C=[1, 2]).fit(X, y, weights)
     assert LinearClassifier().fit(X, y, weights).n_iter_ > 0
+
+
+# The ends of a list for C
+
+
+def noisy(rng, n=400):
+    """Return features of different scales, and classes that depend most on the smallest features."""
+    X = rng.normal(size=(n, 20))
+    y = (X @ np.linspace(0, 1, 20) + rng.normal(size=n) > 0).astype(int)
+    return X * np.geomspace(1, 0.01, 20), y
+
+
+ENDS = [([1e-2, 1e-1, 1], "largest", "larger"), ([1e5, 1e3, 10, 1e-3], None, None), ([1e2, 1e3, 1e4], None, None)]
+
+
+@pytest.mark.parametrize("path, end, side", ENDS, ids=str)
+@pytest.mark.parametrize("kind", ["classifier", "regressor"])
+def test_the_end_of_a_list_is_reported_if_it_is_clearly_better(rng, kind, path, end, side):
+    X, y = noisy(rng)
+    model = (LinearClassifier if kind == "classifier" else LinearRegressor)(C=path, random_state=0)
+    model.set_params(validation_fraction=0.5)
+    if end is None:
+        model.fit(X, y)  # without a warning
+        return
+    with pytest.warns(UserWarning, match=f"the {end} value of the list, .* Add {side} values to C") as caught:
+        model.fit(X, y)
+    assert len(caught) == 1 and caught[0].filename == __file__
+
+
+def test_the_smallest_value_of_a_list_is_reported_if_it_is_clearly_better(rng):
+    X = rng.normal(size=(100, 90))
+    y = X[:, 0] + 3 * rng.normal(size=100)
+    with pytest.warns(UserWarning, match=r"LinearRegressor chose C=0.1, the smallest .* Add smaller values to C\.$"):
+        LinearRegressor(C=[10, 0.1, 1e3], validation_fraction=0.5, random_state=0).fit(X, y)
+
+
+def test_the_end_of_a_list_is_not_reported_if_scores_are_equal(rng):
+    X = np.concatenate([rng.normal(size=(50, 4)) - 5, rng.normal(size=(50, 4)) + 5])
+    model = LinearClassifier(C=[1, 1e-3, 1e-2], random_state=0).fit(X, np.arange(100) // 50)
+    assert model.C_ == 1 and (model.validation_scores_ == 1).all()
