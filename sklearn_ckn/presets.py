@@ -13,6 +13,7 @@ from sklearn.base import clone, is_classifier
 from sklearn.linear_model import RidgeClassifierCV
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn.utils._param_validation import Options, StrOptions, validate_params
+from sklearn.utils.validation import _num_samples
 
 from ._arrays import validation
 from ._arrays.misread import warn_of_shape
@@ -301,12 +302,13 @@ class LabelsFirst(Pipeline):
     def fit(self, X: Rows, y: Rows | None = None, **params: Any) -> Self:
         """Fit the classifier to features that are all 0, and then fit all steps; see :class:`Pipeline`."""
         name, classifier = self.steps[-1]
-        if is_classifier(classifier):
+        has_rows = isinstance(getattr(X, "shape", X), (tuple, list))  # The first step rejects anything else.
+        if has_rows and is_classifier(classifier):
             trial, prefix = clone(classifier), f"{name}__"
             if "random_state" in trial.get_params():  # The global random state must not change.
                 trial.set_params(random_state=0)
             own = {key.removeprefix(prefix): value for key, value in params.items() if key.startswith(prefix)}
-            trial.fit(np.zeros((len(X), 1)), y, **own)
+            trial.fit(np.zeros((_num_samples(X), 1)), y, **own)
         return super().fit(X, y, **params)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
+from sklearn.utils.validation import _num_samples
 
 from .._network import kind_of
 from .._utils.typing import Axes, Rows
@@ -93,7 +94,7 @@ class KernelMatrixDisplay(Display):
         pyplot()
         if not callable(kernel) or isinstance(kernel, type):
             raise TypeError(f"kernel must be a CKNKernel or another function of X; got {kind_of(kernel)}.")
-        labels = _read_labels("y", y, len(X), "signals of X")
+        labels = _read_labels("y", y, _num_samples(X), "signals of X")
         return cls(matrix=kernel(X), labels=labels).plot(ax)
 
     def plot(self, ax: Axes | None = None) -> Self:

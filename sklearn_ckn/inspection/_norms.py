@@ -4,7 +4,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from .._feature_map import CKNFeatureMap
 from .._flatten import Flatten
@@ -134,8 +134,9 @@ def lipschitz_bound(estimator: Pipeline, X: Rows, Y: Rows) -> np.ndarray:
     True
     """
     network, coefficients = _split(estimator)
-    if len(X) != len(Y):
-        raise ValueError(f"X and Y must have the same number of signals; got {len(X)} and {len(Y)}.")
+    n, n_others = _num_samples(X), _num_samples(Y)
+    if n != n_others:
+        raise ValueError(f"X and Y must have the same number of signals; got {n} and {n_others}.")
     x, y = (np.asarray(network.transform(signals), dtype=float) for signals in (X, Y))
     return np.outer(np.linalg.norm(x - y, axis=1), np.linalg.norm(coefficients, axis=1))
 
