@@ -6,10 +6,10 @@ from setuptools import find_packages, setup
 here = Path(__file__).parent
 version = re.search(r'__version__ = "(.*)"', (here / "sklearn_ckn/__init__.py").read_text()).group(1)
 
-# The floors of what the package uses are what .ci/run installs in its last step; threadpoolctl comes with
-# scikit-learn, llvmlite with numba.
+# The floors of what the package uses are what .ci/run installs in its last step; llvmlite comes with numba.
 # numba 0.57 takes the code compiled for one kernel for another's, now and then; 0.61 does not.
-RUN = ["numpy>=1.24", "scipy>=1.10", "numba>=0.61", "joblib>=1.3", "scikit-learn>=1.6"]
+# threadpoolctl before 3.5 does not find the BLAS library of recent NumPy, so its limits would have no effect.
+RUN = ["numpy>=1.24", "scipy>=1.10", "numba>=0.61", "joblib>=1.3", "scikit-learn>=1.6", "threadpoolctl>=3.5"]
 PLOT = ["matplotlib>=3.7"]
 STORES = ["zarr>=2.18.7", "h5py>=3.10"]
 DASK = ["dask[array,distributed]>=2024.8"]

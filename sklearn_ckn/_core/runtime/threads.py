@@ -4,44 +4,86 @@ import functools
 import os
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from threading import Lock
+from threading import RLock
 
 from threadpoolctl import ThreadpoolController  # a dependency of scikit-learn
 
 
 class _SingleThreadedBlas:
-    """A context manager that limits BLAS to one thread; the last user to exit it restores the original limits.
+    """A context manager that limits BLAS to one thread in the calling thread, and restores the original number.
 
-    ``threadpoolctl`` sets limits for the whole process, so overlapping users would otherwise restore each other's
-    limits.
+    The limit of some libraries, such as OpenBLAS with its own threads, holds in the whole process. The first thread
+    that enters sets it, and the last thread that leaves restores the number. Other libraries, such as MKL, have a limit
+    for every thread, so each thread that calls BLAS must enter.
     """
 
     def __init__(self):
-        self.lock, self.n_users, self.limiter = Lock(), 0, None
+        self.lock, self.users, self.numbers = RLock(), set(), []
 
     @functools.cached_property
-    def controller(self):
-        return ThreadpoolController()
+    def libraries(self):
+        """The BLAS libraries whose limit holds in the whole process, and the libraries with a limit for each thread."""
+        shared, separate = [], []
+        with ThreadPoolExecutor(1) as another_thread:
+            for library in ThreadpoolController().select(user_api="blas").lib_controllers:
+                numbers = limit([library])
+                seen = another_thread.submit(library.get_num_threads).result()
+                restore(numbers)
+                (shared if seen == 1 else separate).append(library)
+        return shared, separate
 
     @contextmanager
     def __call__(self):
+        user = object()
         with self.lock:
-            if self.n_users == 0:
-                self.limiter = self.controller.limit(limits=1, user_api="blas")
-            self.n_users += 1
+            shared, separate = self.libraries
+            if not self.users:
+                self.numbers = limit(shared)
+            self.users.add(user)
+        numbers = limit(separate)
         try:
             yield
         finally:
+            restore(numbers)
             with self.lock:
-                self.n_users = max(self.n_users - 1, 0)  # In a forked process, `forget_users` has reset the number.
-                if self.n_users == 0:
-                    self.limiter.restore_original_limits()
+                if self.users == {user}:
+                    restore(self.numbers)
+                self.users.discard(user)  # In a forked process, `forget_users` has removed the user.
 
     def forget_users(self):
-        """Restore the limits in a forked process, where the threads that would do so do not exist."""
-        if self.n_users:
-            self.limiter.restore_original_limits()
-        self.lock, self.n_users = Lock(), 0
+        """Restore the numbers in a forked process, where the threads that would do so do not exist."""
+        if self.users:
+            restore(self.numbers)
+        self.users.clear()
+
+
+def limit(libraries):
+    """Limit BLAS libraries to one thread, and return each library with its previous number of threads."""
+    numbers = [(library, library.num_threads) for library in libraries]
+    for library in libraries:
+        set_number(library, 1)
+    return numbers
+
+
+def restore(numbers):
+    """Restore the numbers of threads that `limit` returned, except those that were changed after `limit`."""
+    for library, number in numbers:
+        if library.num_threads == 1:
+            set_number(library, number)
+
+
+def set_number(library, number):
+    """Set the number of threads of a BLAS library.
+
+    In threadpoolctl 3.8, the first thread that sets a number keeps control of OpenBLAS, and calls from other threads
+    have no effect. So control is released first, in case another thread has it, and again afterwards.
+    """
+    release = getattr(library, "clear_controlling_thread", None)
+    if release is not None:
+        release(force=True)
+    library.set_num_threads(number)
+    if release is not None:
+        release(force=True)
 
 
 single_threaded_blas = _SingleThreadedBlas()
@@ -60,7 +102,15 @@ def _pool(n_threads):
 
 if hasattr(os, "register_at_fork"):  # Threads do not survive in a forked process.
     os.register_at_fork(after_in_child=_pool.cache_clear)
+    # No process is forked while another thread is entering or leaving the limit.
+    lock = single_threaded_blas.lock
+    os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
     os.register_at_fork(after_in_child=single_threaded_blas.forget_users)
+
+
+def _limited(function, block):
+    with single_threaded_blas():
+        return function(block)
 
 
 def over_blocks(function, blocks, n_threads=1):
@@ -72,7 +122,7 @@ def over_blocks(function, blocks, n_threads=1):
     with single_threaded_blas():
         if min(n_threads, len(blocks)) <= 1:
             return [function(block) for block in blocks]
-        futures = [_pool(n_threads).submit(function, block) for block in blocks]
+        futures = [_pool(n_threads).submit(_limited, function, block) for block in blocks]
         try:
             return [future.result() for future in futures]
         finally:  # Even after an error, all blocks must end before the limit on BLAS is lifted.

@@ -1,6 +1,9 @@
 """Threads over blocks, and the limit on the threads of BLAS."""
 
+import itertools
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 
@@ -33,6 +36,75 @@ def test_blocks_run_with_one_blas_thread():
 
     for n_threads in (1, 2):
         assert threads.over_blocks(blas_threads, threads.slices(2, 1), n_threads) == [[1] * len(blas_threads(0))] * 2
+
+
+def test_threads_may_leave_the_limit_in_any_order():
+    from threadpoolctl import threadpool_info
+
+    def blas_threads():
+        return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+
+    before = blas_threads()
+    for order in itertools.permutations(range(3)):
+        contexts = [threads.single_threaded_blas() for _ in range(3)]
+        with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as another:
+            run = [
+                lambda function: function(),
+                *(lambda f, pool=pool: pool.submit(f).result() for pool in (one, another)),
+            ]
+            for call, context in zip(run, contexts):
+                call(context.__enter__)
+            for left in order:
+                assert set(blas_threads()) <= {1}
+                run[left](lambda: contexts[left].__exit__(None, None, None))  # noqa: B023
+        assert blas_threads() == before
+
+
+def test_numbers_that_were_set_within_the_limit_are_kept():
+    from threadpoolctl import ThreadpoolController
+
+    library = next(iter(ThreadpoolController().select(user_api="blas").lib_controllers), None)
+    if library is None:
+        pytest.skip("no BLAS library with a limit")
+    before = library.num_threads
+    try:
+        with threads.single_threaded_blas():
+            threads.set_number(library, 2)
+        assert library.num_threads == 2
+    finally:
+        threads.set_number(library, before)
+
+
+class LimitForEachThread(threading.local):
+    """A BLAS library in which every thread has its own number of threads, such as MKL."""
+
+    num_threads = 4
+
+    def get_num_threads(self):
+        return self.num_threads
+
+    def set_num_threads(self, number):
+        self.num_threads = number
+
+
+def test_a_limit_for_each_thread_is_set_and_restored_in_each_thread(monkeypatch):
+    library = LimitForEachThread()
+    controller = SimpleNamespace(select=lambda user_api: SimpleNamespace(lib_controllers=[library]))
+    monkeypatch.setattr(threads, "ThreadpoolController", lambda: controller)
+    monkeypatch.setattr(threads, "single_threaded_blas", threads._SingleThreadedBlas())
+    barrier = threading.Barrier(2, timeout=20)
+
+    def number(block):
+        barrier.wait()
+        return library.num_threads
+
+    with threads.single_threaded_blas(), ThreadPoolExecutor(1) as another_thread:
+        assert another_thread.submit(library.get_num_threads).result() == 4
+        assert threads.over_blocks(number, range(2), n_threads=2) == [1, 1]
+        assert another_thread.submit(threads.over_blocks, lambda block: library.num_threads, [0]).result() == [1]
+        assert another_thread.submit(library.get_num_threads).result() == 4
+        assert library.num_threads == 1
+    assert library.num_threads == 4
 
 
 def test_blocks_run_at_the_same_time():
