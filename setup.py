@@ -1,7 +1,11 @@
 import re
+import sys
 from pathlib import Path
 
 from setuptools import find_packages, setup
+
+if sys.version_info < (3, 11):  # noqa: UP036  An old pip would try all versions of all dependencies instead.
+    sys.exit(f"sklearn-ckn needs Python 3.11 or later; this is Python {sys.version.split()[0]}.")
 
 here = Path(__file__).parent
 version = re.search(r'__version__ = "(.*)"', (here / "sklearn_ckn/__init__.py").read_text()).group(1)

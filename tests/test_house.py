@@ -6,6 +6,7 @@ import importlib
 import inspect
 import pkgutil
 import re
+import runpy
 import sys
 import typing
 from graphlib import TopologicalSorter
@@ -201,3 +202,10 @@ def test_cited_papers_are_in_the_bibliography():
         for path in REPOSITORY.glob(folder):
             assert set(re.findall(r":cite(?::t)?:`(\w+)`", path.read_text())) <= keys, path
             assert set(citation.findall(path.read_text())) <= papers, path
+
+
+def test_an_installation_with_an_older_python_states_which_one_is_needed(monkeypatch):
+    pytest.importorskip("setuptools")
+    monkeypatch.setattr(sys, "version_info", (3, 10, 14))
+    with pytest.raises(SystemExit, match=r"needs Python 3\.11 or later"):
+        runpy.run_path(str(REPOSITORY / "setup.py"))
