@@ -201,7 +201,7 @@ def gather(x, starts, runs, run, P):  # (size,), (k,), (n_runs,), int, out (k, n
 def extract(X, patch):  # (n, *space, c), PatchGeometry -> (n, *positions, d)
     """Return all patches of X, centred if the geometry says so."""
     at = layout(X.shape[1:], patch)
-    starts = np.broadcast_to(at.start(np.arange(at.n_patches)), (len(X), at.n_patches))
+    starts = np.tile(at.start(np.arange(at.n_patches)), (len(X), 1))
     P = extract_at(X, starts, at)
     P = center(P, X.shape[-1]) if patch.centering else P
     return P.reshape(len(X), *patch.positions(X.shape[1:-1]), -1)

@@ -39,13 +39,16 @@ def _in_tiles(X, width):
     """Split X into two parts of whole tiles of `ROWS` rows, so that ``width`` elements of every row can be read.
 
     Elements past the end of a row belong to the next row, and callers ignore them. The last rows are copied and padded
-    with zeros, because reading ``width`` elements of these rows would pass the end of the array.
+    with zeros, because reading ``width`` elements of these rows would pass the end of the array. Both parts are
+    read-only so that compiled code receives a single type of input.
     """
     n, d = X.shape
     n_whole = max(0, n - -(-(width - d) // d)) // ROWS * ROWS
     rest = np.zeros((_up(n - n_whole, ROWS), width), X.dtype)
     rest[: n - n_whole, :d] = X[n_whole:]
-    return (slice(0, n_whole), X[:n_whole]), (slice(n_whole, None), rest)
+    whole = X[:n_whole]
+    whole.flags.writeable = rest.flags.writeable = False
+    return (slice(0, n_whole), whole), (slice(n_whole, None), rest)
 
 
 def _filled(A, n_rows, n_columns):
