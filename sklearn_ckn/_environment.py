@@ -88,7 +88,8 @@ def warmup(
     Warns
     -----
     UserWarning
-        If no folder for compiled code is writable. The compiled code is then lost when this process ends.
+        If no folder for compiled code is writable, or if the folder is full. The compiled code is then lost when this
+        process ends.
 
     See Also
     --------
@@ -107,6 +108,7 @@ def warmup(
     X, y = rng.uniform(1, 2, size=(FEW, *shape)).astype(dtype), np.arange(FEW) % 2
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Warnings about random signals are irrelevant.
+        warnings.filterwarnings("default", "Compiled code cannot be stored")
         estimator.fit(X, y.astype(float) if is_regressor(estimator) else y)
         getattr(estimator, "predict" if hasattr(estimator, "predict") else "transform")(X)
     if compilation.cache_folder(patches.read) is None:

@@ -2,13 +2,20 @@
 
 import hashlib
 import os
+import pickle
+import uuid
+import warnings
+from contextlib import suppress
 from pathlib import Path
 
+import numba
 from numba import njit
-from numba.core.caching import IndexDataCacheFile
+from numba.core.caching import FunctionCache
+from numba.core.serialize import dumps
 
 CACHE_SWITCH = "SKLEARN_CKN_CACHE"  # environment variable: "0" keeps compiled code in memory only
 CORE = Path(__file__).parent.parent
+CHECKSUM_BYTES = hashlib.sha256().digest_size
 OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nnan", "ninf", "nsz"}}
 
 
@@ -24,21 +31,80 @@ def stamp_of(folder):
 _SOURCE = stamp_of(CORE)
 
 
+class CodeFiles:
+    """The files with the machine code of a function, one file for each signature and processor.
+
+    Numba's own files have no checksums, and an index that processes may overwrite at the same time, after which the
+    code of another signature may run. Numba also checks only the file of the function itself for changes, although
+    functions of other files are compiled into it. Here, names of files depend on the whole source of the core.
+    """
+
+    def __init__(self, folder, name):
+        self.folder, self.name = Path(folder), name
+
+    def path(self, key):
+        """Return the path of the file for a key, which states the types of the arguments and the processor."""
+        version = hashlib.sha256(repr((numba.__version__, _SOURCE, key)).encode()).hexdigest()
+        return self.folder / f"{self.name}-{version[:24]}.nbc"
+
+    def load(self, key):
+        """Return the stored code, or None if there is none, or if its file is damaged or belongs to another key."""
+        stored = self.path(key).read_bytes()
+        checksum, content = stored[:CHECKSUM_BYTES], stored[CHECKSUM_BYTES:]
+        if hashlib.sha256(content).digest() != checksum:
+            return None
+        its_key, code = pickle.loads(content)
+        return code if its_key == key else None
+
+    def save(self, key, code):
+        """Store code; the file appears under its name only after it has been written completely."""
+        content, path = dumps((key, code)), self.path(key)
+        partial = path.with_suffix(f".{uuid.uuid4().hex[:16]}")
+        try:
+            partial.write_bytes(hashlib.sha256(content).digest() + content)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+class CodeCache(FunctionCache):
+    """A cache of machine code on disk that never makes a call fail: code that cannot be loaded is compiled again."""
+
+    has_warned = False
+
+    def __init__(self, function):
+        super().__init__(function)
+        self._cache_file = CodeFiles(self._cache_path, self._impl.filename_base)
+
+    def load_overload(self, signature, target):
+        """Return the stored code for a signature, or None if it cannot be loaded."""
+        try:
+            return super().load_overload(signature, target)
+        except Exception:  # The file is missing or unreadable, or refers to something that no longer exists.
+            return None
+
+    def save_overload(self, signature, code):
+        """Store code for a signature, and warn once per process if this is impossible."""
+        try:
+            super().save_overload(signature, code)
+        except Exception as error:
+            if not CodeCache.has_warned:
+                CodeCache.has_warned = True
+                warnings.warn(
+                    f"Compiled code cannot be stored in {self._cache_path} ({error}), so every process compiles it "
+                    "again. Make room in the folder and make it writable, or set the environment variable "
+                    "NUMBA_CACHE_DIR to another folder.",
+                    stacklevel=2,
+                )
+
+
 def compiled(function, *reorder, **more):
     """Compile ``function`` at its first call, to run without the GIL, and keep its machine code on disk if possible."""
-    options = {**OPTIONS, "fastmath": OPTIONS["fastmath"] | {*reorder}, **more}
+    dispatcher = njit(**{**OPTIONS, "fastmath": OPTIONS["fastmath"] | {*reorder}, **more})(function)
     if os.environ.get(CACHE_SWITCH) != "0":
-        try:
-            dispatcher = njit(cache=True, **options)(function)
-            cache, name = dispatcher._cache, f"{dispatcher._cache._impl.filename_base}-{_SOURCE[:12]}"
-            # Numba checks only the file of the function itself for changes, although functions of other files are
-            # compiled into it. Numba also fails to read the cache file of another version of the package, so the stamp
-            # is part of the file name.
-            cache._cache_file = IndexDataCacheFile(cache._cache_path, name, _SOURCE)
-            return dispatcher
-        except (RuntimeError, AttributeError, TypeError):  # No folder is writable, or Numba's cache API has changed.
-            pass
-    return njit(**options)(function)
+        with suppress(RuntimeError, AttributeError, TypeError):  # No folder is writable, or Numba's API has changed.
+            dispatcher._cache = CodeCache(function)
+    return dispatcher
 
 
 def compiled_loops(function):

@@ -1,8 +1,11 @@
 """Compilation, and its cache: when code is compiled again, and what happens without a folder for it."""
 
+import contextlib
 import shutil
+from collections import Counter
 from pathlib import Path
 
+import numba
 import pytest
 from fresh_process import RECORD_COMPILATIONS, run
 
@@ -75,3 +78,117 @@ def test_results_are_the_same_if_no_cache_folder_is_writable(checksum):
         print(checksum, compilation.cache_folder(patches.read))
     """
     assert run(refuse, WHITEN_IMAGES, report) == f"{checksum.strip()} None\n"
+
+
+def half(x):
+    return x / 2
+
+
+def double(x):
+    return x * 2
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Return the folder for the code of functions that a test compiles."""
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+    monkeypatch.delenv(compilation.CACHE_SWITCH, raising=False)
+    return tmp_path
+
+
+def n_loaded(function, *numbers):
+    """Compile a function as a new process would, check a result for each number, and count the code from the disk."""
+    dispatcher = compilation.compiled(function)
+    assert [dispatcher(x) for x in numbers] == [function(x) for x in numbers]
+    return Counter(dispatcher.stats.cache_hits).total()
+
+
+def files(folder):
+    return sorted(folder.rglob("*.nbc"))
+
+
+def flip_a_bit(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+DAMAGES = {
+    "emptied": lambda path: path.write_bytes(b""),
+    "cut to a half": lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
+    "cut to a few bytes": lambda path: path.write_bytes(path.read_bytes()[:40]),
+    "without its last byte": lambda path: path.write_bytes(path.read_bytes()[:-1]),
+    "with a flipped bit": flip_a_bit,
+    "replaced by text": lambda path: path.write_text("not code"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_code_is_compiled_again_if_its_file_is_damaged_or_missing(damage, folder):
+    assert (n_loaded(half, 3.0), n_loaded(half, 3.0)) == (0, 1)
+    for path in files(folder):
+        DAMAGES[damage](path)
+    assert (n_loaded(half, 3.0), n_loaded(half, 3.0)) == (0, 1)
+    shutil.rmtree(folder)
+    assert (n_loaded(half, 3.0), n_loaded(half, 3.0)) == (0, 1)
+
+
+def test_code_of_another_signature_is_not_run(folder):
+    n_loaded(half, 3.0, 3)
+    assert n_loaded(half, 3.0, 3) == 2
+    one, other = files(folder)
+    content = one.read_bytes(), other.read_bytes()
+    one.write_bytes(content[1])
+    other.write_bytes(content[0])
+    assert (n_loaded(half, 3.0, 3), n_loaded(half, 3.0, 3)) == (0, 2)
+
+
+def test_code_of_another_processor_is_not_run(folder):
+    """Processors may share a folder, each with files of its own."""
+    codegen = type(compilation.compiled(half).targetctx.codegen())
+    with pytest.MonkeyPatch.context() as another_machine:
+        another_machine.setattr(codegen, "magic_tuple", lambda self: ("x86_64-unknown-linux-gnu", "another", ""))
+        assert (n_loaded(half, 3.0), n_loaded(half, 3.0)) == (0, 1)
+        foreign = files(folder)
+    assert (n_loaded(half, 3.0), n_loaded(half, 3.0)) == (0, 1)
+    (own,) = set(files(folder)) - {*foreign}
+    shutil.copy(foreign[0], own)
+    assert (n_loaded(half, 3.0), n_loaded(half, 3.0)) == (0, 1)
+
+
+def replace_by_a_file(folder, stack):
+    shutil.rmtree(folder)
+    folder.touch()
+
+
+def restrict_file_sizes(folder, stack):
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    stack.callback(resource.setrlimit, resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.mark.parametrize("make_unwritable", [replace_by_a_file, restrict_file_sizes])
+def test_code_that_cannot_be_stored_gives_one_warning(make_unwritable, folder, monkeypatch):
+    monkeypatch.setattr(compilation.CodeCache, "has_warned", False)
+    dispatchers = [compilation.compiled(half), compilation.compiled(double)]
+    stored_in = compilation.cache_folder(dispatchers[0])
+    with pytest.warns(UserWarning, match="cannot be stored") as caught, contextlib.ExitStack() as stack:
+        make_unwritable(Path(stored_in), stack)
+        assert [dispatcher(3.0) for dispatcher in dispatchers] == [1.5, 6.0]
+    assert len(caught) == 1
+    assert stored_in in str(caught[0].message) and "NUMBA_CACHE_DIR" in str(caught[0].message)
+    assert not any(path.is_file() for path in Path(stored_in).rglob("*"))
+
+
+def test_a_file_quota_changes_no_result(tmp_path, checksum):
+    pytest.importorskip("resource")
+    restrict = """
+        import resource, warnings
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+        messages = []
+        warnings.showwarning = lambda message, *others, **more: messages.append(str(message))
+    """
+    printed = run(restrict, WHITEN_IMAGES, "print(checksum, *messages, sep='\\n')", NUMBA_CACHE_DIR=str(tmp_path))
+    number, message = printed.splitlines()
+    assert number == checksum.strip() and str(tmp_path) in message
