@@ -83,7 +83,7 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, TransformerMixin, Bas
     Raises
     ------
     TypeError
-        If, in `fit`, `network` is neither a `CKNLayer` nor a `Pipeline` of layers.
+        If, in `fit`, `network` is neither a `CKNLayer` nor a `Pipeline` of layers, or if `X` contains no numbers.
     ValueError
         If, in `fit` or `transform`, `X` is invalid for one of the reasons listed in `CKNLayer`.
 

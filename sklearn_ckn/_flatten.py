@@ -41,8 +41,8 @@ class Flatten(PersistentMixin, TransformerMixin, BaseEstimator):
     Raises
     ------
     ValueError
-        If `X` is empty, is not finite, or has values so large that their squares overflow, or if the maps in
-        `transform` have a different shape from that in `fit`.
+        If `X` is empty, is not finite, has masked values, or has values so large that their squares overflow, or if the
+        maps in `transform` have a different shape from that in `fit`.
 
     See Also
     --------

@@ -77,8 +77,8 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
     Raises
     ------
     TypeError
-        If `network` is neither a `CKNLayer` nor a `Pipeline` of `CKNLayer`. The error is raised when the kernel is
-        used.
+        If `network` is neither a `CKNLayer` nor a `Pipeline` of `CKNLayer`, or if the signals contain no numbers. The
+        error is raised when the kernel is used.
     ValueError
         If the signals are not valid input for `CKNLayer`, a parameter is out of range, a layer with ``sigma="auto"`` is
         not fitted, or the result is too large for its dtype. The error is raised when the kernel is used.

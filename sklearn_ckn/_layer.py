@@ -175,18 +175,21 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
 
     Raises
     ------
+    TypeError
+        If `X` contains no numbers, as a path, a list of paths, an iterator or a structured array.
     ValueError
-        If `X`, in any method that accepts it, has unexpected axes or channels, is empty, is not finite, or has values
-        so large that their squares overflow, or if the signals are smaller than a patch with ``padding="valid"`` or the
-        map is smaller than a window with ``pooling="average"``.
+        If `X`, in any method that accepts it, has unexpected axes or channels, is empty, is not finite, has masked
+        values or values that its attributes declare as missing, contains signals of different shapes, is a store that
+        was not written completely, or has values so large that their squares overflow, or if the signals are smaller
+        than a patch with ``padding="valid"`` or the map is smaller than a window with ``pooling="average"``.
 
     Warns
     -----
     UserWarning
-        If, in `fit` or `partial_fit`, fewer distinct patches than `n_filters` were drawn, or if `X` is probably
-        misread: its channels come first, `ndim` was forgotten, or it is a single image. The message states what to
-        write instead. Whether `X` is probably misread is decided from its shape and, if the shape is suspicious, from
-        the values of a few signals.
+        If, in `fit` or `partial_fit`, fewer distinct patches than `n_filters` were drawn, if a chunk of a zarr array may
+        never have been written, or if `X` is probably misread: its channels come first, `ndim` was forgotten, or it is
+        a single image. The message states what to write instead. Whether `X` is probably misread is decided from its
+        shape and, if the shape is suspicious, from the values of a few signals.
 
     See Also
     --------

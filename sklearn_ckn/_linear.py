@@ -204,9 +204,10 @@ class LinearClassifier(Classification, _Linear):
     Raises
     ------
     ValueError
-        If, in `fit`, `X` is not 2-D, is empty, or has values that are not finite or whose squares would overflow; `y`
-        has only one class or does not contain class labels; the sample weights are negative or all 0; C has values that
-        are not positive; or there are too few samples to hold out a validation set.
+        If, in `fit`, `X` is not 2-D, is empty, or has values that are masked, not finite or so large that their squares
+        would overflow; `y` has only one class, has missing labels or does not contain class labels of a dtype of NumPy;
+        the sample weights are negative, masked or all 0; C has values that are not positive; or there are too few
+        samples to hold out a validation set.
 
     Warns
     -----
@@ -375,9 +376,9 @@ class LinearRegressor(RegressorMixin, _Linear):
     Raises
     ------
     ValueError
-        If, in `fit`, `X` is not 2-D, is empty, or has values that are not finite or whose squares would overflow; `y`
-        has values that are not finite; the sample weights are negative or all 0; C has values that are not positive; or
-        there are too few samples to hold out a validation set.
+        If, in `fit`, `X` is not 2-D, is empty, or has values that are masked, not finite or so large that their squares
+        would overflow; `y` has values that are masked or not finite; the sample weights are negative, masked or all 0;
+        C has values that are not positive; or there are too few samples to hold out a validation set.
 
     Warns
     -----

@@ -8,6 +8,7 @@ from sklearn.base import RegressorMixin, _fit_context
 from sklearn.utils._param_validation import StrOptions
 
 from ._arrays import validation
+from ._arrays.conversion import as_labels
 from ._core.linear.losses import LOSSES
 from ._end_to_end import EndToEnd
 from ._network import Network
@@ -155,12 +156,12 @@ class CKNClassifier(Classification, EndToEnd):
     Raises
     ------
     TypeError
-        If `network` is neither a `CKNLayer` nor a `Pipeline` of `CKNLayer`.
+        If `network` is neither a `CKNLayer` nor a `Pipeline` of `CKNLayer`, or if `X` contains no numbers.
     ValueError
         If `network` or `X` is invalid, as described in `CKNFeatureMap`; if a kernel has no finite slope; if `y` has a
-        single class, or does not contain class labels; if the sample weights are negative or all 0; if there are too
-        few samples to hold out a validation set; if `augmentation` returns signals of another shape; or if `checkpoint`
-        belongs to another fit.
+        single class, has missing labels, or does not contain class labels of a dtype of NumPy; if the sample weights
+        are negative or all 0; if there are too few samples to hold out a validation set; if `augmentation` returns
+        signals of another shape; or if `checkpoint` belongs to another fit or is truncated.
 
     Warns
     -----
@@ -318,7 +319,7 @@ class CKNClassifier(Classification, EndToEnd):
             )
         if classes is None and not hasattr(self, "classes_"):
             raise ValueError("classes must be passed on the first call to partial_fit.")
-        classes = None if classes is None else np.unique(classes)
+        classes = None if classes is None else np.unique(as_labels(classes, "classes"))
         return self._partial_fit(X, y, sample_weight, classes=classes)
 
     def _loss(self):
@@ -465,11 +466,12 @@ class CKNRegressor(RegressorMixin, EndToEnd):
     Raises
     ------
     TypeError
-        If `network` is neither a `CKNLayer` nor a `Pipeline` of `CKNLayer`.
+        If `network` is neither a `CKNLayer` nor a `Pipeline` of `CKNLayer`, or if `X` contains no numbers.
     ValueError
         If `network` or `X` is invalid, as described in `CKNFeatureMap`; if a kernel has no finite slope; if `y` is not
         finite; if the sample weights are negative or all 0; if there are too few samples to hold out a validation set;
-        if `augmentation` returns signals of another shape; or if `checkpoint` belongs to another fit.
+        if `augmentation` returns signals of another shape; or if `checkpoint` belongs to another fit or is
+        truncated.
 
     Warns
     -----

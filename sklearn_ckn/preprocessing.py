@@ -102,9 +102,11 @@ class PatchWhitening(PersistentMixin, MapsMixin, BaseEstimator):
 
     Raises
     ------
+    TypeError
+        If `X` contains no numbers, as in `CKNLayer`.
     ValueError
-        If, in `fit` or `transform`, `X` has unexpected axes or channels, is empty, is not finite, or has values so
-        large that their squares overflow, or if the images are smaller than a patch.
+        If, in `fit` or `transform`, `X` is invalid for one of the reasons listed in `CKNLayer`, or if the images are
+        smaller than a patch.
 
     Warns
     -----
@@ -343,9 +345,11 @@ class Differences(PersistentMixin, TransformerMixin, BaseEstimator):
 
     Raises
     ------
+    TypeError
+        If `X` contains no numbers, as in `CKNLayer`.
     ValueError
-        If, in `fit` or `transform`, `X` has unexpected axes or channels, is empty, is not finite, or has values so
-        large that their squares overflow, or if the series in `transform` have a different length from that in `fit`.
+        If, in `fit` or `transform`, `X` is invalid for one of the reasons listed in `CKNLayer`, or if the series in
+        `transform` have a different length from that in `fit`.
 
     Warns
     -----

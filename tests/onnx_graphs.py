@@ -55,8 +55,15 @@ def assert_outputs_agree(estimator, outputs, X):
 
 
 def assert_graph_agrees(estimator, X, n_single=2):
-    """Check that a fitted estimator and its graph agree on a batch, on single signals and on constant signals."""
+    """Check that a fitted estimator and its graph agree on a batch, on single signals and on constant signals.
+
+    The graph must also return empty results for an empty batch, which estimators reject.
+    """
     run = session(estimator)
+    outputs = run(X)
+    assert {name: found.shape for name, found in run(X[:0]).items()} == {
+        name: (0, *found.shape[1:]) for name, found in outputs.items()
+    }
     special = np.concatenate([np.zeros_like(X[:1]), np.ones_like(X[:1]), np.full_like(X[:1], 0.1)])
     for batch in (X, *(X[i : i + 1] for i in range(n_single)), special):
         assert_outputs_agree(estimator, run(batch), batch)

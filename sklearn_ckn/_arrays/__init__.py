@@ -5,6 +5,7 @@ This subpackage is used by the estimators, and uses `_core`. Signals are read as
 Dask array.
 
 ==========  ======================================================================================
+conversion  what users pass, converted to an array, a table or a store of numbers
 validation  checks of the arrays, shapes and sizes that users pass, and the error messages
 misread     a warning about signals whose axes are probably not the axes as which they are read
 signals     signals as the layers read them, raw or encoded by the layers fitted so far

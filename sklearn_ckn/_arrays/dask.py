@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn import config_context, get_config
 
+from .conversion import as_numbers
 from .signals import EncodedSignals, Signals
 from .stores import with_note
 
@@ -60,8 +61,8 @@ class FillBlock(NamedTuple):
     like: np.ndarray  # a result with 0 rows, which specifies the shape and the dtype of each row
 
     def __call__(self, block, shape, dtype, name, rows, companion):
-        block = np.asarray(block)
         check_block(block, shape, dtype)
+        block = as_numbers(block, name)
         self.check(block, name)
         found = np.empty((len(rows), *self.like.shape[1:]), dtype=self.like.dtype)
         maps = EncodedSignals(Signals(block, self.signal_shape), self.layers, n_threads=1)

@@ -79,7 +79,14 @@ class Signals:
             with config_context(**config):  # The reading thread has a configuration of its own.
                 return self[places]._in_memory(), places
 
-        return ahead(read, slices(len(self), piece_size(self, out)))
+        return self._checked(ahead(read, slices(len(self), piece_size(self, out))))
+
+    def _checked(self, pieces):
+        """Yield the pieces, and warn of chunks that may never have been written."""
+        for piece in pieces:
+            if isinstance(self.array, Stored):
+                self.array.warn_of_doubts()
+            yield piece
 
     def _in_memory(self):
         if not isinstance(self.array, Stored):

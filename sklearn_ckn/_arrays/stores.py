@@ -1,17 +1,23 @@
 """Arrays that may be larger than memory, which are read and written a few rows at a time."""
 
+import base64
 import errno
 import mmap
 import os
+import struct
 import sys
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 from scipy.sparse import issparse
+
+from .._utils.caller import warn
+from .conversion import as_numbers, is_real
 
 UNKNOWN_TO_THE_DISK = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)  # errors of file systems that cannot reserve space
 
@@ -21,7 +27,7 @@ def is_stored(X):
     if isinstance(X, np.ndarray):
         return isinstance(X, np.memmap)
     try:
-        is_numeric = np.dtype(X.dtype).kind in "fiub"
+        is_numeric = is_real(np.dtype(X.dtype))
     except (AttributeError, TypeError):  # X has no dtype, or a dtype of another library.
         return False
     has_rows = isinstance(getattr(X, "shape", None), tuple) and len(X.shape) > 1 and hasattr(X, "__getitem__")
@@ -56,7 +62,7 @@ class Stored:
 
     def __init__(self, source, name, check):
         self.source, self.name, self.check = source, name, check
-        self.shape, self.dtype, self.ndim = source.shape, np.dtype(source.dtype), len(source.shape)
+        self.shape, self.dtype, self.ndim = source.shape, dtype_of_slices(source), len(source.shape)
         if np.isnan(self.shape).any():
             raise ValueError(f"{name} has an unknown shape, {self.shape}: call {name}.compute_chunk_sizes() first.")
         place = place_in_file(source)
@@ -65,7 +71,10 @@ class Stored:
                 f"{name} is truncated: its file has {os.path.getsize(place.path)} bytes, but {name} extends to byte "
                 f"{place.stop}. Write the file again."
             )
-        self.rows_of_chunk = rows_of_chunk(source)
+        if is_unwritten(source):
+            raise ValueError(f"{name} is an HDF5 dataset that was never written: write it first.")
+        self.rows_of_chunk, self.missing = rows_of_chunk(source), missing_values(source, self.dtype)
+        self._doubtful = None  # the name and fill value of a chunk that may never have been written
 
     def __len__(self):
         return self.shape[0]
@@ -75,7 +84,7 @@ class Stored:
         if isinstance(rows, slice):
             return self._read(*rows.indices(len(self))[:2])
         if isinstance(self.source, np.memmap):
-            found = np.asarray(self.source[rows])
+            found = as_numbers(self.source[rows], self.name)
             self.check(found, self.name)
             return found
         parts, k = [], self.rows_of_chunk
@@ -87,19 +96,35 @@ class Stored:
     def _read(self, start, stop):
         name = f"{self.name}[{start}:{stop}]"
         with with_note(f"The error occurred while reading {name}."):
-            rows = np.asarray(self.source[start:stop])
-        if rows.shape != (stop - start, *self.shape[1:]) or rows.dtype != self.dtype:
+            rows = self.source[start:stop]
+            rows = as_numbers(rows.compute() if is_lazy(rows) else rows, name)
+        if rows.shape != (stop - start, *self.shape[1:]):
             raise ValueError(
-                f"{name} has shape {rows.shape} and dtype {rows.dtype}, but {self.name} has shape {self.shape} and "
-                f"dtype {self.dtype}: {self.name} is truncated, or was changed while it was being read. Check that "
-                f"{self.name} is complete."
+                f"{name} has shape {rows.shape}, but {self.name} has shape {self.shape}: {self.name} is truncated, or "
+                f"was changed while it was being read. Check that {self.name} is complete."
             )
+        if rows.dtype != self.dtype:
+            raise ValueError(
+                f"{name} has dtype {rows.dtype}, but {self.name} has dtype {self.dtype}: its values are converted when "
+                f"they are read. Wrap {self.name} in an object that has the dtype of its slices."
+            )
+        self._check_declared(rows, name)
         self._check_written(rows, start)
         self.check(rows, name)
         return rows
 
+    def _check_declared(self, rows, name):
+        """Reject values that the attributes of the array declare as missing."""
+        is_missing = np.isin(rows, self.missing) if len(self.missing) else None
+        if is_missing is not None and is_missing.any():
+            raise ValueError(
+                f"{name} contains the value {rows[is_missing][0]}, which the attributes of {self.name} declare as "
+                f"missing: replace the missing values, or remove the signals that contain them. If the value is not "
+                f"missing, delete the attribute."
+            )
+
     def _check_written(self, rows, start):
-        """Reject chunks that were never written, for which zarr and HDF5 return the fill value of the array."""
+        """Reject or note chunks that were never written, for which zarr and HDF5 return the fill value of the array."""
         fill = getattr(self.source, "fill_value", getattr(self.source, "fillvalue", None))
         k = rows_of_chunk(self.source, ["chunks"])
         if fill is None or k == 1:
@@ -108,12 +133,82 @@ class Stored:
             size = min(k, len(self) - chunk)
             some = rows[max(chunk - start, 0) : chunk + size - start]
             if 2 * len(some) >= size and some.flat[0] == fill and (some == fill).all():
-                raise ValueError(
-                    f"{self.name}[{chunk}:{chunk + size}], a whole chunk, is {fill} everywhere, which is the "
-                    f"fill value of chunks that were never written. If {self.name} was not written completely, write "
-                    f"the missing chunks. If the values are intended, create the store with another fill_value, or "
-                    f"wrap {self.name} in an object that exposes only its shape and dtype and supports slicing."
-                )
+                name = f"{self.name}[{chunk}:{chunk + size}]"
+                if is_unallocated(self.source, chunk):
+                    raise ValueError(
+                        f"{name}, a whole chunk of an HDF5 dataset, was never written: write the missing chunks. If "
+                        f"the fill value {fill} is intended, write it, for example with {name} = {fill}."
+                    )
+                if self._doubtful is None and not self._has_all_chunks:
+                    self._doubtful = name, fill
+
+    @cached_property
+    def _has_all_chunks(self):
+        """Whether the store is known to contain all of its chunks."""
+        try:
+            return hasattr(self.source, "id") or self.source.nchunks_initialized == self.source.nchunks
+        except Exception:  # The object has no such attributes, or its files cannot be listed.
+            return False
+
+    def warn_of_doubts(self):
+        """Warn once if a chunk that was read may never have been written.
+
+        This method is called from the thread of the caller, to whose line the warning then points.
+        """
+        if self._doubtful:
+            name, fill = self._doubtful
+            self._doubtful = ()
+            warn(
+                f"{name}, a whole chunk, is {fill} everywhere, and some chunks of {self.name} are not in the store. A "
+                f"chunk is missing if it was never written, or if its values all equal the fill value, because zarr "
+                f"does not store such chunks by default. Check that {self.name} was written completely. To avoid this "
+                f"warning, create the array with write_empty_chunks=True."
+            )
+
+
+def dtype_of_slices(source):
+    """Return the dtype of slices in memory, which is not that of the array if its values are scaled when read."""
+    if not is_lazy(source):
+        try:
+            found = as_numbers(source[0:0], "")
+            if found.shape[1:] == tuple(source.shape[1:]) and is_real(found.dtype):
+                return found.dtype
+        except Exception:  # The object does not support empty slices.
+            pass
+    return as_numbers(np.empty(0, source.dtype), "").dtype
+
+
+def missing_values(source, dtype):  # -> ndarray
+    """Return the values that the attributes of a netCDF, HDF5 or zarr array declare as missing (CF conventions)."""
+    attributes = getattr(source, "attrs", None) or {}
+    values = [attributes[name] for name in ("_FillValue", "missing_value") if name in attributes]
+    if "_ARRAY_DIMENSIONS" in attributes:  # xarray stores the missing value as the fill value of version 2 of zarr.
+        values.append(getattr(source, "fill_value", None))
+    numbers = np.array([as_number(value) for listed in values for value in np.ravel(listed)], dtype=float)
+    numbers = numbers[~np.isnan(numbers)]
+    return numbers.astype(dtype) if dtype.kind == "f" else numbers
+
+
+def as_number(value):
+    """Return an attribute as a number, and NaN if it is not a number. xarray encodes numbers as base64."""
+    try:
+        return struct.unpack("<d", base64.b64decode(value))[0] if isinstance(value, str) else float(value)
+    except (TypeError, ValueError, struct.error):
+        return np.nan
+
+
+def is_unwritten(source):
+    """Return whether nothing was ever written to an HDF5 dataset without chunks."""
+    if not hasattr(getattr(source, "id", None), "get_storage_size") or source.chunks or source.is_virtual:
+        return False
+    return not source.external and source.id.get_storage_size() == 0
+
+
+def is_unallocated(source, row):
+    """Return whether the chunk of an HDF5 dataset that begins with the given row was never written."""
+    if not hasattr(getattr(source, "id", None), "get_chunk_info_by_coord"):
+        return False
+    return source.id.get_chunk_info_by_coord((row, *[0] * (len(source.shape) - 1))).byte_offset is None
 
 
 class Place(NamedTuple):

@@ -3,7 +3,6 @@
 from functools import partial
 from math import prod
 from numbers import Integral, Real
-from os import PathLike
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -16,9 +15,10 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from .conversion import as_labels, as_rows, check_unmasked, is_real
 from .misread import warn_of_misreading
 from .signals import Signals, computing_dtype
-from .stores import Stored, is_stored
+from .stores import Stored, is_lazy, is_stored
 
 AXES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
 KINDS = {1: "series", 2: "images", 3: "volumes"}
@@ -92,21 +92,32 @@ def record_feature_names(estimator, X):
 
 def _check_columns(estimator, X):
     """Check that a table has the number of columns and the column names seen in ``fit``."""
-    validate_data(estimator, X, reset=False, skip_check_array=True)
+    validate_data(estimator, _with_columns(X), reset=False, skip_check_array=True)
+
+
+def _with_columns(X):
+    """Return rows that are passed one by one as one array with columns, and everything else unchanged."""
+    return as_rows(X) if len(getattr(X, "shape", "")) == 1 else X
+
+
+def _in_memory(X, name="X"):
+    """Return ``X`` as an array or a table of numbers in memory."""
+    X = as_rows(X.compute() if is_lazy(X) else X, name)
+    if not is_stored(X):
+        return X
+    stored = Stored(X, name, check=lambda rows, name: None)
+    array = stored[:]
+    stored.warn_of_doubts()
+    return array
 
 
 def _check_values(estimator, X, name="X", stored=False):
     """Check that ``X`` has at least two axes and finite real values whose squares can be summed; return an array."""
-    if isinstance(X, (str, PathLike)) or (hasattr(X, "keys") and not hasattr(X, "shape")):
-        raise TypeError(
-            f"{name} must be an array; got {type(X).__name__}. Open a file first, for example with numpy.load(path, "
-            f"mmap_mode='r'). If the file holds several arrays, select one, for example group['images']."
-        )
     if stored and is_stored(X):
-        array = Stored(X, name, partial(_check_values, type(estimator).__name__))
+        array = Stored(as_rows(X, name), name, partial(_check_values, type(estimator).__name__))
     else:
-        array = check_array(X, allow_nd=True, input_name=name, estimator=estimator)
-    if array.dtype.kind not in "fiub":
+        array = check_array(_in_memory(X, name), allow_nd=True, input_name=name, estimator=estimator)
+    if not is_real(array.dtype):
         raise ValueError(
             f"{name} has dtype {array.dtype}, but signals must be real numbers: convert {name} to a numeric dtype."
         )
@@ -140,7 +151,7 @@ def as_features(estimator, X, y, **checks):
             f"turn maps into features."
         )
     check_feature_names(X)
-    X, y = check_X_y(X, y, estimator=estimator, **checks)
+    X, y = check_X_y(_in_memory(X), _read_y(y, **checks), estimator=estimator, **checks)
     _check_size(X, features_dtype(X.dtype))
     return X, y
 
@@ -152,25 +163,32 @@ def check_feature_names(X):
 
 def record_columns(estimator, X):
     """Set ``n_features_in_`` and ``feature_names_in_``, or remove the latter if ``X`` has no column names."""
-    validate_data(estimator, X, reset=True, skip_check_array=True)
+    validate_data(estimator, _with_columns(X), reset=True, skip_check_array=True)
 
 
 def as_fitted_features(estimator, X):
     """Check that ``X`` has the columns and the column names seen in ``fit``, and return it as an array."""
-    return validate_data(estimator, X, reset=False)
+    return validate_data(estimator, _in_memory(X), reset=False)
+
+
+def _read_y(y, y_numeric=False, **_):
+    """Return labels with the values that were passed, or targets that are not masked."""
+    check_unmasked(y, "y")
+    return y if y is None or y_numeric else as_labels(y)
 
 
 def as_labels_or_targets(estimator, X, y, **checks):
     """Check ``y``, which contains one label, or one or more numbers, for each signal of ``X``, and return it."""
     if y is None:
         raise ValueError(f"{type(estimator).__name__} requires y to be passed, but the target y is None.")
-    y = _check_y(y, estimator=estimator, **checks)
+    y = _check_y(_read_y(y, **checks), estimator=estimator, **checks)
     check_consistent_length(X, y)
     return y
 
 
 def check_weights(sample_weight, X, dtype, factors=1, factors_name=""):
     """Return the sample weights times ``factors``, checked to be finite, non-negative and not all 0."""
+    check_unmasked(sample_weight, "sample_weight")
     weights = _check_sample_weight(sample_weight, X, dtype=dtype)
     with np.errstate(over="ignore", invalid="ignore"):
         weights = weights * np.asarray(factors, dtype=weights.dtype)
@@ -217,8 +235,9 @@ def as_targets(y, dtype):
 
 def as_augmented(returned, X):
     """Check that the user's augmentation returned finite signals of the same shape as ``X``, and return them."""
+    name = "augmentation's result"
     try:
-        augmented = check_array(returned, allow_nd=True, input_name="augmentation's result", dtype=X.dtype, order="C")
+        augmented = check_array(as_rows(returned, name), allow_nd=True, input_name=name, dtype=X.dtype, order="C")
         found = f"shape {augmented.shape}"
     except ValueError as error:
         augmented, found = None, str(error)
@@ -226,7 +245,7 @@ def as_augmented(returned, X):
         raise ValueError(
             f"augmentation must return finite signals of the same shape as its input, {X.shape}; got {found}"
         )
-    _check_size(augmented, X.dtype, "augmentation's result")
+    _check_size(augmented, X.dtype, name)
     return augmented
 
 
@@ -329,7 +348,7 @@ def check_filters(init, n_filters, patch_size, n_channels=None, dtype="numeric")
 
     If ``n_channels`` is None, any number of channels is accepted.
     """
-    filters = check_array(init, allow_nd=True, input_name="init", dtype=dtype)
+    filters = check_array(as_rows(init, "init"), allow_nd=True, input_name="init", dtype=dtype)
     expected = (n_filters, *patch_size, filters.shape[-1] if n_channels is None else n_channels)
     if filters.shape != expected:
         raise ValueError(f"init must have shape {expected}, (n_filters, *patch_size, n_channels); got {filters.shape}.")

@@ -1,6 +1,7 @@
 """A file from which an interrupted fit resumes."""
 
 import os
+from contextlib import contextmanager
 from pathlib import Path
 from types import CodeType, FunctionType
 
@@ -40,21 +41,40 @@ class Checkpoint:
         try:
             found = joblib.load(self.path)
             is_known = found["format"] == FORMAT
+            is_ours = is_known and found["fit"] == self.fit
+            reached = found["reached"] if is_ours else None
         except Exception as error:
             raise ValueError(
-                f"checkpoint={str(self.path)!r} exists but cannot be read: delete the file, or choose another path."
+                f"checkpoint={str(self.path)!r} exists but cannot be read. It may be truncated, or not be a "
+                f"checkpoint: delete the file, or choose another path."
             ) from error
-        if not is_known or found["fit"] != self.fit:
+        if not is_ours:
             which = "to a fit with other data or parameters" if is_known else "to another version of the package"
             raise ValueError(f"checkpoint={str(self.path)!r} belongs {which}: delete the file, or choose another path.")
-        return found["reached"]
+        return reached
 
     def write(self, reached):
         """Write the state of the fit, replacing the file."""
         if self.path is not None:
-            part = self.path.with_name(self.path.name + ".part")
-            joblib.dump({"format": FORMAT, "fit": self.fit, "reached": reached}, part)
-            os.replace(part, self.path)
+            with replacing(self.path) as file:
+                joblib.dump({"format": FORMAT, "fit": self.fit, "reached": reached}, file)
+
+
+@contextmanager
+def replacing(path):
+    """Open a temporary file, which replaces the file ``path`` once it is complete, and is deleted after an error."""
+    part = path.with_name(path.name + ".part")
+    try:
+        with open(part, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())  # Otherwise, a crash of the system could leave a truncated file.
+        os.replace(part, path)
+    except BaseException as error:
+        part.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            error.add_note(f"checkpoint={str(path)!r} was not written. If it exists, it has its previous content.")
+        raise
 
 
 def identity(estimator, ignored):

@@ -8,6 +8,7 @@ from sklearn.utils import Bunch, check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions, validate_params
 
 from .._arrays import validation
+from .._arrays.conversion import as_rows
 from .._layer import CKNLayer
 from .._utils.typing import Field, RandomState, Rows, typed
 
@@ -122,7 +123,8 @@ def deformation(
     ------
     ValueError
         If a parameter is out of range; if signals with one spatial axis are to be rotated; if `size` exceeds the
-        diagonal for ``kind="rotation"``; or if `X` has an unexpected number of axes, is empty or is not finite.
+        diagonal for ``kind="rotation"``; or if `X` has an unexpected number of axes, is empty, is not finite or has
+        masked values.
 
     Warns
     -----
@@ -160,6 +162,7 @@ def deformation(
 
 
 def _read_signals(X, ndim):
+    X = as_rows(X)
     if np.ndim(X) not in (ndim + 1, ndim + 2):
         space = ", ".join(validation.AXES[ndim])
         raise ValueError(

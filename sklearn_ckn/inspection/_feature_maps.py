@@ -6,6 +6,7 @@ from typing import Self
 import numpy as np
 
 from .._arrays import validation
+from .._arrays.conversion import as_rows
 from .._feature_map import CKNFeatureMap
 from .._network import Network
 from .._utils.typing import Axes, Rows
@@ -132,7 +133,7 @@ class FeatureMapDisplay(Display):
 
 def _as_batch(x, layer, same_space):  # (1, *space, n_channels)
     """Check that ``x`` is a single signal, and return it as a batch of one signal for the layer."""
-    signal, (*space, n_channels) = np.asarray(x), layer.input_shape_
+    signal, (*space, n_channels) = np.asarray(as_rows(x, "x")), layer.input_shape_
     if layer._flattened and signal.shape == (layer.n_features_in_,):
         signal = signal.reshape(layer.input_shape_)
     if n_channels == 1 and signal.ndim == len(space):

@@ -30,8 +30,8 @@ def to_onnx(estimator: BaseEstimator) -> onnx.ModelProto:
     Returns
     -------
     model : onnx.ModelProto
-        The graph, which has passed the ONNX checker. It accepts any number n >= 1 of signals. Its input and outputs
-        are:
+        The graph, which has passed the ONNX checker. It accepts any number n of signals, including none. Its input
+        and outputs are:
 
         ==================  =====================================================================================
         name                value
@@ -41,18 +41,18 @@ def to_onnx(estimator: BaseEstimator) -> onnx.ModelProto:
         `"features"`        output of a transformer that returns rows of features
         `"maps"`            output of a transformer that ends in a layer or in `PatchWhitening`
         `"targets"`         output of the method `predict` of a regressor
-        `"label"`           output of the method `predict` of a classifier, int64 or strings
+        `"label"`           output of the method `predict` of a classifier, of the dtype of `classes_`
         `"scores"`          output of the method `decision_function` of a classifier, of shape ``(n,)`` for two classes
         `"probabilities"`   output of the method `predict_proba` of a classifier, if it has this method
         ==================  =====================================================================================
 
-        All outputs except the labels are float32.
+        All outputs except the labels are float32. Labels that are strings have the ONNX type string.
 
     Raises
     ------
     TypeError
-        If `estimator` or one of its steps is not supported, or if a classifier was fitted to several labels per
-        sample.
+        If `estimator` or one of its steps is not supported, or if a classifier was fitted to several labels per sample
+        or to labels for which ONNX has no type, such as dates.
     ValueError
         If a `PatchWhitening` with ``method="local"`` has an `exponent` other than 0, 0.25 or 0.5, or has a `reg`
         below 1e-6 and an `exponent` other than 0. The reason is that ONNX has no eigenvalue decomposition.

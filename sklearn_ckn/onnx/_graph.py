@@ -118,9 +118,15 @@ class Tensor(NDArrayOperatorsMixin):
         return take(self, np.arange(self.shape[len(before)])[index], len(before))
 
     def reshape(self, *shape):
-        """Reshape the tensor to ``(len(self), -1)``, which is one row per signal, or to ``(-1, *sizes)``."""
+        """Reshape the tensor to ``(len(self), -1)``, which is one row per signal, or to ``(-1, *sizes)``.
+
+        Only the first of the sizes that the graph contains depends on the batch, because no other size can be inferred
+        for an empty batch.
+        """
         sizes = [prod(self.shape[1:]) if size == -1 else size for size in shape[1:]]
-        return self.graph.node("Reshape", [self, self.graph.integers(shape)], np.empty((0, *sizes), self.dtype))
+        return self.graph.node(
+            "Reshape", [self, self.graph.integers([shape[0], *sizes])], np.empty((0, *sizes), self.dtype)
+        )
 
     def astype(self, dtype):
         empty = self.empty.astype(dtype)
@@ -182,11 +188,6 @@ def split(X, n_parts):
     return X.graph.node("Split", [X], np.split(X.empty, n_parts), axis=0, num_outputs=n_parts)
 
 
-def einsum(equation, *tensors):
-    empty = np.einsum(equation, *(X.empty for X in tensors))
-    return tensors[0].graph.node("Einsum", tensors, empty, equation=equation)
-
-
 def take(X, indices, axis=0):
     """Take entries of X along an axis. X or the indices may be tensors, whereas `numpy.take` dispatches on X only."""
     graph = X.graph if isinstance(X, Tensor) else indices.graph
@@ -206,7 +207,6 @@ FUNCTIONS = {
     np.concatenate: concatenate,
     np.hstack: lambda tensors: concatenate(tensors, axis=1),
     np.split: split,
-    np.einsum: einsum,
     np.flip: flip,
     np.zeros_like: lambda X: X * 0,
 }

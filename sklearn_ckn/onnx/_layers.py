@@ -127,7 +127,7 @@ def negative_power(P, exponent, reg):  # (n, d, k) -> (n, d, d)
             f"iteratively; got exponent={exponent} and reg={reg}: change these parameters, or use method='global'."
         )
     (d, k), dtype, P = P.shape[1:], P.dtype, P.astype(np.float64)
-    C, identity = np.einsum("nik,njk->nij", P, P) / k, np.eye(d)
+    C, identity = P @ np.moveaxis(P, 1, 2) / k, np.eye(d)
     trace = (C * identity).sum(axis=(1, 2), keepdims=True)
     C = C + reg / d * trace * identity
     size = (1 + reg) * np.where(trace > 0, trace, 1)  # the trace of C, an upper bound on its eigenvalues

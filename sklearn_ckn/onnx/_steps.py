@@ -244,12 +244,19 @@ for regressor in (LinearRegressor, *LINEAR_REGRESSORS):
     outputs.register(regressor, of_targets)
 
 
-def labels(model):  # -> (n_classes,) of int64, or of str
-    """Return the classes of a model in a dtype that ONNX supports."""
+def labels(model):  # -> (n_classes,) of numbers, booleans or str
+    """Return the classes of a model in a dtype that ONNX supports, with the same values."""
     if isinstance(model, LINEAR_CLASSIFIERS) and predicts_several_labels(model):
         raise TypeError(f"{type(model).__name__} was fitted to several labels per sample: fit it to one label.")
-    classes = np.array(model.classes_.tolist())
-    return classes.astype(object if classes.dtype.kind == "U" else np.int64)
+    classes = np.asarray(model.classes_)
+    if all(isinstance(label, str) for label in classes):
+        return classes.astype(object)
+    if classes.dtype.kind not in "biuf" or classes.dtype.itemsize > 8:
+        raise TypeError(
+            f"{type(model).__name__} was fitted to labels of dtype {classes.dtype}, for which ONNX has no type: fit it "
+            f"to strings or numbers, for example y.astype(str)."
+        )
+    return classes.astype(classes.dtype.newbyteorder("="))
 
 
 def predicts_several_labels(model):

@@ -280,6 +280,23 @@ def test_invalid_values_are_refused(scheduler):
         feature_map().fit(lazy(broken))
 
 
+def test_masked_values_are_refused(scheduler):
+    hidden = np.ma.array(X, copy=True)
+    hidden[100, 1, 1, 1] = np.ma.masked
+    fitted, classifier = feature_map().fit(X), CKNClassifier(layer(), max_iter=0).fit(X[:60], np.arange(60) % 2)
+    broken, complete = (da.from_array(array, chunks=(70, 9, 8, 2), asarray=False) for array in (hidden, np.ma.array(X)))
+    for do in (
+        layer(n_patches=16 * 300).fit,
+        lambda X: fitted.transform(X).compute(),
+        lambda X: CKNKernel(layer(sigma=0.5))(X).compute(),
+        classifier.predict,
+        lambda X: CKNClassifier(layer(), max_iter=0).fit(X, np.arange(300) % 2),
+    ):
+        with pytest.raises(ValueError, match="has masked values"):
+            do(broken)
+    assert_array_equal(fitted.transform(complete).compute(), fitted.transform(X))
+
+
 def test_invalid_calls_are_refused_before_anything_is_computed():
     fitted, unknown = feature_map().fit(X), lazy()[lazy()[:, 0, 0, 0] > 0.5]
     with dask.config.set(scheduler=no_work):

@@ -1,7 +1,9 @@
 """Stores (memmap, zarr, HDF5): they are read and written in pieces, and give the results of arrays in memory."""
 
+import base64
 import errno
 import os
+import struct
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from out_of_core import feature_map, images, layer
 from sklearn import config_context
 from sklearn.pipeline import make_pipeline
 
-from sklearn_ckn import CKNClassifier, CKNFeatureMap, PatchWhitening
+from sklearn_ckn import CKNClassifier, CKNFeatureMap, CKNKernel, LinearClassifier, PatchWhitening
 
 h5py, zarr = pytest.importorskip("h5py"), pytest.importorskip("zarr")
 
@@ -26,7 +28,8 @@ class RecordingStore:
 
     def __getitem__(self, rows):
         assert isinstance(rows, slice)
-        self.read.append((rows.start, rows.stop))
+        if (rows.start or 0) < rows.stop:  # An empty slice shows the dtype without reading anything.
+            self.read.append((rows.start, rows.stop))
         return self.array[rows]
 
     def __setitem__(self, rows, values):
@@ -163,31 +166,190 @@ def test_errors_of_invalid_values_state_the_rows(X, features, tmp_path):
         fitted.transform(as_zarr(tmp_path / "X", broken))
 
 
-def test_incomplete_stores_are_refused(X, tmp_path):
+def half_written(kind, path, X, chunk=CHUNK):
+    """Return a store of which only the first 300 rows were written."""
+    shape, chunks = X.shape, (chunk, *X.shape[1:])
+    if kind == "zarr":
+        stored = zarr.open(str(path), mode="w", shape=shape, chunks=chunks, dtype="float32")
+    elif kind == "shards":
+        sizes = {"chunks": (chunk // 3, 9, 4, 2), "shards": chunks}
+        stored = zarr.create_array(path, shape=shape, dtype="float32", **sizes)
+    else:
+        stored = h5py.File(path, "w").create_dataset("X", shape, "float32", chunks=chunks)
+    stored[:300] = X[:300]
+    return stored
+
+
+@pytest.mark.parametrize("kind", ["zarr", "shards"])
+def test_chunks_that_zarr_may_not_have_written_lead_to_one_warning(kind, X, tmp_path):
+    if kind == "shards" and not hasattr(zarr, "create_array"):
+        pytest.skip("zarr has no shards")
+    stored, fitted = half_written(kind, tmp_path / "X", X), feature_map().fit(X)
+    zeros = X.copy()
+    zeros[300:] = 0
+    message = r"X\[300:3.0\], a whole chunk, is 0.0 everywhere, and some chunks of X are not in the store"
+    with config_context(**SMALL), pytest.warns(UserWarning, match=message) as caught:
+        found = fitted.transform(stored)
+    assert [warning.filename for warning in caught] == [__file__]
+    assert_array_equal(found, fitted.transform(zeros))
+    for do in (feature_map().fit, CKNKernel(layer(sigma=0.5)).diag):
+        with config_context(**SMALL), pytest.warns(UserWarning, match=message):
+            do(stored)
+    # An object without a fill value states that its zeros are intended.
+    with config_context(**SMALL):
+        assert_array_equal(fitted.transform(RecordingStore(stored)), found)
+
+
+def test_chunks_that_hdf5_did_not_write_are_refused(X, tmp_path):
+    stored, fitted = half_written("h5py", tmp_path / "X", X), feature_map().fit(X)
+    message = r"X\[300:360\], a whole chunk of an HDF5 dataset, was never written"
+    for do in (fitted.transform, feature_map().fit, CKNKernel(layer(sigma=0.5)).diag):
+        with config_context(**SMALL), pytest.raises(ValueError, match=message):
+            do(stored)
+    empty = h5py.File(tmp_path / "empty", "w").create_dataset("X", X.shape, "float32")
+    with pytest.raises(ValueError, match="X is an HDF5 dataset that was never written"):
+        fitted.transform(empty)
+
+
+@pytest.mark.parametrize("kind", ["zarr", "h5py"])
+def test_black_images_that_were_written_are_accepted(kind, X, tmp_path):
+    darkened = X.copy()
+    darkened[CHUNK : 3 * CHUNK] = 0
+    shape, chunks = X.shape, (CHUNK, *X.shape[1:])
+    if kind == "h5py":
+        stored = h5py.File(tmp_path / "X", "w").create_dataset("X", shape, "float32", chunks=chunks)
+    elif hasattr(zarr, "create_array"):
+        stored = zarr.create_array(
+            tmp_path / "X", shape=shape, chunks=chunks, dtype="float32", config={"write_empty_chunks": True}
+        )
+    else:
+        stored = zarr.open(str(tmp_path / "X"), mode="w", shape=shape, chunks=chunks, write_empty_chunks=True)
+    stored[:] = darkened
+    with config_context(**SMALL):
+        fitted = layer().fit(stored)
+        assert_array_equal(fitted.transform(stored), layer().fit(darkened).transform(darkened))
+
+
+def test_truncated_files_are_refused(X, tmp_path):
     fitted = feature_map().fit(X)
     short = RecordingStore(X[:250])
     short.shape = X.shape
     with config_context(**SMALL), pytest.raises(ValueError, match=r"X\[240:300\] has shape \(10, .* is truncated"):
         fitted.transform(short)
-    half = zarr.open(str(tmp_path / "half"), mode="w", shape=X.shape, chunks=(CHUNK, 9, 8, 2), dtype="float32")
-    chunked = h5py.File(tmp_path / "half.h5", "w").create_dataset("X", X.shape, "float32", chunks=(CHUNK, 9, 8, 2))
-    stores = [half, chunked]
-    if hasattr(half, "shards"):
-        sizes = {"chunks": (CHUNK // 3, 9, 4, 2), "shards": (CHUNK, 9, 8, 2)}
-        stores.append(zarr.create_array(tmp_path / "sharded", shape=X.shape, dtype="float32", **sizes))
-    for stored in stores:
-        stored[:300] = X[:300]
-        for do in (fitted.transform, lambda X: feature_map().fit(X)):
-            with config_context(**SMALL), pytest.raises(ValueError, match=r"X\[300:3.0\], a whole chunk, is 0.0"):
-                do(stored)
-    # An object without a fill value states that its zeros are intended.
-    with config_context(**SMALL):
-        assert_array_equal(fitted.transform(RecordingStore(half)), fitted.transform(half[:]))
     path = tmp_path / "memmap"
     mapped = as_memmap(path, X)
     os.truncate(path, 1000)
-    with pytest.raises(ValueError, match=f"X is truncated: its file has 1000 bytes, but X extends to byte {X.nbytes}"):
-        fitted.transform(mapped)
+    rows = mapped.reshape(500, -1)
+    for do in (
+        fitted.transform,
+        CKNKernel(layer(sigma=0.5)).diag,
+        lambda X: LinearClassifier().fit(rows, np.arange(500) % 2),
+    ):
+        with pytest.raises(
+            ValueError, match=f"X is truncated: its file has 1000 bytes, but X extends to .* {X.nbytes}"
+        ):
+            do(mapped)
+
+
+class Scaling(RecordingStore):
+    """An array whose slices are float64, like a netCDF variable with a scale, although its dtype is int16."""
+
+    def __init__(self, array):
+        super().__init__(array)
+        self.dtype = np.dtype("int16")
+
+    def __getitem__(self, rows):
+        return super().__getitem__(rows).astype(float)
+
+
+class WithoutEmptySlices(Scaling):
+    """An array of this kind that does not support empty slices."""
+
+    def __getitem__(self, rows):
+        if rows.start >= rows.stop:
+            raise IndexError("no rows")
+        return super().__getitem__(rows)
+
+
+def test_stores_that_scale_their_values_are_read(X):
+    expected = feature_map().fit(X.astype(float)).transform(X.astype(float))
+    with config_context(**SMALL):
+        found = feature_map().fit(Scaling(X)).transform(Scaling(X))
+        assert found.dtype == np.float64
+        assert_array_equal(found, expected)
+        with pytest.raises(ValueError, match=r"has dtype float64, but X has dtype int16: its values are converted"):
+            feature_map().fit(WithoutEmptySlices(X))
+
+
+@pytest.mark.parametrize("method", ["fit", "transform"])
+def test_masked_values_of_a_store_are_refused(method, X):
+    class Masking(RecordingStore):
+        def __getitem__(self, rows):
+            return np.ma.masked_equal(super().__getitem__(rows), -99)
+
+    complete, hidden = X.copy(), X.copy()
+    hidden[:, 0, 0, 0] = -99
+    fitted = feature_map().fit(X)
+    with config_context(**SMALL):
+        assert_array_equal(fitted.transform(Masking(complete)), fitted.transform(X))
+        with pytest.raises(ValueError, match=r"X\[.*\] has masked values"):
+            getattr(fitted, method)(Masking(hidden))
+
+
+def with_attribute(kind, path, X, name, value):
+    """Return a store with an attribute."""
+    stored = as_zarr(path, X) if kind == "zarr" else as_hdf5(path, X, (CHUNK, *X.shape[1:]))
+    stored.attrs[name] = value
+    return stored
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("_FillValue", -99.0),
+        ("missing_value", [-1.0, -99.0]),
+        ("_FillValue", base64.b64encode(struct.pack("<d", -99.0)).decode()),  # as xarray writes it
+    ],
+    ids=["fill value", "two values", "base64"],
+)
+@pytest.mark.parametrize("kind", ["zarr", "h5py"])
+def test_values_that_a_store_declares_as_missing_are_refused(kind, name, value, X, tmp_path):
+    fitted, missing = feature_map().fit(X), X.copy()
+    missing[400, 1, 1, 1] = -99
+    stored = with_attribute(kind, tmp_path / "X", missing, name, value)
+    with config_context(**SMALL):
+        for do in (fitted.transform, CKNKernel(layer(sigma=0.5)).diag):
+            with pytest.raises(
+                ValueError, match=r"contains the value -99.0, which the attributes of X declare as missing"
+            ):
+                do(stored)
+        complete = with_attribute(kind, tmp_path / "complete", X, name, value)
+        assert_array_equal(fitted.transform(complete), fitted.transform(X))
+
+
+def test_missing_values_of_netcdf_variables_are_refused(X, tmp_path):
+    netCDF4 = pytest.importorskip("netCDF4")
+    with netCDF4.Dataset(tmp_path / "X.nc", "w") as file:
+        for name, size in zip("nyxc", X.shape):
+            file.createDimension(name, size)
+        for name in ("complete", "missing"):
+            variable = file.createVariable(name, "i2", tuple("nyxc"), fill_value=-1)
+            variable.scale_factor = 1 / 256
+            variable[:] = X
+        variable[400, 1, 1, 1] = np.ma.masked
+    with netCDF4.Dataset(tmp_path / "X.nc") as file, config_context(**SMALL):
+        fitted = feature_map().fit(file["complete"])
+        assert fitted.transform(file["complete"]).dtype == np.float64
+        with pytest.raises(ValueError, match="has masked values"):
+            fitted.transform(file["missing"])
+
+
+@pytest.mark.parametrize("as_store", [as_memmap, lambda path, X: RecordingStore(X)], ids=["memmap", "rows only"])
+def test_small_floats_are_read(as_store, X, tmp_path):
+    small = X.astype(pytest.importorskip("ml_dtypes").bfloat16)
+    stored, expected = as_store(tmp_path / "X", small), small.astype(np.float32)
+    with config_context(**SMALL):
+        assert_array_equal(layer().fit(stored).transform(stored), layer().fit(expected).transform(expected))
 
 
 def test_black_corners_and_black_images_are_accepted(X, tmp_path):

@@ -43,7 +43,7 @@ BAD_X = [
     pytest.param({"images": IMAGES}, r"X must be an array; got dict.*group\['images'\]", id="group"),
     pytest.param(IMAGES[:0], "0 sample", id="no signal"),
     pytest.param(IMAGES[:, :, :0], "every axis must have a length of at least 1", id="no position"),
-    pytest.param([[[1.0, 2.0], [3.0]], [[1.0, 2.0], [3.0, 4.0]]], "inhomogeneous", id="ragged"),
+    pytest.param([[[1.0, 2.0], [3.0]], [[1.0, 2.0], [3.0, 4.0]]], r"X\[0\] has rows of different lengths", id="ragged"),
 ]
 
 

@@ -4,6 +4,7 @@ import copy
 
 import numpy as np
 import pytest
+from numpy.testing import assert_array_equal
 from onnx_graphs import DIGITS, IMAGES, assert_graph_agrees, feature_map, layer, session, to_onnx
 from sklearn.base import clone
 from sklearn.linear_model import (
@@ -120,3 +121,33 @@ def test_end_to_end_regressors(rng):
     assert_graph_agrees(
         CKNRegressor(layer(), max_iter=1, center=False, random_state=0).fit(IMAGES[:60], targets), IMAGES[:60]
     )
+
+
+DTYPES = ["bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float16", "float64", ">i4"]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_labels_have_the_values_and_the_type_that_were_passed(dtype, fitted_map):
+    features = fitted_map.transform(IMAGES[:60])
+    largest = 1 if np.dtype(dtype).kind == "b" else np.iinfo(dtype).max if np.dtype(dtype).kind in "iu" else 100
+    y = np.where(DIGITS[:60] > 4, np.array(largest, dtype), np.array(0, dtype))
+    head = LinearClassifier().fit(features, y)
+    found = session(head)(features)["label"]
+    assert found.dtype == np.dtype(dtype).newbyteorder("=")
+    assert_array_equal(found, head.predict(features))
+
+
+@pytest.mark.parametrize("dtype", ["datetime64[D]", "datetime64[ns]", "timedelta64[s]", "longdouble"])
+def test_labels_without_a_type_in_onnx_are_refused_by_name(dtype, fitted_map):
+    features = fitted_map.transform(IMAGES[:60])
+    head = LinearClassifier().fit(features, (DIGITS[:60] % 2).astype(dtype))
+    name = str(np.dtype(dtype)).replace("[", r"\[")
+    with pytest.raises(TypeError, match=rf"fitted to labels of dtype {name}.*y.astype\(str\)"):
+        to_onnx(head)
+
+
+def test_strings_of_variable_width_are_exported(fitted_map):
+    features = fitted_map.transform(IMAGES[:60])
+    head = LinearClassifier().fit(features, LABELS[DIGITS[:60]].astype(object))
+    head.classes_ = head.classes_.astype(getattr(np.dtypes, "StringDType", lambda: "U9")())
+    assert_array_equal(session(head)(features)["label"], head.predict(features))

@@ -1,13 +1,17 @@
 """Checkpoints: files from which an interrupted training resumes."""
 
+import errno
 import functools
 import pickle
 
+import joblib
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 from sklearn.base import clone
 from supervised import Killed, assert_same_model, classifier, interrupt_call, interruptible, regressor
+
+from sklearn_ckn._utils import checkpoint
 
 
 @pytest.mark.parametrize("early_stopping", [False, True])
@@ -140,3 +144,40 @@ def test_bad_checkpoints_are_refused(digits, tmp_path):
     for place in (tmp_path, tmp_path / "nowhere" / "fit.ckpt"):
         with pytest.raises(ValueError, match="checkpoint must be the path of a file in a folder that exists"):
             classifier(checkpoint=str(place)).fit(X, y)
+
+
+def test_truncated_and_foreign_files_are_refused(digits, tmp_path):
+    path, cut = tmp_path / "fit.ckpt", tmp_path / "cut.ckpt"
+    X, y = digits[0][:60], digits[1][:60]
+    classifier(checkpoint=path, max_iter=0).fit(X, y)
+    whole = path.read_bytes()
+    for size in np.linspace(0, len(whole) - 1, 20, dtype=int):
+        cut.write_bytes(whole[:size])
+        with pytest.raises(ValueError, match=r"cut\.ckpt' exists but cannot be read\. It may be truncated"):
+            classifier(checkpoint=cut, max_iter=0).fit(X, y)
+    joblib.dump({"format": checkpoint.FORMAT}, cut)
+    with pytest.raises(ValueError, match=r"cut\.ckpt' exists but cannot be read\. It may be truncated"):
+        classifier(checkpoint=cut, max_iter=0).fit(X, y)
+
+
+def test_a_full_disk_leaves_the_last_checkpoint(digits, tmp_path, monkeypatch):
+    path, dump = tmp_path / "fit.ckpt", joblib.dump
+    X, y = digits[0][:60], digits[1][:60]
+    n_written = 0
+
+    def dump_until_full(state, file):
+        nonlocal n_written
+        n_written += 1
+        dump(state, file)
+        if n_written == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(joblib, "dump", dump_until_full)
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        classifier(checkpoint=path).fit(X, y)
+    assert caught.value.__notes__ == [
+        f"checkpoint='{path}' was not written. If it exists, it has its previous content."
+    ]
+    assert [file.name for file in tmp_path.iterdir()] == ["fit.ckpt"]
+    monkeypatch.undo()
+    assert_same_model(classifier(checkpoint=path).fit(X, y), classifier().fit(X, y))

@@ -1,0 +1,173 @@
+"""Conversion of what users pass to arrays of numbers, before any shape or value is checked.
+
+Signals may be passed one by one, in a list, an object array or a column of a table. They become one array. Objects from
+which no array of numbers can be made, and masked values, which stand for missing data, are rejected here.
+"""
+
+from collections import Counter
+from os import PathLike
+
+import numpy as np
+
+TEXT = (str, bytes, PathLike)
+SHOWN = 3  # maximum number of shapes or types that an error message lists
+
+
+def is_real(dtype):
+    """Return whether a dtype is a type of real numbers, including the small types of other libraries (bfloat16)."""
+    is_extension = dtype.kind == "V" and dtype.names is None and np.can_cast(dtype, np.float32)
+    return dtype.kind in "fiub" or is_extension
+
+
+def as_rows(X, name="X"):
+    """Return ``X`` as an array, a table or a store of numbers, whose shape and values are checked elsewhere.
+
+    Signals that are passed one by one become one array. What is already an array, a table or a store is not copied.
+    """
+    if isinstance(X, np.ndarray) and X.shape == () and X.dtype == object:  # numpy.save stores a dict or a list so.
+        X = X.item()
+    _check_container(X, name)
+    check_unmasked(X, name)
+    if not hasattr(X, "shape") or len(X.shape) == 1:
+        X = _stacked(X, name)
+    _check_cells(X, name)
+    dtype = getattr(X, "dtype", None)
+    if isinstance(dtype, np.dtype) and dtype.kind == "V" and not is_real(dtype):
+        raise TypeError(_describe_raw(dtype, name))
+    return as_numbers(X, name) if type(X) is np.ndarray else X
+
+
+def as_numbers(rows, name):
+    """Return rows that were read into memory as an ndarray of a dtype of NumPy, and reject masked values."""
+    check_unmasked(rows, name)
+    rows = np.asarray(rows)
+    return rows.astype(np.float32) if rows.dtype.kind == "V" else rows
+
+
+def check_unmasked(X, name):
+    """Reject masked entries of an array, or of the arrays in a list or an object array."""
+    is_array = isinstance(X, np.ndarray)
+    if is_array and X.dtype != object and X.dtype.names is None:
+        n_masked = np.count_nonzero(getattr(X, "mask", False))
+        if n_masked:
+            raise ValueError(
+                f"{name} has masked values ({n_masked} of {X.size}), which are missing values: fill them, for example "
+                f"with numpy.ma.filled({name}, value), or remove the samples that contain them."
+            )
+    elif is_array and X.dtype == object:
+        check_unmasked(list(X.flat), name)
+    elif isinstance(X, (list, tuple)) and any(isinstance(x, (list, tuple, np.ndarray)) for x in X[:1]):
+        for x in X:
+            check_unmasked(x, name)
+
+
+def as_labels(y, name="y"):
+    """Return class labels as an array of numbers, strings, dates or durations, with the values that were passed."""
+    check_unmasked(y, name)
+    labels, dtype = np.asarray(y), getattr(getattr(y, "dtype", None), "numpy_dtype", None)
+    if isinstance(dtype, np.dtype) and dtype.kind in "iubf" and not y.isna().any():  # a nullable dtype of pandas
+        return labels.astype(dtype)
+    if labels.dtype.kind == "T":  # scikit-learn does not accept strings of variable width
+        labels = labels.astype(object)
+    if labels.dtype.kind in "mM" and np.isnat(labels).any():
+        raise ValueError(f"{name} contains NaT, a missing date or duration: remove the samples without a label.")
+    is_text = labels.dtype.kind in "US" and isinstance(y, (list, tuple))  # NumPy has converted numbers to text.
+    objects = y if is_text else labels if labels.dtype.kind in "OV" and labels.ndim else ()
+    types = {type(label) for label in np.ravel(np.asarray(objects, dtype=object))}
+    if types and not any(all(issubclass(each, text) for each in types) for text in (str, bytes)):
+        raise ValueError(
+            f"{name} must be an array of integers, booleans, strings, dates or durations with a dtype of NumPy; got "
+            f"labels of type {_listed(sorted(each.__name__ for each in types))}. Remove the samples without a label, "
+            f"and convert the labels, for example with numpy.asarray({name}, dtype=str) or "
+            f"numpy.asarray({name}, dtype=int)."
+        )
+    return labels
+
+
+def _check_container(X, name):
+    """Reject paths, groups of arrays, iterators and everything else that has neither values nor rows."""
+    is_group = hasattr(X, "keys") and not hasattr(X, "shape")
+    has_rows = hasattr(X, "__len__") and hasattr(X, "__getitem__")
+    has_values = any(hasattr(X, each) for each in ("shape", "__array__", "__array_interface__", "__dataframe__"))
+    if isinstance(X, TEXT) or is_group:
+        raise TypeError(
+            f"{name} must be an array; got {type(X).__name__}. Open a file first, for example with numpy.load(path, "
+            f"mmap_mode='r'). If the file holds several arrays, select one, for example group['images']."
+        )
+    if not (has_rows or has_values):
+        advice = f": pass numpy.stack(list({name}))" if hasattr(X, "__iter__") else ""
+        raise TypeError(f"{name} must be an array or a list of arrays; got {type(X).__name__}{advice}.")
+
+
+def _stacked(X, name):
+    """Return signals that are passed one by one as one array. Return anything else as it is."""
+    signals = X if isinstance(X, (list, tuple)) else np.asarray(X)
+    if isinstance(signals, np.ndarray):
+        if signals.dtype.kind not in "OUST" or signals.ndim != 1:
+            return X
+        signals = list(signals)
+    text = next((x for x in signals if isinstance(x, TEXT)), None)
+    if text is not None:
+        raise TypeError(
+            f"{name} contains paths or other text, such as {str(text)!r:.80}, but signals must be numbers. Read the "
+            f"files first, for example with numpy.stack([numpy.asarray(PIL.Image.open(path)) for path in {name}])."
+        )
+    try:
+        array = np.asarray(signals)
+    except ValueError:
+        array = None
+    if array is None or array.dtype == object:
+        _check_shapes(signals, name)
+    return X if array is None else array
+
+
+def _check_shapes(signals, name):
+    """Reject signals of different shapes."""
+    shapes = []
+    for i, x in enumerate(signals):
+        try:
+            shapes.append(np.shape(x))
+        except ValueError:
+            raise ValueError(
+                f"{name}[{i}] has rows of different lengths, but a signal must be an array: crop, resize or pad the "
+                f"rows of every signal to the same length."
+            ) from None
+    different = [shape for shape, _ in Counter(shapes).most_common()]
+    if len(different) > 1:
+        raise ValueError(
+            f"{name} contains {len(shapes)} signals of {len(different)} shapes, {_listed(different)}, but all signals "
+            f"must have the same shape: crop, resize or pad them to one shape."
+        )
+
+
+def _check_cells(X, name):
+    """Reject tables and object arrays with more than one axis whose values are arrays."""
+    rows = X.iloc[:1].to_numpy() if hasattr(X, "iloc") and len(X.shape) > 1 else X
+    if isinstance(rows, np.ndarray) and rows.dtype == object and rows.ndim > 1:
+        for cell in rows[:1].flat:
+            if hasattr(cell, "__len__") and not isinstance(cell, TEXT) and not hasattr(cell, "keys"):
+                column = f"{name}[{X.columns[0]!r}]" if hasattr(X, "columns") else f"{name}[:, 0]"
+                raise ValueError(
+                    f"{name} has shape {X.shape}, and its values are of type {type(cell).__name__} instead of numbers: "
+                    f"pass a single column of signals, such as {column}, or stack the columns along the channel axis."
+                )
+
+
+def _describe_raw(dtype, name):
+    """Return the error message for structured arrays and for raw bytes."""
+    if dtype.names is None:
+        return (
+            f"{name} has dtype {dtype}, raw bytes without a type. If {name} was saved with a dtype that NumPy does not "
+            f"know, restore the dtype, for example with {name}.view(ml_dtypes.bfloat16)."
+        )
+    return (
+        f"{name} is a structured array with the fields {_listed(dtype.names)}. Select one, for example "
+        f"{name}[{dtype.names[0]!r}], or make them the last axis with "
+        f"numpy.lib.recfunctions.structured_to_unstructured({name})."
+    )
+
+
+def _listed(values):
+    """Return the first few values, separated by commas."""
+    values = [str(value) for value in values]
+    return ", ".join(values[:SHOWN]) + (", ..." if len(values) > SHOWN else "")
