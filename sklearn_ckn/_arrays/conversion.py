@@ -76,9 +76,9 @@ def as_labels(y, name="y"):
     types = {type(label) for label in np.ravel(np.asarray(objects, dtype=object))}
     if types and not any(all(issubclass(each, text) for each in types) for text in (str, bytes)):
         raise ValueError(
-            f"{name} must be an array of integers, booleans, strings, dates or durations with a dtype of NumPy; got "
-            f"labels of type {_listed(sorted(each.__name__ for each in types))}. Remove the samples without a label, "
-            f"and convert the labels, for example with numpy.asarray({name}, dtype=str) or "
+            f"Unknown label type: {name} must contain integers, booleans, strings, dates or durations with a dtype of "
+            f"NumPy; got labels of type {_listed(sorted(each.__name__ for each in types))}. Remove the samples without "
+            f"a label, and convert the labels, for example with numpy.asarray({name}, dtype=str) or "
             f"numpy.asarray({name}, dtype=int)."
         )
     return labels

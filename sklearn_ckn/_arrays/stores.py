@@ -161,7 +161,7 @@ class Stored:
             warn(
                 f"{name}, a whole chunk, is {fill} everywhere, and some chunks of {self.name} are not in the store. A "
                 f"chunk is missing if it was never written, or if its values all equal the fill value, because zarr "
-                f"does not store such chunks by default. Check that {self.name} was written completely. To avoid this "
+                f"may leave out such chunks. Check that {self.name} was written completely. To avoid this "
                 f"warning, create the array with write_empty_chunks=True."
             )
 

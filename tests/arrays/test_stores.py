@@ -215,15 +215,13 @@ def test_chunks_that_hdf5_did_not_write_are_refused(X, tmp_path):
 def test_black_images_that_were_written_are_accepted(kind, X, tmp_path):
     darkened = X.copy()
     darkened[CHUNK : 3 * CHUNK] = 0
-    shape, chunks = X.shape, (CHUNK, *X.shape[1:])
+    sizes = {"shape": X.shape, "chunks": (CHUNK, *X.shape[1:]), "dtype": "float32"}
     if kind == "h5py":
-        stored = h5py.File(tmp_path / "X", "w").create_dataset("X", shape, "float32", chunks=chunks)
+        stored = h5py.File(tmp_path / "X", "w").create_dataset("X", **sizes)
     elif hasattr(zarr, "create_array"):
-        stored = zarr.create_array(
-            tmp_path / "X", shape=shape, chunks=chunks, dtype="float32", config={"write_empty_chunks": True}
-        )
+        stored = zarr.create_array(tmp_path / "X", **sizes, config={"write_empty_chunks": True})
     else:
-        stored = zarr.open(str(tmp_path / "X"), mode="w", shape=shape, chunks=chunks, write_empty_chunks=True)
+        stored = zarr.open(str(tmp_path / "X"), mode="w", **sizes, write_empty_chunks=True)
     stored[:] = darkened
     with config_context(**SMALL):
         fitted = layer().fit(stored)
