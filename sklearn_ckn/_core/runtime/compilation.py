@@ -36,29 +36,32 @@ class CodeFiles:
 
     Numba's own files have no checksums, and an index that processes may overwrite at the same time, after which the
     code of another signature may run. Numba also checks only the file of the function itself for changes, although
-    functions of other files are compiled into it. Here, names of files depend on the whole source of the core.
+    functions of other files are compiled into it. Here, a file is identified by everything on which its code depends:
+    the version of Numba, the whole source of the core, and the key, which states the types of the arguments and the
+    processor.
     """
 
     def __init__(self, folder, name):
         self.folder, self.name = Path(folder), name
 
-    def path(self, key):
-        """Return the path of the file for a key, which states the types of the arguments and the processor."""
-        version = hashlib.sha256(repr((numba.__version__, _SOURCE, key)).encode()).hexdigest()
-        return self.folder / f"{self.name}-{version[:24]}.nbc"
+    def path(self, identity):
+        """Return the path of a file."""
+        return self.folder / f"{self.name}-{hashlib.sha256(repr(identity).encode()).hexdigest()[:24]}.nbc"
 
     def load(self, key):
-        """Return the stored code, or None if there is none, or if its file is damaged or belongs to another key."""
-        stored = self.path(key).read_bytes()
+        """Return the stored code, or None if its file is damaged or holds other code."""
+        identity = numba.__version__, _SOURCE, key
+        stored = self.path(identity).read_bytes()
         checksum, content = stored[:CHECKSUM_BYTES], stored[CHECKSUM_BYTES:]
         if hashlib.sha256(content).digest() != checksum:
             return None
-        its_key, code = pickle.loads(content)
-        return code if its_key == key else None
+        found, code = pickle.loads(content)
+        return code if found == identity else None
 
     def save(self, key, code):
         """Store code; the file appears under its name only after it has been written completely."""
-        content, path = dumps((key, code)), self.path(key)
+        identity = numba.__version__, _SOURCE, key
+        content, path = dumps((identity, code)), self.path(identity)
         partial = path.with_suffix(f".{uuid.uuid4().hex[:16]}")
         try:
             partial.write_bytes(hashlib.sha256(content).digest() + content)

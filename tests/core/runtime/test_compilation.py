@@ -181,6 +181,16 @@ def test_code_that_cannot_be_stored_gives_one_warning(make_unwritable, folder, m
     assert not any(path.is_file() for path in Path(stored_in).rglob("*"))
 
 
+def test_code_of_another_version_is_not_run(folder, monkeypatch):
+    assert (n_loaded(half, 3.0), n_loaded(half, 3.0)) == (0, 1)
+    (own,) = files(folder)
+    monkeypatch.setattr(numba, "__version__", "0.1")
+    assert (n_loaded(half, 3.0), n_loaded(half, 3.0)) == (0, 1)
+    (other,) = {*files(folder)} - {own}
+    shutil.copy(own, other)
+    assert (n_loaded(half, 3.0), n_loaded(half, 3.0)) == (0, 1)
+
+
 def test_a_file_quota_changes_no_result(tmp_path, checksum):
     pytest.importorskip("resource")
     restrict = """
