@@ -201,7 +201,8 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, TransformerMixin, Bas
         Returns
         -------
         features : ndarray or Dask array of shape `(n_samples, n_features)`
-            The dtype is float64 for float64 input, float32 otherwise. If `out` is given, it is returned.
+            The dtype is float64 for float64 input and integers beyond ``2**24``, float32 otherwise. If `out` is given,
+            it is returned.
 
         Raises
         ------

@@ -99,8 +99,8 @@ class Flatten(PersistentMixin, TransformerMixin, BaseEstimator):
         Returns
         -------
         features : ndarray of shape `(n_samples, n_features)`
-            The dtype is float64 for float64 input, float32 otherwise. Without `center` and `scale`, the features share
-            memory with `X` if possible.
+            The dtype is float64 for float64 input and integers beyond ``2**24``, float32 otherwise. Without `center`
+            and `scale`, the features share memory with `X` if possible.
         """
         check_is_fitted(self)
         maps = validation.as_fitted_maps(self, X)

@@ -84,9 +84,7 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
 
     patch_centering : bool, default=False
         Whether to subtract from each patch its mean over positions, channel by channel. A constant that is added to a
-        signal then changes nothing with ``padding="valid"``, as long as the dtype represents the sums exactly. Filters
-        are not learned from signals whose values differ by less than 100 units in the last place (for float32, about
-        1e-5 times the constant), because rounding errors of a previous layer could have this size.
+        signal then changes nothing with ``padding="valid"``, as long as the dtype represents the sums exactly.
 
     kernel : {"exponential", "polynomial", "inverse_polynomial", "arccos0", "arccos1", "vovk", "linear"}, \
             default="exponential"
@@ -186,9 +184,9 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
     Warns
     -----
     UserWarning
-        If, in `fit` or `partial_fit`, fewer distinct patches than `n_filters` were drawn, if a chunk of a zarr array may
-        never have been written, or if `X` is probably misread: its channels come first, `ndim` was forgotten, or it is
-        a single image. The message states what to write instead. Whether `X` is probably misread is decided from its
+        If, in `fit` or `partial_fit`, fewer distinct patches than `n_filters` were drawn, if a chunk of a zarr array
+        may never have been written, or if `X` is probably misread: its channels come first, `ndim` was forgotten, or it
+        is a single image. The message states what to write instead. Whether `X` is probably misread is decided from its
         shape and, if the shape is suspicious, from the values of a few signals.
 
     See Also
@@ -386,7 +384,8 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
         Returns
         -------
         maps : ndarray or Dask array of shape `(n_samples, *pooled_space, n_filters)`
-            The dtype is float64 for float64 input, float32 otherwise. If `out` is given, it is returned.
+            The dtype is float64 for float64 input and integers beyond ``2**24``, float32 otherwise. If `out` is given,
+            it is returned.
 
         Raises
         ------

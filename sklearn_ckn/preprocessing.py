@@ -233,8 +233,8 @@ class PatchWhitening(PersistentMixin, MapsMixin, BaseEstimator):
         Returns
         -------
         images : ndarray or Dask array of shape `(n_samples, *space, n_channels)`
-            Whitened images. The dtype is float64 for float64 input, float32 otherwise. If `out` is given, it is
-            returned.
+            Whitened images. The dtype is float64 for float64 input and integers beyond ``2**24``, float32 otherwise. If
+            `out` is given, it is returned.
 
         Raises
         ------
@@ -421,8 +421,8 @@ class Differences(PersistentMixin, TransformerMixin, BaseEstimator):
         Returns
         -------
         differences : ndarray of shape `(n_samples, (length - 1) * n_channels)`
-            Flattened series of shape ``(length - 1, n_channels)``, one per row. The dtype is float64 for float64 input,
-            float32 otherwise.
+            Flattened series of shape ``(length - 1, n_channels)``, one per row. The dtype is float64 for float64 input
+            and integers beyond ``2**24``, float32 otherwise.
 
         Raises
         ------

@@ -193,7 +193,7 @@ def test_adding_a_constant_does_not_change_maps_of_centred_patches():
 @pytest.mark.parametrize("exponent", [13, 17, 20])
 def test_offsets_that_float32_holds_exactly_change_nothing(ndim, exponent):
     """A barometer: centred patches of float32 signals with a large mean, on the grid that float32 resolves there."""
-    steps = np.random.RandomState(0).randint(-400, 401, (20, *(9,) * ndim))
+    steps = np.random.RandomState(0).randint(-5, 6, (20, *(9,) * ndim))
     X = (2.0 ** max(exponent - 23, -6) * steps).astype(np.float32)
     offset = np.float32(1.25 * 2**exponent)
     moved = X + offset
@@ -204,6 +204,18 @@ def test_offsets_that_float32_holds_exactly_change_nothing(ndim, exponent):
     assert_array_equal(found.transform(moved), expected.transform(X))
     kernel = CKNKernel(layer(**parameters))
     assert_array_equal(kernel(moved), kernel(X))
+
+
+@pytest.mark.parametrize("offset, dtype", [(10**6, "float32"), (2**24 - 5, "float32"), (2**25 + 1, "float64")])
+@pytest.mark.parametrize("kind", ["int32", "int64"])
+def test_integers_with_an_offset_are_read_exactly(offset, dtype, kind):
+    """Integers that float32 does not represent are computed in float64."""
+    X = np.random.RandomState(0).randint(-5, 6, (20, 9, 9))
+    fitted = layer(patch_centering=True, padding="valid").fit((X + offset).astype(kind))
+    expected = layer(patch_centering=True, padding="valid").fit(X.astype(dtype))
+    maps = fitted.transform((X + offset).astype(kind))
+    assert maps.dtype == dtype and maps.any()
+    assert_array_equal(maps, expected.transform(X.astype(dtype)))
 
 
 # partial_fit

@@ -14,7 +14,7 @@ import numpy as np
 from sklearn import config_context, get_config
 
 from .conversion import as_numbers
-from .signals import EncodedSignals, Signals
+from .signals import EncodedSignals, Signals, computing_dtype
 from .stores import with_note
 
 
@@ -65,7 +65,7 @@ class FillBlock(NamedTuple):
         block = as_numbers(block, name)
         self.check(block, name)
         found = np.empty((len(rows), *self.like.shape[1:]), dtype=self.like.dtype)
-        maps = EncodedSignals(Signals(block, self.signal_shape), self.layers, n_threads=1)
+        maps = EncodedSignals(Signals(block, self.signal_shape, computing_dtype(block.dtype)), self.layers, n_threads=1)
         maps.fill(rows, self.finish, companion, found)
         return found
 

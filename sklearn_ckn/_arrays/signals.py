@@ -12,6 +12,7 @@ from .._core.network import forward
 from .._core.runtime.threads import slices
 from .stores import Stored, ahead, is_lazy, rows_of_chunk, with_note
 
+LARGEST_EXACT = 2**24  # Single precision represents all integers up to this magnitude.
 PIECE = 1 / 16  # size of the pieces in which stores are read and written, as a fraction of the working memory
 
 
@@ -25,23 +26,38 @@ def computing_dtype(dtype):
     return np.dtype(np.float64 if dtype.kind == "f" and dtype.itemsize > 4 else np.float32)
 
 
+def exact_dtype(array):
+    """Return the dtype in which an array is computed: `computing_dtype`, or float64 for integers it would round."""
+    dtype = computing_dtype(array.dtype)
+    if array.dtype.kind not in "iu" or array.dtype.itemsize <= 2:
+        return dtype
+    return np.dtype(np.float64) if largest_magnitude(array) > LARGEST_EXACT else dtype
+
+
+def largest_magnitude(array):
+    """Return the largest absolute value of an array as a float."""
+    return max(float(array.max()), -float(array.min()))
+
+
 class Signals:
     """An array of signals, read as contiguous maps ``(n, *space, n_channels)`` of a float dtype.
 
-    The dtype is `computing_dtype`. Signals are converted only when they are read. Selecting signals does not copy
-    them.
+    The dtype is `exact_dtype` in memory, and `computing_dtype` in a store. Signals are converted only when they are
+    read. Selecting signals does not copy them.
 
     Parameters
     ----------
     array : ndarray or Stored of shape (n, ...)
     shape : tuple, ``(*space, n_channels)``
-    dtype : dtype or None, the computing dtype of the array if None
+    dtype : dtype or None, the dtype as described above if None
     chosen : ndarray of shape (n_chosen,) or None, indices of the selected signals, all if None
     """
 
     def __init__(self, array, shape, dtype=None, chosen=None):
         self.array, self.shape, self.chosen = array, tuple(shape), chosen
-        self.dtype = computing_dtype(array.dtype) if dtype is None else np.dtype(dtype)
+        if dtype is None:
+            dtype = computing_dtype(array.dtype) if isinstance(array, Stored) else exact_dtype(array)
+        self.dtype = np.dtype(dtype)
 
     def __len__(self):
         return len(self.array if self.chosen is None else self.chosen)

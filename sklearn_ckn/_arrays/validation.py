@@ -17,7 +17,7 @@ from sklearn.utils.validation import (
 
 from .conversion import as_labels, as_rows, check_unmasked, is_real
 from .misread import warn_of_misreading
-from .signals import Signals, computing_dtype
+from .signals import LARGEST_EXACT, Signals, computing_dtype, exact_dtype, largest_magnitude
 from .stores import Stored, is_lazy, is_stored
 
 AXES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
@@ -114,7 +114,7 @@ def _in_memory(X, name="X"):
 def _check_values(estimator, X, name="X", stored=False):
     """Check that ``X`` has at least two axes and finite real values whose squares can be summed; return an array."""
     if stored and is_stored(X):
-        array = Stored(as_rows(X, name), name, partial(_check_values, type(estimator).__name__))
+        array = Stored(as_rows(X, name), name, partial(_check_stored_values, type(estimator).__name__))
     else:
         array = check_array(_in_memory(X, name), allow_nd=True, input_name=name, estimator=estimator)
     if not is_real(array.dtype):
@@ -124,13 +124,25 @@ def _check_values(estimator, X, name="X", stored=False):
     if 0 in array.shape:
         raise ValueError(f"{name} has shape {array.shape}, but every axis must have a length of at least 1.")
     if isinstance(array, np.ndarray):
-        _check_size(array, computing_dtype(array.dtype), name)
+        _check_size(array, exact_dtype(array), name)
+    return array
+
+
+def _check_stored_values(estimator, X, name):
+    """Check the values of some rows of a store, whose computing dtype is known before any values are read."""
+    array = _check_values(estimator, X, name)
+    if exact_dtype(array) != computing_dtype(array.dtype):
+        raise ValueError(
+            f"{name} has integers up to {largest_magnitude(array):.10g} in magnitude, but integers outside of memory "
+            f"are computed in float32, which is exact only up to {LARGEST_EXACT}: convert the array to float64, or "
+            f"subtract a constant."
+        )
     return array
 
 
 def _check_size(array, dtype, name="X"):
     """Check that the squares of the values can be summed in ``dtype``."""
-    largest, limit = max(float(array.max()), -float(array.min())), np.sqrt(np.finfo(dtype).max) / MARGIN
+    largest, limit = largest_magnitude(array), np.sqrt(np.finfo(dtype).max) / MARGIN
     if largest > limit:
         raise ValueError(
             f"{name} has values up to {largest:.2g} in magnitude, but for computations in {dtype} they must not exceed "

@@ -111,8 +111,8 @@ def deformation(
     deformed : Bunch
         Dictionary-like object with the fields
 
-        - signals : ndarray of the same shape as `X`, the deformed signals. The dtype is float64 for float64 input,
-          float32 otherwise;
+        - signals : ndarray of the same shape as `X`, the deformed signals. The dtype is float64 for float64 input and
+          integers beyond ``2**24``, float32 otherwise;
         - displacement : ndarray of shape `(n_samples, *space, ndim)`, tau in positions;
         - displacement_norm : ndarray of shape `(n_samples,)`, the largest ``|tau(u)|``, which equals `size`;
         - gradient_norm : ndarray of shape `(n_samples,)`, the largest spectral norm of the Jacobian of tau, computed

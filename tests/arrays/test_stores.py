@@ -465,3 +465,12 @@ def test_a_full_disk_under_a_memmap_raises_an_error(X, tmp_path, monkeypatch):
     # Changes of a copy-on-write memmap stay in memory.
     in_memory = np.memmap(tmp_path / "out", mode="c", dtype=np.float32, shape=X.shape)
     PatchWhitening().fit(X).transform(X, out=in_memory)
+
+
+def test_stored_integers_that_would_be_rounded_are_refused(tmp_path):
+    X = np.memmap(tmp_path / "X", np.int32, "w+", shape=(20, 8, 8))
+    X[:] = 2**24 + np.arange(64).reshape(8, 8)
+    message = r"X.* has integers up to 16777279 in magnitude, but integers outside of memory are computed in"
+    with pytest.raises(ValueError, match=message):
+        feature_map().fit(X)
+    assert feature_map().fit(np.array(X)).transform(np.array(X)).dtype == np.float64

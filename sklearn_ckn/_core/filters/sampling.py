@@ -25,15 +25,12 @@ def varies(P, X):  # (n, k, d), (n, *space, c) -> (n, k)
     """Return whether each patch differs from a constant (or from zero if it has one position) by more than rounding.
 
     Rounding errors are in proportion to the patch, because they may come from a previous layer. In a signal with a
-    large mean, they are also at most a fraction of the signal's own variation, unless that is due to rounding as well.
+    large mean, they are also at most a fraction of the variation of the signal.
     """
     centered = patches.center(P, X.shape[-1]) if P.shape[-1] > X.shape[-1] else P
-    rounding = patches.ROUNDING_OF_A_LAYER * np.finfo(P.dtype).eps
-    values = X.reshape(len(X), -1, X.shape[-1])
-    size, extent = (np.linalg.norm(A, axis=-1) for A in (np.abs(values).max(axis=1), np.ptp(values, axis=1)))
-    most = np.where(extent > rounding * size, LEAST_VARIATION * extent, np.inf)[:, None]
-    smallest = np.minimum(rounding * np.linalg.norm(P, axis=-1), most)
-    return np.linalg.norm(centered, axis=-1) > smallest
+    rounding = patches.ROUNDING_OF_A_LAYER * np.finfo(P.dtype).eps * np.linalg.norm(P, axis=-1)
+    extent = np.linalg.norm(np.ptp(X.reshape(len(X), -1, X.shape[-1]), axis=1), axis=-1, keepdims=True)
+    return np.linalg.norm(centered, axis=-1) > np.minimum(rounding, LEAST_VARIATION * extent)
 
 
 def not_zero(P, X):  # (n, k, d), (n, *space, c) -> (n, k)
