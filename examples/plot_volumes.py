@@ -79,7 +79,7 @@ second = CKNLayer(128, patch_size=3, pooling_width=6, pooling="average", n_patch
 features = CKNFeatureMap(make_pipeline(first, second), center=True, scale=True, n_jobs=2)
 flatten = FunctionTransformer(lambda X: X.reshape(len(X), -1))
 models = {
-    "network": make_pipeline(features, LinearClassifier(C=[0.1, 1, 10, 100], random_state=0)),
+    "network": make_pipeline(features, LinearClassifier(C=[0.1, 1, 10, 100, 1000], random_state=0)),
     "voxels": make_pipeline(flatten, LinearClassifier(C=[1e-5, 1e-4, 1e-3, 1e-2], random_state=0)),
 }
 levels, scores = [0, 0.5, 1, 1.5, 2], {name: [] for name in models}

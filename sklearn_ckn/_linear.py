@@ -21,9 +21,6 @@ from ._utils.typing import ClassWeight, Loss, Numbers, RandomState, Rows, typed
 # Minimum tolerance while C is chosen. The random choice of the validation set affects the scores more than this
 # tolerance does.
 PATH_TOL = 1e-3
-# Number of standard errors by which the validation loss of the first or last C must be lower than that of its neighbour
-# for a wider range to be recommended.
-CLEARLY = 2
 
 
 class _Linear(PersistentMixin, BaseEstimator):
@@ -85,21 +82,20 @@ class _Linear(PersistentMixin, BaseEstimator):
         found = {C: model.scores(solution, held_out) for C, solution in solutions.items()}
         scores_of = {C: targets.score(held_out, S) for C, S in found.items()}
         weights, Y = targets.weights[held_out], targets.Y[held_out]
-        losses = {C: LOSSES[loss].function(S, Y)[0] for C, S in found.items()}
-        C = max(solutions, key=lambda C: (scores_of[C], -(weights @ losses[C]).sum()))  # Ties are frequent.
-        self._warn_of_end(C, scores_of, losses, weights)
+        losses = {C: (weights @ LOSSES[loss].function(S, Y)[0]).sum() for C, S in found.items()}
+        C = max(solutions, key=lambda C: (scores_of[C], -losses[C]))  # Small validation sets often give ties.
+        self._warn_of_end(C, scores_of, len(held_out))
         failed = [(tol, C, solution.n_passes) for C, solution in solutions.items() if not solution.converged]
         return C, solutions[C], np.array([scores_of[C] for C in path]), failed
 
-    def _warn_of_end(self, C, scores_of, losses, weights):  # losses {C: (n, ...)}, weights (n,)
-        """Warn if the end of the list of C was chosen and is better than its neighbour by more than random errors."""
+    def _warn_of_end(self, C, scores_of, n):
+        """Warn if the first or last C of a list was chosen and its score, of ``n`` samples, is clearly the highest."""
         path = sorted(scores_of)
         if len(path) == 1 or path[0] != C != path[-1]:
             return
         end, others, next_C = ("largest", "larger", path[-2]) if path[-1] == C else ("smallest", "smaller", path[1])
-        gains = weights * (losses[next_C] - losses[C]).reshape(len(weights), -1).sum(axis=1)
-        if scores_of[C] > scores_of[next_C] and gains.mean() > CLEARLY * gains.std() / np.sqrt(len(gains)):
-            found, other = scores_of[C], scores_of[next_C]
+        found, other = scores_of[C], scores_of[next_C]
+        if found - other > 1 / np.sqrt(n):  # two standard errors of an accuracy of 1/2
             warn(
                 f"{type(self).__name__} chose C={C:g}, the {end} value of the list, whose validation score {found:.3g} "
                 f"is higher than {other:.3g} with C={next_C:g}. Add {others} values to C."
@@ -214,8 +210,8 @@ class LinearClassifier(Classification, _Linear):
     ConvergenceWarning
         If `fit` does not reach `tol`, because of `max_iter` or of rounding errors.
     UserWarning
-        If `fit` chooses the smallest or the largest value of a list for C, its validation score is higher than that of
-        the next value, and its validation loss is lower by more than two standard errors of the difference.
+        If `fit` chooses the smallest or the largest value of a list for C, and its validation score is higher than that
+        of the next value by more than ``1 / sqrt(n)``, where n is the number of samples in the validation set.
 
     See Also
     --------
@@ -385,8 +381,8 @@ class LinearRegressor(RegressorMixin, _Linear):
     ConvergenceWarning
         If `fit` does not reach `tol`, because of `max_iter` or of rounding errors.
     UserWarning
-        If `fit` chooses the smallest or the largest value of a list for C, its validation score is higher than that of
-        the next value, and its validation loss is lower by more than two standard errors of the difference.
+        If `fit` chooses the smallest or the largest value of a list for C, and its validation score is higher than that
+        of the next value by more than ``1 / sqrt(n)``, where n is the number of samples in the validation set.
 
     See Also
     --------

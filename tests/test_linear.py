@@ -407,7 +407,7 @@ def noisy(rng, n=400):
     return X * np.geomspace(1, 0.01, 20), y
 
 
-ENDS = [([1e-2, 1e-1, 1], "largest", "larger"), ([1e5, 1e3, 10, 1e-3], None, None), ([1e2, 1e3, 1e4], None, None)]
+ENDS = [([1e-3, 1e-2, 1e3], "largest", "larger"), ([1e5, 1e3, 10, 1e-3], None, None), ([1e2, 1e3, 1e4], None, None)]
 
 
 @pytest.mark.parametrize("path, end, side", ENDS, ids=str)

@@ -108,7 +108,6 @@ def test_defaults_that_recipes_rely_on():
         assert {name: estimator.get_params()[name] for name in defaults} == defaults
 
 
-@pytest.mark.filterwarnings("ignore:LinearClassifier chose C")  # because the networks have few filters
 @pytest.mark.parametrize("kind", KINDS)
 def test_classifiers_learn_from_images(kind):
     images, y = load_digits(return_X_y=True)
