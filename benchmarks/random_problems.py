@@ -66,6 +66,8 @@ def draw(seed):
         "path": bool(rng.random() < 0.15),
         "fit_intercept": bool(rng.random() < 0.7),
     }
+    if np.dtype(dtype).kind != "f" or dtype == "float16":
+        record |= {"scale": 1.0, "spread": 0.0}
     X = features(rng, record)
     y = targets(rng, X, record)
     weights = {
@@ -90,8 +92,7 @@ def features(rng, record):
     if dtype.kind in "ui":
         unit = np.abs(X).max() / {1: 120, 2: 3e4}.get(dtype.itemsize, 1e6)
         X = np.abs(X / unit * 2) if dtype.kind == "u" else X / unit
-    if dtype.kind == "f" and dtype.itemsize > 2:
-        X = X * record["scale"] * 10.0 ** (record["spread"] * rng.uniform(-0.5, 0.5, d))
+    X = X * record["scale"] * 10.0 ** (record["spread"] * rng.uniform(-0.5, 0.5, d))
     if record["columns"] == "constant":
         X[:, rng.random(d) < 0.5] = X.flat[0]
     if record["columns"] == "duplicated":
@@ -136,8 +137,8 @@ def fit(X, y, weights, record):
 class Objective:
     """``1/2 |W|^2 + C sum_i s_i loss(W x_i + b, y_i)`` in extended precision.
 
-    The rows x are centred if there is an intercept. Every target of a regressor is divided by its largest deviation from
-    its mean, as the parameter `tol` says.
+    The rows x are centred if there is an intercept. Every target of a regressor is divided by its largest deviation
+    from its mean, as the parameter `tol` says.
     """
 
     def __init__(self, X, y, weights, record, C):
@@ -223,11 +224,11 @@ def solve_newton(objective, D, e, S):
     P, rz = Z, (R * Z).sum()
     first = rz
     for _ in range(100):
-        if not rz > 1e-13 * first:
-            break
         HP = penalty * P + curvature(X1 @ P.T).T @ X1
-        alpha = rz / (P * HP).sum()
-        step, R = step + alpha * P, R - alpha * HP
+        bend = (P * HP).sum()
+        if not (rz > 1e-13 * first and bend > 0 and np.isfinite(HP).all()):
+            break
+        step, R = step + rz / bend * P, R - rz / bend * HP
         Z = precondition(R)
         rz, old = (R * Z).sum(), rz
         P = Z + rz / old * P

@@ -1,0 +1,803 @@
+"""Random inputs to all public functions: is every answer right, or one clear error or warning?
+
+    python benchmarks/random_inputs.py
+    python benchmarks/random_inputs.py --only layer kernel --n 1000
+    python benchmarks/random_inputs.py --case 17
+
+A case is drawn from its own seed: a function, parameters, and small signals or features of any shape, dtype, scale,
+offset and memory layout, as arrays, lists, tables or memory maps. It ends as one of:
+
+- ``right``: the answer agrees with the definitions in extended precision of exactly the same values, computed here and
+  in ``tests/naive.py`` with the fitted filters, and with further identities (threads, dtypes, shapes, scaling);
+- ``warned``: the same, after a warning of the package; ``refused``: a ValueError or TypeError that the package or
+  scikit-learn raises itself;
+- ``violation``: a warning of NumPy, another exception, values that are not finite, a wrong answer, a changed input,
+  changed global state, or more than 20 seconds.
+
+An answer is right if it differs by less than `FACTOR` roundings of the dtype of the computation, times the condition of
+each layer, ``(1 + kappa'(1)) |A|`` for the whitening matrix A, relative to the largest patch of the signal, from which
+its mean is subtracted if patches are centred.
+"""
+
+import argparse
+import json
+import re
+import signal
+import sys
+import tempfile
+import time
+import traceback
+import warnings
+from collections import Counter, defaultdict
+from math import prod
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from machine import describe
+from sklearn.pipeline import make_pipeline
+from threadpoolctl import threadpool_info
+
+from sklearn_ckn import (
+    CKNClassifier,
+    CKNFeatureMap,
+    CKNKernel,
+    CKNLayer,
+    CKNRegressor,
+    Flatten,
+    LinearClassifier,
+    LinearRegressor,
+    PatchWhitening,
+    inspection,
+    presets,
+)
+from sklearn_ckn.preprocessing import Differences
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
+import naive
+
+SECONDS, COMPILING = 20, 300  # limits of the time of a case that is compiled, and of one that may compile code
+FACTOR = 100
+DTYPES = ["f4"] * 6 + ["f8"] * 5 + ["f2", "g", "u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "?", ">f4", ">f8", ">i2"]
+FORMS = ["C"] * 4 + ["F", "reversed", "strided", "read-only", "list", "memmap", "broadcast", "table", "transposed"]
+VALUES = ["normal"] * 4 + ["uniform", "counts", "sparse", "constant", "zero", "duplicates", "one", "wide", "mixed"]
+KERNELS = ["exponential"] * 3 + ["polynomial", "inverse_polynomial", "arccos1", "vovk", "linear"]
+SLOPES = {
+    "exponential": lambda layer: 1 / layer.sigma_**2,
+    "polynomial": lambda layer: layer.degree / (1 + layer.coef0),
+}  # kappa'(1), which is 1 for all other kernels
+TEMPORARY = tempfile.TemporaryDirectory()
+
+
+class Violation(Exception):
+    """An answer that is neither right nor an error."""
+
+
+def expect(condition, what):
+    if not condition:
+        raise Violation(what)
+
+
+class Draw:
+    """The random choices of a case, and the arrays that it passes to the package."""
+
+    def __init__(self, seed):
+        self.seed, self.rng, self.record, self.passed = seed, np.random.default_rng(seed), {}, []
+
+    def one(self, name, choices):
+        self.record[name] = choices[self.rng.integers(len(choices))]
+        return self.record[name]
+
+    def int(self, low, high):
+        return int(self.rng.integers(low, high + 1))
+
+    def chance(self, probability):
+        return bool(self.rng.random() < probability)
+
+    def shape(self, ndim):
+        """A shape ``(n, *space, n_channels)``."""
+        longest = {1: 30, 2: 9, 3: 5}[ndim]
+        return (self.int(1, 5), *(self.int(1 + (ndim == 1), longest) for _ in range(ndim)), self.one("c", [1, 1, 2, 3]))
+
+    def values(self, shape):
+        """Values in double precision, before they are converted to the dtype of the case."""
+        rng, kind = self.rng, self.one("values", VALUES)
+        X = rng.standard_normal(shape)
+        if kind == "uniform":
+            X = rng.random(shape)
+        elif kind == "counts":
+            X = rng.integers(0, 256, shape).astype(float)
+        elif kind == "sparse":
+            X *= rng.random(shape) < 0.1
+        elif kind == "constant":
+            X[:] = X.flat[0]
+        elif kind == "zero":
+            X[:] = 0
+        elif kind == "duplicates":
+            X[:] = X[:1]
+        elif kind == "one":
+            X[:] = 0
+            X.flat[rng.integers(X.size)] = 1
+        elif kind == "wide":
+            X *= 10.0 ** rng.uniform(-15, 15, shape)
+        elif kind == "mixed":
+            X *= 10.0 ** rng.integers(-8, 8, (len(X), *[1] * (X.ndim - 1)))
+            X[0] = 0
+        if self.chance(0.25):
+            self.record["offset"] = float(10 ** rng.uniform(0, 6))
+            X = X + self.record["offset"]
+        if self.chance(0.35):
+            self.record["magnitude"] = float(10 ** rng.uniform(-30, 30))
+            X = X * self.record["magnitude"]
+        if self.chance(0.01):
+            X.flat[0] = self.one("spoiled", [np.nan, np.inf, -np.inf])
+        return X
+
+    def array(self, shape):
+        """An array of a random dtype with random values, as large as the dtype allows."""
+        X, dtype = self.values(shape), np.dtype(self.one("dtype", DTYPES))
+        if dtype.kind in "iu":
+            limits = np.iinfo(dtype)
+            X = np.nan_to_num(X)
+            if np.abs(X).max() < 1:
+                X = X * 100 / max(np.abs(X).max(), 1e-300)
+            X = np.clip(X, float(limits.min), float(limits.max) * (1 - 2**-53)).round()
+        elif dtype.kind == "f":
+            X = np.where(np.isfinite(X), np.clip(X, *(float(np.finfo(dtype).max) * np.array([-0.9, 0.9]))), X)
+        X = X.astype(dtype)
+        self.record["extreme"] = self.extreme(X)
+        return X
+
+    def extreme(self, X):
+        """What the values of an array may lose, so that violations can be told apart."""
+        sizes = np.abs(X.astype(np.longdouble)).reshape(len(X), -1).max(axis=1)
+        if X.dtype.kind in "iu" and sizes.max() > 2**24:
+            return "integers above 2^24"
+        smallest = sizes[sizes > 0].min(initial=1)
+        return "tiny signals" if smallest < {4: 1e-18, 2: 0}.get(X.dtype.itemsize, 1e-150) else ""
+
+    def given(self, X, rows=False):
+        """The object that is passed for an array. A table needs rows. It must be the same afterwards."""
+        form = self.one("form", FORMS)
+        if form == "F":
+            X = np.asfortranarray(X)
+        elif form == "reversed":
+            X = X[tuple([slice(None, None, -1)] * X.ndim)].copy()[tuple([slice(None, None, -1)] * X.ndim)]
+        elif form == "strided":
+            X = np.repeat(X, 2, axis=-1)[..., ::2]
+        elif form == "transposed":
+            X = np.moveaxis(np.moveaxis(X, -1, 0).copy(), 0, -1)
+        elif form == "broadcast":
+            X = np.broadcast_to(X[:1], X.shape)
+        elif form == "memmap":
+            path = Path(TEMPORARY.name) / "array"
+            path.unlink(missing_ok=True)
+            stored = np.memmap(path, X.dtype, "w+", shape=X.shape)
+            stored[:] = X
+            X = np.memmap(path, X.dtype, "r", shape=X.shape)
+        elif form == "read-only":
+            X = X.copy()
+            X.flags.writeable = False
+        self.passed.append((X, X.copy(), X.flags.writeable, X.strides))
+        exact = X.astype(np.longdouble)
+        if form == "list":
+            return X.tolist(), exact.astype(float).astype(np.longdouble) if X.dtype.kind == "f" else exact
+        if form == "table" and rows:
+            names = [f"a{i}" for i in range(X.shape[1])]
+            return pd.DataFrame(X if X.dtype.isnative else X.astype(X.dtype.newbyteorder("=")), columns=names), exact
+        return X, exact
+
+    def signals(self, ndim):
+        """Signals as they are passed, their exact values ``(n, *space, c)``, and the `input_shape` they need."""
+        X = self.array(self.shape(ndim))
+        shape = X.shape
+        rows = self.chance(0.2)
+        if rows:
+            X = X.reshape(len(X), -1)
+        elif shape[-1] == 1 and self.chance(0.5):
+            X = X[..., 0]
+        given, exact = self.given(X, rows)
+        return given, exact.reshape(shape), shape[1:] if rows else None
+
+    def layer(self, ndim, input_shape=None, kernels=KERNELS):
+        """An unfitted layer with random parameters."""
+
+        def size(largest):
+            return self.int(1, largest) if self.chance(0.7) else tuple(self.int(1, largest) for _ in range(ndim))
+
+        parameters = {
+            "patch_size": size(4),
+            "pooling_width": size(3),
+            "subsampling": None if self.chance(0.7) else size(3),
+            "pooling": "average" if self.chance(0.3) else "gaussian",
+            "padding": "valid" if self.chance(0.3) else "same",
+            "patch_centering": self.chance(0.35),
+            "kernel": kernels[self.int(0, len(kernels) - 1)],
+            "sigma": "auto" if self.chance(0.1) else float(10 ** self.rng.uniform(-0.7, 0.5)),
+            "degree": self.int(1, 4),
+            "coef0": float(self.one("coef0", [0, 0.5, 1])),
+            "init": "random" if self.chance(0.3) else "k-means",
+            "n_patches": self.int(1, 300),
+            "max_iter": self.int(0, 4),
+            "reg": float(10 ** self.rng.uniform(-6, 0)),
+            "n_jobs": self.one("n_jobs", [None, 1, 2]),
+        }
+        self.record.setdefault("layers", []).append(parameters)
+        common = {"ndim": ndim, "input_shape": input_shape, "random_state": self.seed}
+        return CKNLayer(self.int(1, 8), **parameters, **common)
+
+    def network(self, ndim, input_shape=None, kernels=KERNELS):
+        """One layer, or two. The exact kernel is compiled for every pair of kernels, so there are few pairs."""
+        first = self.layer(ndim, input_shape, kernels)
+        second = ["arccos1" if first.kernel in ("vovk", "linear", "inverse_polynomial") else "exponential"]
+        return make_pipeline(first, self.layer(ndim, kernels=second)) if self.chance(0.4) else first
+
+    def check_passed(self):
+        for X, copy, writeable, strides in self.passed:
+            same = X.tobytes() == copy.tobytes() and X.flags.writeable == writeable and X.strides == strides
+            expect(same, "the input was changed")
+
+
+# ---- The definitions in extended precision
+
+
+def computing_dtype(given):
+    dtype = np.asarray(given).dtype
+    if isinstance(given, pd.DataFrame):
+        dtype = np.result_type(*given.dtypes)
+    return np.dtype("f8" if dtype.kind == "f" and dtype.itemsize > 4 else "f4")
+
+
+def patches_of(X, layer):
+    """All patches ``(n, *positions, d)``, centred if the layer says so."""
+    ndim = X.ndim - 2
+    size = np.broadcast_to(layer.patch_size, ndim)
+    if layer.padding == "same":
+        X = np.pad(X, [(0, 0), *(((k - 1) // 2, k // 2) for k in size), (0, 0)])
+    P = np.lib.stride_tricks.sliding_window_view(X, tuple(size), axis=tuple(range(1, ndim + 1)))
+    P = np.moveaxis(P, ndim + 1, -1)  # (n, *positions, *size, c)
+    if layer.patch_centering:
+        P = P - P.mean(axis=tuple(range(ndim + 1, 2 * ndim + 1)), keepdims=True)
+    return P.reshape(*P.shape[: ndim + 1], -1)
+
+
+def kappa_of(layer, sigma):
+    parameters = {"sigma": sigma, "degree": layer.degree, "coef0": layer.coef0}
+    return np.vectorize(lambda u: naive.KAPPA[layer.kernel](float(u), parameters), otypes=[float])
+
+
+def operator_of(layer, positions):
+    """The pooling matrix, and the number of pooled positions along each axis."""
+    width = np.broadcast_to(layer.pooling_width, len(positions))
+    stride = width if layer.subsampling is None else np.broadcast_to(layer.subsampling, len(positions))
+    pooled = [naive.pooled_length(layer.pooling, *sizes) for sizes in zip(positions, width, stride)]
+    return naive.pooling_matrix(positions, layer.pooling, width, stride).astype(np.longdouble), pooled
+
+
+def condition(layer):
+    slope = SLOPES.get(layer.kernel, lambda layer: 1)(layer)
+    return (1 + slope) * np.linalg.norm(layer.whitening_.astype(float), 2)
+
+
+def encode(X, layer, error, eps):  # (n, *space, c), layer, (n,), float -> (n, *pooled, m), (n,)
+    """The maps of a fitted layer, and their possible error, given that of the signals."""
+    P = patches_of(X, layer)
+    r = np.sqrt((P**2).sum(axis=-1, keepdims=True))
+    Z = layer.filters_.reshape(len(layer.filters_), -1).astype(np.longdouble)
+    F = r * kappa_of(layer, layer.sigma_)(np.clip(P / np.where(r > 0, r, 1) @ Z.T, -1, 1))
+    W, pooled = operator_of(layer, P.shape[1:-1])
+    Q = W @ F.reshape(len(X), -1, len(Z))
+    maps = (Q @ layer.whitening_.astype(np.longdouble)).reshape(len(X), *pooled, len(Z))
+    largest = r.reshape(len(X), -1).max(axis=1)
+    return maps, condition(layer) * (np.sqrt(P.shape[-1]) * error + FACTOR * eps * largest)
+
+
+def encode_all(X, layers, dtype):
+    """The maps of a fitted network and their possible error."""
+    error = np.zeros(len(X), np.longdouble)
+    for layer in layers:
+        X, error = encode(X, layer, error, np.finfo(dtype).eps)
+    return X, error
+
+
+def exact_kernel(X, layers):
+    """The exact kernel of all pairs of signals, and the condition of the kernel."""
+    K, space = None, X.shape[1:-1]
+    for layer in layers:
+        if K is None:  # the products of the patches themselves, so that no constant is lost
+            P = patches_of(X, layer)
+            space, flat = P.shape[1:-1], P.reshape(-1, P.shape[-1])
+            K = (flat @ flat.T).reshape(len(X), prod(space), len(X), -1)
+        else:
+            K, space = products_of_patches(K, space, layer)
+        r = np.sqrt(np.maximum(np.einsum("iuiu->iu", K), 0))
+        r = np.multiply.outer(r, r)
+        K = r * kappa_of(layer, layer.sigma)(np.clip(K / np.where(r > 0, r, 1), -1, 1))
+        W, space = operator_of(layer, space)
+        K = np.einsum("au,iujv,bv->iajb", W, K, W, optimize=True)
+    return np.einsum("iuju->ij", K)
+
+
+def products_of_patches(K, space, layer):  # (n, positions, n, positions) -> the same for patches, their positions
+    """The products of all patches of the maps whose products are K."""
+    n, ndim = len(K), len(space)
+    size = tuple(np.broadcast_to(layer.patch_size, ndim))
+    around = [((k - 1) // 2, k // 2) if layer.padding == "same" else (0, 0) for k in size]
+    K = np.pad(K.reshape(n, *space, n, *space), [(0, 0), *around] * 2)
+    positions = [a - k + 1 for a, k in zip(K.shape[1:], size)]
+
+    def shifted(*offsets):
+        first, second = ([slice(v, v + p) for v, p in zip(offset, positions)] for offset in offsets)
+        return K[(slice(None), *first, slice(None), *second)]
+
+    total = sum(shifted(v, v) for v in np.ndindex(size))
+    if layer.patch_centering:
+        total = total - sum(shifted(v, w) for v in np.ndindex(size) for w in np.ndindex(size)) / prod(size)
+    return total.reshape(n, prod(positions), n, -1), positions
+
+
+def agree(found, exact, error, what):  # (n, ...), (n, ...), (n,)
+    """Expect that every row differs by no more than its possible error, and that no value is lost to underflow."""
+    expect(np.shape(found) == np.shape(exact), f"{what}: shape {np.shape(found)} instead of {np.shape(exact)}")
+    expect(np.isfinite(found).all(), f"{what}: not finite")
+    difference = np.abs(found.astype(np.longdouble) - exact).reshape(len(exact), -1).max(axis=1)
+    ratio = (difference / np.where(error > 0, error, np.finfo(np.longdouble).tiny)).max()
+    expect(ratio <= 1, f"{what}: wrong by {FACTOR * float(ratio):.1e} roundings")
+
+
+# ---- The checks, one for each public class or function
+
+
+def check_layer(draw):
+    ndim = draw.one("ndim", [1, 2, 2, 3])
+    X, exact, input_shape = draw.signals(ndim)
+    layer, dtype = draw.layer(ndim, input_shape), computing_dtype(X)
+    fit = layer.partial_fit if draw.chance(0.2) else layer.fit
+    fit(X)
+    check_filters(layer, dtype)
+    maps = layer.transform(X)
+    expect(maps.dtype == dtype, f"dtype {maps.dtype} instead of {dtype}")
+    agree(maps, *encode_all(exact, [layer], dtype), "maps")
+    same = layer.set_params(n_jobs=2 if layer.n_jobs == 1 else 1).transform(X)
+    expect((same == maps).all(), "other bits with other n_jobs")
+    if input_shape is None:
+        expect((layer.transform(np.ascontiguousarray(X)) == maps).all(), "other bits for another memory layout")
+
+
+def check_filters(layer, dtype):
+    """Expect filters of norm 1, and a whitening that is the inverse square root of their kernel."""
+    Z, A = layer.filters_.reshape(len(layer.filters_), -1).astype(np.longdouble), layer.whitening_
+    expect(len(Z) <= layer.n_filters and Z.dtype and A.dtype == dtype, "filters: number or dtype")
+    eps = np.finfo(dtype).eps
+    expect(np.abs((Z**2).sum(axis=1) - 1).max() < 20 * eps, "filters: norms are not 1")
+    G = kappa_of(layer, layer.sigma_)(np.clip(Z @ Z.T, -1, 1)) + layer.reg * np.eye(len(Z))
+    A = A.astype(float)
+    slope = 1 + SLOPES.get(layer.kernel, lambda layer: 1)(layer)
+    expect(
+        np.abs(A @ G @ A - np.eye(len(Z))).max() < FACTOR * eps * slope * len(Z) * np.linalg.norm(A, 2) ** 2,
+        "whitening: not the inverse square root",
+    )
+
+
+def features_of(exact, layers, feature_map, dtype):
+    """The features of a fitted feature map and their possible error."""
+    F, error = encode_all(exact, layers, dtype)
+    if feature_map.augment == "flip":
+        G, other = encode_all(exact[..., ::-1, :], layers, dtype)
+        F, error = (F + G) / 2, np.maximum(error, other)
+    F = F.reshape(len(F), -1)
+    error = error * np.sqrt(F.shape[1])
+    if feature_map.center:
+        F = F - F.mean(axis=1, keepdims=True)
+    if feature_map.scale:
+        norms = np.sqrt((F**2).sum(axis=1))
+        certain = norms > error
+        F = F / np.where(norms > 0, norms, 1)[:, None]
+        error = np.where(certain, 2 * error / np.where(norms > 0, norms, 1), np.where(norms > 0, 2, 2))
+    return F, error
+
+
+def draw_feature_map(draw, ndims=(1, 2, 2, 3), kernels=KERNELS):
+    ndim = draw.one("ndim", ndims)
+    X, exact, input_shape = draw.signals(ndim)
+    options = {"augment": "flip" if draw.chance(0.3) else None, "center": draw.chance(0.4), "scale": draw.chance(0.4)}
+    draw.record |= options
+    return (
+        X,
+        exact,
+        CKNFeatureMap(draw.network(ndim, input_shape, kernels), **options, n_jobs=draw.one("n_jobs", [None, 2])),
+    )
+
+
+def check_feature_map(draw):
+    X, exact, feature_map = draw_feature_map(draw)
+    feature_map.fit(X)
+    F, dtype = feature_map.transform(X), computing_dtype(X)
+    expect(F.dtype == dtype, f"dtype {F.dtype} instead of {dtype}")
+    agree(F, *features_of(exact, [*feature_map.network_], feature_map, dtype), "features")
+    expect((feature_map.set_params(n_jobs=1).transform(X) == F).all(), "other bits with other n_jobs")
+
+
+def check_kernel(draw):
+    ndim = draw.one("ndim", [1, 2, 2, 3])
+    X, exact, input_shape = draw.signals(ndim)
+    network = draw.network(ndim, input_shape, [*KERNELS, "arccos0"])
+    layers = [network] if isinstance(network, CKNLayer) else [*network]
+    for layer in layers:
+        layer.sigma = 0.6 if layer.sigma == "auto" else layer.sigma
+        layer.sigma_ = layer.sigma  # for `SLOPES`
+    kernel = CKNKernel(network, normalize=draw.chance(0.3), n_jobs=draw.one("n_jobs", [None, 2]))
+    K, dtype = kernel(X), computing_dtype(X)
+    expect(K.dtype == dtype, f"dtype {K.dtype} instead of {dtype}")
+    exact_K, eps = exact_kernel(exact, layers), np.finfo(dtype).eps
+    condition = prod(1 + SLOPES.get(layer.kernel, lambda layer: 1)(layer) for layer in layers)
+    if any(layer.kernel == "arccos0" for layer in layers):
+        eps, condition = np.sqrt(eps), condition  # an infinite slope at 1
+    norms = np.sqrt(np.diag(exact_K))
+    expected = exact_K / np.where(np.outer(norms, norms) > 0, np.outer(norms, norms), 1)
+    scaled = K if kernel.normalize else K / np.where(np.outer(norms, norms) > 0, np.outer(norms, norms), 1)
+    agree(scaled, expected, np.full(len(K), FACTOR * eps * condition), "kernel")
+    expect((K == K.T).all(), "the kernel is not symmetric")
+    agree(kernel.diag(X)[:, None], np.diag(K)[:, None], 10 * eps * np.abs(np.diag(K)), "diag")
+    if {layer.kernel for layer in layers} == {"exponential"}:
+        _, gradient = kernel(X, eval_gradient=True)
+        expect(np.isfinite(gradient).all(), "the gradient is not finite")
+
+
+def check_flatten(draw):
+    X, exact = draw.given(draw.array(draw.shape(draw.one("ndim", [1, 2, 3]))))
+    flatten = Flatten(center=draw.chance(0.5), scale=draw.chance(0.5))
+    draw.record |= flatten.get_params()
+    F, dtype = flatten.fit(X).transform(X), computing_dtype(X)
+    expect(F.dtype == dtype, f"dtype {F.dtype} instead of {dtype}")
+    exact = exact.reshape(len(exact), -1)
+    error = FACTOR * np.finfo(dtype).eps * np.abs(exact).max(axis=1)
+    if flatten.center:
+        exact = exact - exact.mean(axis=1, keepdims=True)
+    if flatten.scale:
+        norms = np.sqrt((exact**2).sum(axis=1))
+        norms[norms == 0] = 1
+        exact, error = exact / norms[:, None], np.minimum(2, error * np.sqrt(exact.shape[1]) / norms)
+    agree(F, exact, error, "rows")
+
+
+def check_differences(draw):
+    X, exact, input_shape = draw.signals(1)
+    differences = Differences(input_shape=input_shape)
+    F, dtype = differences.fit(X).transform(X), computing_dtype(X)
+    expect(F.dtype == dtype, f"dtype {F.dtype} instead of {dtype}")
+    d = np.diff(exact, axis=1)
+    size = np.sqrt((d**2).mean(axis=1, keepdims=True))
+    expected = (d / np.where(size > 0, size, 1)).reshape(len(d), -1)
+    agree(F, expected, np.full(len(F), FACTOR * np.finfo(dtype).eps * np.sqrt(d.shape[1])), "differences")
+
+
+def check_whitening(draw):
+    """A whitening has no condition number of its own: it is compared with itself in double precision."""
+    ndim = draw.one("ndim", [1, 2, 2, 3])
+    X, exact, input_shape = draw.signals(ndim)
+    parameters = {
+        "patch_size": draw.int(1, 3),
+        "method": draw.one("method", ["local", "global"]),
+        "exponent": float(draw.one("exponent", [0.5, 0.25, 0, 1])),
+        "reg": float(draw.one("reg", [0.1, 0.01, 1, 0])),
+        "normalize_contrast": draw.chance(0.6),
+    }
+    draw.record |= parameters
+    whitening = PatchWhitening(**parameters, ndim=ndim, input_shape=input_shape, n_jobs=draw.one("n_jobs", [None, 2]))
+    found, dtype = whitening.fit(X).transform(X), computing_dtype(X)
+    expect(found.dtype == dtype, f"dtype {found.dtype} instead of {dtype}")
+    expect(np.isfinite(found).all(), "whitened: not finite")
+    expect((whitening.set_params(n_jobs=1).transform(X) == found).all(), "other bits with other n_jobs")
+    if parameters["reg"] >= 0.01:
+        reference = PatchWhitening(**parameters, ndim=ndim).fit(exact.astype(float)).transform(exact.astype(float))
+        size = np.abs(reference).reshape(len(found), -1).max(axis=1)
+        agree(found, reference, FACTOR * np.finfo(dtype).eps / parameters["reg"] * size, "whitened")
+
+
+def draw_rows(draw):
+    """Rows of features as they are passed, and their exact values."""
+    X = draw.array((draw.int(2, 30), draw.int(1, 20)))
+    return draw.given(X, rows=True)
+
+
+def draw_labels(draw, n):
+    """Labels of at least two classes, of any type."""
+    labels = draw.rng.integers(0, draw.one("n_classes", [2, 3, 5]), n)
+    labels[:2] = 0, 1
+    kind = draw.one("labels", ["int", "str", "bool", "float", "object", "int8", "list"])
+    labels = labels > 0 if kind == "bool" else labels
+    return {
+        "str": lambda: np.array([f"class {c}" for c in labels]),
+        "float": lambda: labels.astype(float),
+        "object": lambda: np.array([f"class {c}" for c in labels], dtype=object),
+        "int8": lambda: labels.astype(np.int8) - 1,
+        "list": labels.tolist,
+    }.get(kind, lambda: labels)()
+
+
+def draw_weights(draw, n):
+    if draw.chance(0.6):
+        return None
+    weights = draw.rng.random(n) * 10 ** draw.rng.uniform(-3, 3)
+    weights[2:] *= draw.rng.random(n - 2) < 0.8
+    return weights
+
+
+def draw_targets(draw, n):
+    y = draw.values((n,) if draw.chance(0.6) else (n, draw.int(1, 3)))
+    return y.astype(draw.one("y", ["f4", "f8", "f8"])) if np.abs(np.nan_to_num(y)).max() < 1e30 else y
+
+
+def check_scores(model, X, exact, dtype):
+    """Expect the scores to be those of the coefficients."""
+    coef, intercept = np.atleast_2d(model.coef_), np.atleast_1d(model.intercept_)
+    expect(np.isfinite(coef).all() and np.isfinite(intercept).all(), "coefficients: not finite")
+    predict = model.decision_function if hasattr(model, "classes_") else model.predict
+    scores = np.asarray(predict(X)).reshape(len(exact), -1)
+    S = exact @ coef.T.astype(np.longdouble) + intercept
+    error = FACTOR * np.finfo(dtype).eps * (np.abs(exact) @ np.abs(coef.T) + np.abs(intercept)).max(axis=1)
+    agree(scores, S, error.astype(np.longdouble), "scores")
+
+
+def check_linear_classifier(draw):
+    X, exact = draw_rows(draw)
+    y, weights = draw_labels(draw, len(exact)), draw_weights(draw, len(exact))
+    C = [0.1, 10.0] if draw.chance(0.1) else float(10 ** draw.rng.uniform(-4, 4))
+    loss = draw.one("loss", ["squared_hinge", "logistic", "squared_error"])
+    draw.record |= {"C": C, "weights": weights is not None}
+    model = LinearClassifier(loss, C=C, fit_intercept=draw.chance(0.7), max_iter=200, random_state=0)
+    model.fit(X, y, sample_weight=weights)
+    check_scores(model, X, exact, computing_dtype_of_features(X))
+    expect(set(np.unique(model.predict(X))) <= set(np.unique(y)), "labels that were not given")
+    coef = model.coef_
+    model.set_params(n_jobs=2).fit(X, y, sample_weight=weights)
+    expect((model.coef_ == coef).all(), "other bits with other n_jobs")
+    if loss == "logistic":
+        P = model.predict_proba(X)
+        expect(np.isfinite(P).all() and np.abs(P.sum(axis=1) - 1).max() < 1e-5, "probabilities do not sum to 1")
+
+
+def check_linear_regressor(draw):
+    X, exact = draw_rows(draw)
+    y, weights = draw_targets(draw, len(exact)), draw_weights(draw, len(exact))
+    C = [0.1, 10.0] if draw.chance(0.1) else float(10 ** draw.rng.uniform(-4, 4))
+    draw.record |= {"C": C, "weights": weights is not None}
+    model = LinearRegressor(C=C, fit_intercept=draw.chance(0.7), max_iter=200, random_state=0)
+    model.fit(X, y, sample_weight=weights)
+    check_scores(model, X, exact, computing_dtype_of_features(X))
+
+
+def computing_dtype_of_features(X):
+    dtype = np.result_type(*X.dtypes) if isinstance(X, pd.DataFrame) else np.asarray(X).dtype
+    return np.dtype("f8" if np.result_type(dtype, np.float32).itemsize > 4 else "f4")
+
+
+def end_to_end(draw, estimator, y_of):
+    ndim = draw.one("ndim", [1, 2, 3])
+    X, exact, input_shape = draw.signals(ndim)
+    if len(exact) < 3:
+        X, exact = np.repeat(np.asarray(X), 3, axis=0), np.repeat(exact, 3, axis=0)
+    y, weights = y_of(draw, len(exact)), draw_weights(draw, len(exact))
+    network = draw.network(ndim, input_shape)
+    parameters = {
+        "center": draw.chance(0.5),
+        "scale": draw.chance(0.5),
+        "alpha": float(10 ** draw.rng.uniform(-6, 0)),
+        "max_iter": draw.int(0, 2),
+        "batch_size": draw.int(1, 8),
+        "learning_rate": float(10 ** draw.rng.uniform(-4, 0)),
+        "augmentation": draw.one("augmentation", [None, None, "flip", "flip-crop"]),
+    }
+    draw.record |= parameters
+    model = estimator(network, **parameters, random_state=0)
+    model.fit(X, y, sample_weight=weights)
+    curve = np.array(model.loss_curve_)
+    expect(np.isfinite(curve).all() and (np.diff(curve) <= 1e-6 * np.abs(curve[:-1])).all(), "loss curve rises")
+    features = CKNFeatureMap(model.network_, center=model.center, scale=model.scale)
+    features.network_, features.input_shape_ = model.network_, model.input_shape_
+    features.output_shape_ = features.n_features_in_ = None
+    dtype = computing_dtype(X)
+    F, error = features_of(exact, [*model.network_], features, dtype)
+    coef, intercept = np.atleast_2d(model.coef_), np.atleast_1d(model.intercept_)
+    expect(np.isfinite(coef).all() and np.isfinite(intercept).all(), "coefficients: not finite")
+    predict = model.decision_function if hasattr(model, "classes_") else model.predict
+    scores = np.asarray(predict(X)).reshape(len(exact), -1)
+    S = F @ coef.T.astype(np.longdouble) + intercept
+    sums = np.abs(coef).sum(axis=1).max()
+    error = error * sums + FACTOR * np.finfo(dtype).eps * (
+        (np.abs(F) @ np.abs(coef.T)).max(axis=1) + np.abs(intercept).max()
+    )
+    agree(scores, S, error, "scores")
+
+
+def check_classifier(draw):
+    end_to_end(draw, CKNClassifier, draw_labels)
+
+
+def check_regressor(draw):
+    end_to_end(draw, CKNRegressor, draw_targets)
+
+
+def check_presets(draw):
+    ndim = draw.one("ndim", [1, 2])
+    X, exact = draw.given(draw.array((draw.int(4, 8), *draw.shape(ndim)[1:])))
+    y = draw_labels(draw, len(exact))
+    model = presets.make_classifier("fast", exact.shape[1:], ndim=ndim, random_state=0)
+    predicted = model.fit(X, y).predict(X)
+    expect(set(np.unique(predicted)) <= set(np.unique(y)), "labels that were not given")
+    expect(np.isfinite(model.decision_function(X)).all(), "scores: not finite")
+
+
+def check_deformation(draw):
+    ndim = draw.one("ndim", [1, 2, 3])
+    X, exact = draw.given(draw.array(draw.shape(ndim)))
+    kind, size = draw.one("kind", ["warp", "translation", "rotation"]), float(draw.rng.uniform(0, 2))
+    size = draw.one("size", [0, size, size])
+    result = inspection.deformation(X, size, kind=kind, ndim=ndim, random_state=0)
+    dtype = computing_dtype(X)
+    expect(result.signals.dtype == dtype and result.signals.shape == exact.shape, "dtype or shape")
+    expect(np.isfinite(result.signals).all(), "deformed signals: not finite")
+    expect(np.isfinite(result.gradient_norm).all(), "gradient_norm: not finite")
+    expect(np.allclose(result.displacement_norm, size), "displacement_norm is not the size")
+    if size == 0:
+        expect((result.signals == exact.astype(dtype)).all(), "size=0 changes the signals")
+
+
+def check_reports(draw):
+    """The reports of a fitted feature map, and the bound of a linear model on its features."""
+    X, exact, feature_map = draw_feature_map(draw, [1, 2], ["exponential"])
+    feature_map.fit(X)
+    report = inspection.approximation_report(feature_map, X)
+    for name in ("frobenius_error", "spectral_error", "effective_rank"):
+        expect(np.isfinite(report[name]).all(), f"approximation_report: {name} is not finite")
+    report = inspection.stability_report(feature_map, X, [0, 0.5], random_state=0)
+    expect(np.isfinite(report.change).all() and (report.change[0] == 0).all(), "stability_report: change")
+    y = np.arange(len(exact)) % 2
+    if len(exact) > 1:
+        model = make_pipeline(feature_map, LinearClassifier()).fit(X, y)
+        bound, scores = inspection.lipschitz_bound(model, X, X[::-1]), model.decision_function(X)
+        difference = np.abs(scores - scores[::-1])
+        eps = np.finfo(computing_dtype(X)).eps
+        size = np.abs(scores).max() + np.abs(model[-1].intercept_).max()
+        expect(
+            (difference <= bound[:, 0] * (1 + FACTOR * eps) + FACTOR * eps * size).all(), "lipschitz_bound: exceeded"
+        )
+        expect(np.isfinite(inspection.rkhs_norm(model)).all(), "rkhs_norm: not finite")
+
+
+CHECKS = {
+    "layer": check_layer,
+    "feature_map": check_feature_map,
+    "kernel": check_kernel,
+    "flatten": check_flatten,
+    "differences": check_differences,
+    "whitening": check_whitening,
+    "linear_classifier": check_linear_classifier,
+    "linear_regressor": check_linear_regressor,
+    "classifier": check_classifier,
+    "regressor": check_regressor,
+    "presets": check_presets,
+    "deformation": check_deformation,
+    "reports": check_reports,
+}
+
+
+# ---- The judgement of a case
+
+
+def global_state():
+    blas = sorted((pool["filepath"], pool["num_threads"]) for pool in threadpool_info())
+    return np.random.get_state()[1].tobytes(), str(np.geterr()), blas
+
+
+def stop(number, frame):
+    raise TimeoutError(f"more than {COMPILING} seconds")
+
+
+def judge(seed, names):
+    """Judge a case, for a second time if it was slow, because its code may have been compiled."""
+    begin = time.perf_counter()
+    result = judge_once(seed, names)
+    if time.perf_counter() - begin < SECONDS:
+        return result
+    begin = time.perf_counter()
+    name, outcome, message, record = judge_once(seed, names)
+    seconds = time.perf_counter() - begin
+    return (name, outcome, message, record) if seconds < SECONDS else (name, "violation", f"{seconds:.0f} s", record)
+
+
+def judge_once(seed, names):
+    """Return the function of a case, how it ended, a message, and what was drawn."""
+    draw = Draw(seed)
+    name = names[seed % len(names)]
+    state, message, outcome = global_state(), "", "right"
+    signal.alarm(COMPILING)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            CHECKS[name](draw)
+        except Exception as error:
+            outcome, message = judge_error(error)
+        finally:
+            signal.alarm(0)
+    own = {str(w.message) for w in caught if w.category.__name__ in ("UserWarning", "ConvergenceWarning")}
+    foreign = {f"{w.category.__name__}: {w.message}" for w in caught} - {f"UserWarning: {m}" for m in own}
+    foreign -= {f"ConvergenceWarning: {m}" for m in own}
+    if outcome != "violation" and foreign:
+        outcome, message = "violation", min(foreign)
+    elif outcome == "right" and own:
+        outcome, message = "warned", min(own)
+    try:
+        draw.check_passed()
+        expect(global_state() == state, "global state was changed")
+    except Violation as error:
+        outcome, message = "violation", str(error)
+    return name, outcome, message, draw.record
+
+
+def judge_error(error):
+    """Errors that the package or scikit-learn raises itself are answers; all others are violations."""
+    if isinstance(error, Violation):
+        return "violation", str(error)
+    innermost = traceback.extract_tb(error.__traceback__)[-1].filename
+    own = "sklearn" in innermost  # the package or scikit-learn
+    if own and isinstance(error, (ValueError, TypeError)):
+        return "refused", str(error)
+    return "violation", f"{type(error).__name__}: {error} ({Path(innermost).name})"
+
+
+def shortened(message):
+    """A message without its numbers, so that equal ones can be counted."""
+    return re.sub(r"[-+]?\d[\d.,e+-]*", "#", message.split("\n")[0])[:110]
+
+
+def report(counts, messages):
+    outcomes = "right", "warned", "refused", "violation"
+    print(f"{'':<20}", *(f"{outcome:>10}" for outcome in outcomes))
+    for name, found in counts.items():
+        print(f"{name:<20}", *(f"{found[outcome]:>10}" for outcome in outcomes))
+    for outcome in outcomes[1:]:
+        print(f"\n{outcome}:")
+        for message, names in sorted(messages[outcome].items(), key=lambda item: -sum(item[1].values())):
+            print(f"{sum(names.values()):>7} {message}  [{', '.join(names)}]")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--n", type=int, default=100_000, help="number of cases")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the first case")
+    parser.add_argument("--seconds", type=float, default=np.inf, help="limit of the time of all cases")
+    parser.add_argument("--only", nargs="+", default=list(CHECKS), choices=CHECKS, help="functions")
+    parser.add_argument("--case", type=int, help="seed of a single case; needs --only NAME")
+    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "random_inputs.json")
+    options = parser.parse_args()
+    signal.signal(signal.SIGALRM, stop)
+    seeds = range(options.seed, options.seed + options.n) if options.case is None else [options.case]
+    counts, messages, bad = {name: Counter() for name in options.only}, defaultdict(lambda: defaultdict(Counter)), []
+    begin = time.perf_counter()
+    for seed in seeds:
+        name, outcome, message, record = judge(seed, options.only)
+        counts[name][outcome] += 1
+        if message:
+            kind = f"{record['extreme']}: " if outcome == "violation" and record.get("extreme") else ""
+            messages[outcome][kind + shortened(message)][name] += 1
+        if outcome == "violation" or options.case is not None:
+            bad.append({"seed": seed, "function": name, "message": message, **record})
+            print(f"{outcome}: --case {seed} --only {name}: {message} {record}", flush=True)
+        if time.perf_counter() - begin > options.seconds:
+            break
+    report(counts, messages)
+    if options.case is None:
+        result = {
+            "machine": describe(),
+            "only": options.only,
+            "counts": counts,
+            "messages": messages,
+            "violations": bad,
+        }
+        options.output.write_text(json.dumps(result, indent=1, default=str) + "\n")
+
+
+if __name__ == "__main__":
+    main()
