@@ -202,16 +202,19 @@ class Draw:
     def layer(self, ndim, input_shape=None, kernels=KERNELS):
         """An unfitted layer with random parameters."""
 
-        def size(largest):
-            return self.int(1, largest) if self.chance(0.7) else tuple(self.int(1, largest) for _ in range(ndim))
+        def size(largest, smallest=1):
+            sizes = tuple(self.int(smallest, largest) for _ in range(ndim))
+            return sizes[0] if self.chance(0.7) else sizes
+
+        centred = self.chance(0.35)
 
         parameters = {
-            "patch_size": size(4),
+            "patch_size": size(4, 1 + (centred and self.chance(0.95))),
             "pooling_width": size(3),
             "subsampling": None if self.chance(0.7) else size(3),
-            "pooling": "average" if self.chance(0.3) else "gaussian",
-            "padding": "valid" if self.chance(0.3) else "same",
-            "patch_centering": self.chance(0.35),
+            "pooling": "average" if self.chance(0.25) else "gaussian",
+            "padding": "valid" if self.chance(0.25) else "same",
+            "patch_centering": centred,
             "kernel": kernels[self.int(0, len(kernels) - 1)],
             "sigma": "auto" if self.chance(0.1) else float(10 ** self.rng.uniform(-0.7, 0.5)),
             "degree": self.int(1, 4),
@@ -477,7 +480,7 @@ def check_whitening(draw):
     ndim = draw.one("ndim", [1, 2, 2, 3])
     X, exact, input_shape = draw.signals(ndim)
     parameters = {
-        "patch_size": draw.int(1, 3),
+        "patch_size": draw.one("patch_size", [2] * 6 + [3, 1]),
         "method": draw.one("method", ["local", "global"]),
         "exponent": float(draw.one("exponent", [0.5, 0.25, 0, 1])),
         "reg": float(draw.one("reg", [0.1, 0.01, 1, 0])),
