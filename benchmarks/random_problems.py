@@ -28,6 +28,7 @@ from pathlib import Path
 import numpy as np
 from machine import describe
 from scipy.linalg import cho_factor, cho_solve
+from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
@@ -68,6 +69,8 @@ def draw(seed):
     }
     if np.dtype(dtype).kind != "f" or dtype == "float16":
         record |= {"scale": 1.0, "spread": 0.0}
+    if seed % 10 == 9:  # real features, with constant columns and many zeros
+        record |= {"columns": "digits", "d": 64, "offset": 0.0}
     X = features(rng, record)
     y = targets(rng, X, record)
     weights = {
@@ -84,6 +87,8 @@ def draw(seed):
 def features(rng, record):
     n, d, dtype = record["n"], record["d"], np.dtype(record["dtype"])
     X = rng.standard_normal((n, d))
+    if record["columns"] == "digits":
+        X = load_digits().data[rng.choice(1797, n, replace=False)]
     if record["columns"] == "nonnegative":
         X = np.maximum(X, 0) ** 2
     if record["columns"] == "collinear":
