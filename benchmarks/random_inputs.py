@@ -15,8 +15,8 @@ offset and memory layout, as arrays, lists, tables or memory maps. It ends as on
   changed global state, or more than 20 seconds.
 
 An answer is right if it differs by less than `FACTOR` roundings of the dtype of the computation, times the condition of
-each layer, ``(1 + kappa'(1)) |A|`` for the whitening matrix A, relative to the largest patch of the signal, from which
-its mean is subtracted if patches are centred.
+each layer, ``(1 + kappa'(1)) |A|`` for the whitening matrix A, relative to the norm of the patch at the same position,
+from which its mean is subtracted if patches are centred; these errors are pooled like the values.
 """
 
 import argparse
@@ -150,11 +150,11 @@ class Draw:
 
     def extreme(self, X):
         """What the values of an array may lose, so that violations can be told apart."""
-        sizes = np.abs(X.astype(np.longdouble)).reshape(len(X), -1).max(axis=1)
+        sizes = np.abs(X.astype(np.longdouble))
         if X.dtype.kind in "iu" and sizes.max() > 2**24:
             return "integers above 2^24"
         smallest = sizes[sizes > 0].min(initial=1)
-        return "tiny signals" if smallest < {4: 1e-18, 2: 0}.get(X.dtype.itemsize, 1e-150) else ""
+        return "tiny values" if smallest < {4: 1e-18, 2: 0}.get(X.dtype.itemsize, 1e-150) else ""
 
     def given(self, X, rows=False):
         """The object that is passed for an array. A table needs rows. It must be the same afterwards."""
@@ -251,15 +251,15 @@ def computing_dtype(given):
     return np.dtype("f8" if dtype.kind == "f" and dtype.itemsize > 4 else "f4")
 
 
-def patches_of(X, layer):
-    """All patches ``(n, *positions, d)``, centred if the layer says so."""
+def patches_of(X, layer, centred):
+    """All patches ``(n, *positions, d)``."""
     ndim = X.ndim - 2
     size = np.broadcast_to(layer.patch_size, ndim)
     if layer.padding == "same":
         X = np.pad(X, [(0, 0), *(((k - 1) // 2, k // 2) for k in size), (0, 0)])
     P = np.lib.stride_tricks.sliding_window_view(X, tuple(size), axis=tuple(range(1, ndim + 1)))
     P = np.moveaxis(P, ndim + 1, -1)  # (n, *positions, *size, c)
-    if layer.patch_centering:
+    if centred:
         P = P - P.mean(axis=tuple(range(ndim + 1, 2 * ndim + 1)), keepdims=True)
     return P.reshape(*P.shape[: ndim + 1], -1)
 
@@ -282,22 +282,25 @@ def condition(layer):
     return (1 + slope) * np.linalg.norm(layer.whitening_.astype(float), 2)
 
 
-def encode(X, layer, error, eps):  # (n, *space, c), layer, (n,), float -> (n, *pooled, m), (n,)
-    """The maps of a fitted layer, and their possible error, given that of the signals."""
-    P = patches_of(X, layer)
+def encode(X, layer, error, eps):  # (n, *space, c), layer, (n, *space, 1), float -> (n, *pooled, m), (n, *pooled, 1)
+    """The maps of a fitted layer, and the norms of their possible errors, given those of the signals."""
+    P = patches_of(X, layer, layer.patch_centering)
     r = np.sqrt((P**2).sum(axis=-1, keepdims=True))
+    before = np.sqrt((patches_of(error, layer, False) ** 2).sum(axis=-1, keepdims=True))
     Z = layer.filters_.reshape(len(layer.filters_), -1).astype(np.longdouble)
     F = r * kappa_of(layer, layer.sigma_)(np.clip(P / np.where(r > 0, r, 1) @ Z.T, -1, 1))
     W, pooled = operator_of(layer, P.shape[1:-1])
-    Q = W @ F.reshape(len(X), -1, len(Z))
-    maps = (Q @ layer.whitening_.astype(np.longdouble)).reshape(len(X), *pooled, len(Z))
-    largest = r.reshape(len(X), -1).max(axis=1)
-    return maps, condition(layer) * (np.sqrt(P.shape[-1]) * error + FACTOR * eps * largest)
+
+    def pool(A):
+        return (W @ A.reshape(len(X), -1, A.shape[-1])).reshape(len(X), *pooled, -1)
+
+    maps = pool(F) @ layer.whitening_.astype(np.longdouble)
+    return maps, condition(layer) * pool(before + FACTOR * eps * r)
 
 
 def encode_all(X, layers, dtype):
-    """The maps of a fitted network and their possible error."""
-    error = np.zeros(len(X), np.longdouble)
+    """The maps of a fitted network and the norms of their possible errors."""
+    error = np.zeros((*X.shape[:-1], 1), np.longdouble)
     for layer in layers:
         X, error = encode(X, layer, error, np.finfo(dtype).eps)
     return X, error
@@ -308,7 +311,7 @@ def exact_kernel(X, layers):
     K, space = None, X.shape[1:-1]
     for layer in layers:
         if K is None:  # the products of the patches themselves, so that no constant is lost
-            P = patches_of(X, layer)
+            P = patches_of(X, layer, layer.patch_centering)
             space, flat = P.shape[1:-1], P.reshape(-1, P.shape[-1])
             K = (flat @ flat.T).reshape(len(X), prod(space), len(X), -1)
         else:
@@ -339,12 +342,12 @@ def products_of_patches(K, space, layer):  # (n, positions, n, positions) -> the
     return total.reshape(n, prod(positions), n, -1), positions
 
 
-def agree(found, exact, error, what):  # (n, ...), (n, ...), (n,)
-    """Expect that every row differs by no more than its possible error, and that no value is lost to underflow."""
+def agree(found, exact, error, what):
+    """Expect that no value differs by more than its possible error."""
     expect(np.shape(found) == np.shape(exact), f"{what}: shape {np.shape(found)} instead of {np.shape(exact)}")
     expect(np.isfinite(found).all(), f"{what}: not finite")
-    difference = np.abs(found.astype(np.longdouble) - exact).reshape(len(exact), -1).max(axis=1)
-    ratio = (difference / np.where(error > 0, error, np.finfo(np.longdouble).tiny)).max()
+    difference = np.abs(found.astype(np.longdouble) - exact)
+    ratio = (difference / np.maximum(error, np.finfo(np.longdouble).tiny)).max()
     expect(ratio <= 1, f"{what}: wrong by {FACTOR * float(ratio):.1e} roundings")
 
 
@@ -383,20 +386,23 @@ def check_filters(layer, dtype):
 
 
 def features_of(exact, layers, feature_map, dtype):
-    """The features of a fitted feature map and their possible error."""
+    """The features of a fitted feature map and their possible errors."""
     F, error = encode_all(exact, layers, dtype)
     if feature_map.augment == "flip":
         G, other = encode_all(exact[..., ::-1, :], layers, dtype)
         F, error = (F + G) / 2, np.maximum(error, other)
-    F = F.reshape(len(F), -1)
-    error = error * np.sqrt(F.shape[1])
-    if feature_map.center:
-        F = F - F.mean(axis=1, keepdims=True)
-    if feature_map.scale:
-        norms = np.sqrt((F**2).sum(axis=1))
-        certain = norms > error
-        F = F / np.where(norms > 0, norms, 1)[:, None]
-        error = np.where(certain, 2 * error / np.where(norms > 0, norms, 1), np.where(norms > 0, 2, 2))
+    F, error = F.reshape(len(F), -1), np.broadcast_to(error, F.shape).reshape(len(F), -1)
+    return finish(F, error, feature_map.center, feature_map.scale)
+
+
+def finish(F, error, center, scale):  # (n, d), (n, d) -> (n, d), (n, d)
+    """Centre and scale rows, with their possible errors. Rows whose norm is only rounding may have any direction."""
+    if center:
+        F, error = F - F.mean(axis=1, keepdims=True), error + error.mean(axis=1, keepdims=True)
+    if scale:
+        norms, errors = (np.sqrt((A**2).sum(axis=1, keepdims=True)) for A in (F, error))
+        size = np.where(norms > 0, norms, 1)
+        F, error = F / size, np.where(norms > 2 * errors, 2 * (error + errors * np.abs(F) / size) / size, 2)
     return F, error
 
 
@@ -439,9 +445,9 @@ def check_kernel(draw):
     norms = np.sqrt(np.diag(exact_K))
     expected = exact_K / np.where(np.outer(norms, norms) > 0, np.outer(norms, norms), 1)
     scaled = K if kernel.normalize else K / np.where(np.outer(norms, norms) > 0, np.outer(norms, norms), 1)
-    agree(scaled, expected, np.full(len(K), FACTOR * eps * condition), "kernel")
+    agree(scaled, expected, FACTOR * eps * condition, "kernel")
     expect((K == K.T).all(), "the kernel is not symmetric")
-    agree(kernel.diag(X)[:, None], np.diag(K)[:, None], 10 * eps * np.abs(np.diag(K)), "diag")
+    agree(kernel.diag(X), np.diag(K), 10 * eps * np.abs(np.diag(K)), "diag")
     if {layer.kernel for layer in layers} == {"exponential"}:
         _, gradient = kernel(X, eval_gradient=True)
         expect(np.isfinite(gradient).all(), "the gradient is not finite")
@@ -454,14 +460,11 @@ def check_flatten(draw):
     F, dtype = flatten.fit(X).transform(X), computing_dtype(X)
     expect(F.dtype == dtype, f"dtype {F.dtype} instead of {dtype}")
     exact = exact.reshape(len(exact), -1)
-    error = FACTOR * np.finfo(dtype).eps * np.abs(exact).max(axis=1)
-    if flatten.center:
-        exact = exact - exact.mean(axis=1, keepdims=True)
-    if flatten.scale:
-        norms = np.sqrt((exact**2).sum(axis=1))
-        norms[norms == 0] = 1
-        exact, error = exact / norms[:, None], np.minimum(2, error * np.sqrt(exact.shape[1]) / norms)
-    agree(F, exact, error, "rows")
+    expected, error = finish(exact, np.finfo(dtype).eps * np.abs(exact), flatten.center, flatten.scale)
+    agree(F, expected, FACTOR * error, "rows")
+    constant = (exact == exact[:, :1]).all(axis=1)
+    directed = flatten.center and flatten.scale and F[constant].any()
+    expect(not directed, "a constant row is not 0 after centring and scaling")
 
 
 def check_differences(draw):
@@ -472,7 +475,7 @@ def check_differences(draw):
     d = np.diff(exact, axis=1)
     size = np.sqrt((d**2).mean(axis=1, keepdims=True))
     expected = (d / np.where(size > 0, size, 1)).reshape(len(d), -1)
-    agree(F, expected, np.full(len(F), FACTOR * np.finfo(dtype).eps * np.sqrt(d.shape[1])), "differences")
+    agree(F, expected, FACTOR * np.finfo(dtype).eps * np.abs(expected), "differences")
 
 
 def check_whitening(draw):
@@ -494,7 +497,7 @@ def check_whitening(draw):
     expect((whitening.set_params(n_jobs=1).transform(X) == found).all(), "other bits with other n_jobs")
     if parameters["reg"] >= 0.01:
         reference = PatchWhitening(**parameters, ndim=ndim).fit(exact.astype(float)).transform(exact.astype(float))
-        size = np.abs(reference).reshape(len(found), -1).max(axis=1)
+        size = np.abs(reference).max(axis=tuple(range(1, found.ndim)), keepdims=True)
         agree(found, reference, FACTOR * np.finfo(dtype).eps / parameters["reg"] * size, "whitened")
 
 
@@ -539,8 +542,8 @@ def check_scores(model, X, exact, dtype):
     predict = model.decision_function if hasattr(model, "classes_") else model.predict
     scores = np.asarray(predict(X)).reshape(len(exact), -1)
     S = exact @ coef.T.astype(np.longdouble) + intercept
-    error = FACTOR * np.finfo(dtype).eps * (np.abs(exact) @ np.abs(coef.T) + np.abs(intercept)).max(axis=1)
-    agree(scores, S, error.astype(np.longdouble), "scores")
+    error = FACTOR * np.finfo(dtype).eps * (np.abs(exact) @ np.abs(coef.T) + np.abs(intercept))
+    agree(scores, S, error, "scores")
 
 
 def check_linear_classifier(draw):
@@ -607,10 +610,8 @@ def end_to_end(draw, estimator, y_of):
     predict = model.decision_function if hasattr(model, "classes_") else model.predict
     scores = np.asarray(predict(X)).reshape(len(exact), -1)
     S = F @ coef.T.astype(np.longdouble) + intercept
-    sums = np.abs(coef).sum(axis=1).max()
-    error = error * sums + FACTOR * np.finfo(dtype).eps * (
-        (np.abs(F) @ np.abs(coef.T)).max(axis=1) + np.abs(intercept).max()
-    )
+    error = (error + FACTOR * np.finfo(dtype).eps * np.abs(F)) @ np.abs(coef.T)
+    error = error + FACTOR * np.finfo(dtype).eps * np.abs(intercept)
     agree(scores, S, error, "scores")
 
 
