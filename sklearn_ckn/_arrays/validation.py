@@ -15,6 +15,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from .._utils.caller import warn
 from .conversion import as_labels, as_rows, check_unmasked, is_real
 from .misread import warn_of_misreading
 from .signals import LARGEST_EXACT, Signals, computing_dtype, exact_dtype, largest_magnitude
@@ -116,7 +117,7 @@ def _check_values(estimator, X, name="X", stored=False):
     if stored and is_stored(X):
         array = Stored(as_rows(X, name), name, partial(_check_stored_values, type(estimator).__name__))
     else:
-        array = check_array(_in_memory(X, name), allow_nd=True, input_name=name, estimator=estimator)
+        array = _as_array(_in_memory(X, name), allow_nd=True, input_name=name, estimator=estimator)
     if not is_real(array.dtype):
         raise ValueError(
             f"{name} has dtype {array.dtype}, but signals must be real numbers: convert {name} to a numeric dtype."
@@ -125,19 +126,36 @@ def _check_values(estimator, X, name="X", stored=False):
         raise ValueError(f"{name} has shape {array.shape}, but every axis must have a length of at least 1.")
     if isinstance(array, np.ndarray):
         _check_size(array, exact_dtype(array), name)
+        _warn_of_underflow(array, exact_dtype(array), name)
     return array
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def _as_array(array, check=check_array, **checks):
+    """Call a check of scikit-learn, whose sums over finite values may overflow, without warnings of NumPy."""
+    return check(array, **checks)
 
 
 def _check_stored_values(estimator, X, name):
     """Check the values of some rows of a store, whose computing dtype is known before any values are read."""
-    array = _check_values(estimator, X, name)
+    array = _as_array(X, allow_nd=True, input_name=name, estimator=estimator)
+    _check_size(array, exact_dtype(array), name)
     if exact_dtype(array) != computing_dtype(array.dtype):
         raise ValueError(
             f"{name} has integers up to {largest_magnitude(array):.10g} in magnitude, but integers outside of memory "
             f"are computed in float32, which is exact only up to {LARGEST_EXACT}: convert the array to float64, or "
             f"subtract a constant."
         )
-    return array
+
+
+def _warn_of_underflow(array, dtype, name):
+    """Warn if all values of an array are so small that their squares underflow in ``dtype``."""
+    largest, smallest = largest_magnitude(array), np.sqrt(np.finfo(dtype).tiny) * MARGIN
+    if 0 < largest < smallest:
+        warn(
+            f"{name} has values up to {largest:.2g} in magnitude, but for computations in {dtype} they should exceed "
+            f"{smallest:.2g}, because smaller squares are rounded, finally to 0: multiply {name} by a constant."
+        )
 
 
 def _check_size(array, dtype, name="X"):
@@ -163,7 +181,7 @@ def as_features(estimator, X, y, **checks):
             f"turn maps into features."
         )
     check_feature_names(X)
-    X, y = check_X_y(_in_memory(X), _read_y(y, **checks), estimator=estimator, **checks)
+    X, y = _as_array(_in_memory(X), check_X_y, y=_read_y(y, **checks), estimator=estimator, **checks)
     _check_size(X, features_dtype(X.dtype))
     return X, y
 
@@ -180,7 +198,8 @@ def record_columns(estimator, X):
 
 def as_fitted_features(estimator, X):
     """Check that ``X`` has the columns and the column names seen in ``fit``, and return it as an array."""
-    return validate_data(estimator, _in_memory(X), reset=False)
+    X = _in_memory(X)
+    return _as_array(X, lambda X: validate_data(estimator, X, reset=False))
 
 
 def _read_y(y, y_numeric=False, **_):
@@ -193,7 +212,7 @@ def as_labels_or_targets(estimator, X, y, **checks):
     """Check ``y``, which contains one label, or one or more numbers, for each signal of ``X``, and return it."""
     if y is None:
         raise ValueError(f"{type(estimator).__name__} requires y to be passed, but the target y is None.")
-    y = _check_y(_read_y(y, **checks), estimator=estimator, **checks)
+    y = _as_array(_read_y(y, **checks), _check_y, estimator=estimator, **checks)
     check_consistent_length(X, y)
     return y
 
@@ -201,8 +220,8 @@ def as_labels_or_targets(estimator, X, y, **checks):
 def check_weights(sample_weight, X, dtype, factors=1, factors_name=""):
     """Return the sample weights times ``factors``, checked to be finite, non-negative and not all 0."""
     check_unmasked(sample_weight, "sample_weight")
-    weights = _check_sample_weight(sample_weight, X, dtype=dtype)
     with np.errstate(over="ignore", invalid="ignore"):
+        weights = _check_sample_weight(sample_weight, X, dtype=dtype)
         weights = weights * np.asarray(factors, dtype=weights.dtype)
         total = weights.sum()
     if not (np.isfinite(total) and total > 0 and weights.min() >= 0):
@@ -249,7 +268,7 @@ def as_augmented(returned, X):
     """Check that the user's augmentation returned finite signals of the same shape as ``X``, and return them."""
     name = "augmentation's result"
     try:
-        augmented = check_array(as_rows(returned, name), allow_nd=True, input_name=name, dtype=X.dtype, order="C")
+        augmented = _as_array(as_rows(returned, name), allow_nd=True, input_name=name, dtype=X.dtype, order="C")
         found = f"shape {augmented.shape}"
     except ValueError as error:
         augmented, found = None, str(error)
@@ -360,7 +379,7 @@ def check_filters(init, n_filters, patch_size, n_channels=None, dtype="numeric")
 
     If ``n_channels`` is None, any number of channels is accepted.
     """
-    filters = check_array(as_rows(init, "init"), allow_nd=True, input_name="init", dtype=dtype)
+    filters = _as_array(as_rows(init, "init"), allow_nd=True, input_name="init", dtype=dtype)
     expected = (n_filters, *patch_size, filters.shape[-1] if n_channels is None else n_channels)
     if filters.shape != expected:
         raise ValueError(f"init must have shape {expected}, (n_filters, *patch_size, n_channels); got {filters.shape}.")

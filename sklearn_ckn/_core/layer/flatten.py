@@ -6,9 +6,13 @@ from .patches import normalize
 
 
 def flatten(X, center, scale):  # (n, *space, c) -> (n, prod(space) * c)
-    """Return one row per signal, optionally centred and optionally divided by its norm; an all-zero row stays zero."""
+    """Return one row per signal, optionally centred and optionally divided by its norm; an all-zero row stays zero.
+
+    The first value of a row is subtracted before the mean, so that a constant row becomes exactly 0 by centring.
+    """
     rows = X.reshape(len(X), -1)
     if center:
+        rows = rows - rows[:, :1]
         rows = rows - rows.mean(axis=1, keepdims=True)
     return normalize(rows)[1] if scale else rows
 

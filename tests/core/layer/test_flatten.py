@@ -26,3 +26,10 @@ def test_flatten_vjp_equals_central_differences(center, scale, rng):
     assert_is_gradient(G_X, lambda X: (G * flatten.flatten(X, center, scale)).sum(), X, rng)
     X[1] = 1  # a constant signal is 0 after centring, and scaling leaves it 0
     assert np.isfinite(flatten.flatten_vjp(G, X, center, scale)).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_constant_rows_become_zero_by_centring(rng, dtype):
+    X = np.tile(10.0 ** rng.uniform(-20, 20, (200, 1, 1)), (1, 7, 5)).astype(dtype)
+    for scale in (False, True):
+        assert not flatten.flatten(X, True, scale).any()
