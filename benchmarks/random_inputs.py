@@ -1,22 +1,23 @@
-"""Random inputs to all public functions: is every answer right, or one clear error or warning?
+"""Check that random inputs to all public functions lead to a right answer, or to one clear error or warning.
 
     python benchmarks/random_inputs.py
     python benchmarks/random_inputs.py --only layer kernel --n 1000
     python benchmarks/random_inputs.py --case 17
 
 A case is drawn from its own seed: a function, parameters, and small signals or features of any shape, dtype, scale,
-offset and memory layout, as arrays, lists, tables or memory maps. It ends as one of:
+offset and memory layout, as arrays, lists, tables or memory maps. A case ends as one of:
 
-- ``right``: the answer agrees with the definitions in extended precision of exactly the same values, computed here and
-  in ``tests/naive.py`` with the fitted filters, and with further identities (threads, dtypes, shapes, scaling);
-- ``warned``: the same, after a warning of the package; ``refused``: a ValueError or TypeError that the package or
+- ``right``: the answer agrees with the definitions, which are computed here and in ``tests/naive.py`` in extended
+  precision from exactly the same values and the fitted filters, and with further identities (threads, dtypes, shapes,
+  scaling);
+- ``warned``: the answer is right, but the package warned; ``refused``: a ValueError or TypeError that the package or
   scikit-learn raises itself;
 - ``violation``: a warning of NumPy, another exception, values that are not finite, a wrong answer, a changed input,
   changed global state, or more than 20 seconds.
 
-An answer is right if it differs by less than `FACTOR` roundings of the dtype of the computation, times the condition of
-each layer, ``(1 + kappa'(1)) |A|`` for the whitening matrix A, relative to the norm of the patch at the same position,
-from which its mean is subtracted if patches are centred; these errors are pooled like the values.
+An answer is right if its error is less than `FACTOR` roundings of the dtype of the computation, times the condition
+number of each layer, ``(1 + kappa'(1)) |A|`` for the whitening matrix A. The error is relative to the norm of the patch
+at the same position, minus its mean if patches are centred. Errors are pooled like the values.
 """
 
 import argparse
@@ -56,7 +57,7 @@ from sklearn_ckn.preprocessing import Differences
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
 import naive
 
-SECONDS, COMPILING = 20, 300  # limits of the time of a case that is compiled, and of one that may compile code
+SECONDS, COMPILING = 20, 300  # time limits of a case whose code is compiled, and of a case that may compile code
 FACTOR = 100
 DTYPES = ["f4"] * 6 + ["f8"] * 5 + ["f2", "g", "u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "?", ">f4", ">f8", ">i2"]
 FORMS = ["C"] * 4 + ["F", "reversed", "strided", "read-only", "list", "memmap", "broadcast", "table", "transposed"]
@@ -95,12 +96,12 @@ class Draw:
         return bool(self.rng.random() < probability)
 
     def shape(self, ndim):
-        """A shape ``(n, *space, n_channels)``."""
+        """Return a shape ``(n, *space, n_channels)``."""
         longest = {1: 30, 2: 9, 3: 5}[ndim]
         return (self.int(1, 5), *(self.int(1 + (ndim == 1), longest) for _ in range(ndim)), self.one("c", [1, 1, 2, 3]))
 
     def values(self, shape):
-        """Values in double precision, before they are converted to the dtype of the case."""
+        """Return values in double precision, before they are converted to the dtype of the case."""
         rng, kind = self.rng, self.one("values", VALUES)
         X = rng.standard_normal(shape)
         if kind == "uniform":
@@ -134,7 +135,7 @@ class Draw:
         return X
 
     def array(self, shape):
-        """An array of a random dtype with random values, as large as the dtype allows."""
+        """Return an array of a random dtype with random values, as large as the dtype allows."""
         X, dtype = self.values(shape), np.dtype(self.one("dtype", DTYPES))
         if dtype.kind in "iu":
             limits = np.iinfo(dtype)
@@ -149,7 +150,7 @@ class Draw:
         return X
 
     def extreme(self, X):
-        """What the values of an array may lose, so that violations can be told apart."""
+        """Return a name for values that may lose precision, by which violations are grouped."""
         sizes = np.abs(X.astype(np.longdouble))
         if X.dtype.kind in "iu" and sizes.max() > 2**24:
             return "integers above 2^24"
@@ -157,7 +158,7 @@ class Draw:
         return "tiny values" if smallest < {4: 1e-18, 2: 0}.get(X.dtype.itemsize, 1e-150) else ""
 
     def given(self, X, rows=False):
-        """The object that is passed for an array. A table needs rows. It must be the same afterwards."""
+        """Return the object that is passed for an array, and its exact values. A table is passed only for rows."""
         form = self.one("form", FORMS)
         if form == "F":
             X = np.asfortranarray(X)
@@ -188,7 +189,7 @@ class Draw:
         return X, exact
 
     def signals(self, ndim):
-        """Signals as they are passed, their exact values ``(n, *space, c)``, and the `input_shape` they need."""
+        """Return signals as they are passed, their exact values ``(n, *space, c)``, and the `input_shape` they need."""
         X = self.array(self.shape(ndim))
         shape = X.shape
         rows = self.chance(0.2)
@@ -200,7 +201,7 @@ class Draw:
         return given, exact.reshape(shape), shape[1:] if rows else None
 
     def layer(self, ndim, input_shape=None, kernels=KERNELS):
-        """An unfitted layer with random parameters."""
+        """Return an unfitted layer with random parameters."""
 
         def size(largest, smallest=1):
             sizes = tuple(self.int(smallest, largest) for _ in range(ndim))
@@ -230,7 +231,7 @@ class Draw:
         return CKNLayer(self.int(1, 8), **parameters, **common)
 
     def network(self, ndim, input_shape=None, kernels=KERNELS):
-        """One layer, or two. The exact kernel is compiled for every pair of kernels, so there are few pairs."""
+        """Return one layer or two. The exact kernel is compiled for every pair of kernels, so there are few pairs."""
         first = self.layer(ndim, input_shape, kernels)
         second = ["arccos1" if first.kernel in ("vovk", "linear", "inverse_polynomial") else "exponential"]
         return make_pipeline(first, self.layer(ndim, kernels=second)) if self.chance(0.4) else first
@@ -252,7 +253,7 @@ def computing_dtype(given):
 
 
 def patches_of(X, layer, centred):
-    """All patches ``(n, *positions, d)``."""
+    """Return all patches ``(n, *positions, d)``."""
     ndim = X.ndim - 2
     size = np.broadcast_to(layer.patch_size, ndim)
     if layer.padding == "same":
@@ -270,7 +271,7 @@ def kappa_of(layer, sigma):
 
 
 def operator_of(layer, positions):
-    """The pooling matrix, and the number of pooled positions along each axis."""
+    """Return the pooling matrix, and the number of pooled positions along each axis."""
     width = np.broadcast_to(layer.pooling_width, len(positions))
     stride = width if layer.subsampling is None else np.broadcast_to(layer.subsampling, len(positions))
     pooled = [naive.pooled_length(layer.pooling, *sizes) for sizes in zip(positions, width, stride)]
@@ -283,7 +284,7 @@ def condition(layer):
 
 
 def encode(X, layer, error, eps):  # (n, *space, c), layer, (n, *space, 1), float -> (n, *pooled, m), (n, *pooled, 1)
-    """The maps of a fitted layer, and the norms of their possible errors, given those of the signals."""
+    """Return the maps of a fitted layer and the norms of their possible errors, given the errors of the signals."""
     P = patches_of(X, layer, layer.patch_centering)
     r = np.sqrt((P**2).sum(axis=-1, keepdims=True))
     before = np.sqrt((patches_of(error, layer, False) ** 2).sum(axis=-1, keepdims=True))
@@ -299,7 +300,7 @@ def encode(X, layer, error, eps):  # (n, *space, c), layer, (n, *space, 1), floa
 
 
 def encode_all(X, layers, dtype):
-    """The maps of a fitted network and the norms of their possible errors."""
+    """Return the maps of a fitted network and the norms of their possible errors."""
     error = np.zeros((*X.shape[:-1], 1), np.longdouble)
     for layer in layers:
         X, error = encode(X, layer, error, np.finfo(dtype).eps)
@@ -307,7 +308,7 @@ def encode_all(X, layers, dtype):
 
 
 def exact_kernel(X, layers):
-    """The exact kernel of all pairs of signals, and the condition of the kernel."""
+    """Return the exact kernel of all pairs of signals."""
     K, space = None, X.shape[1:-1]
     for layer in layers:
         if K is None:  # the products of the patches themselves, so that no constant is lost
@@ -325,7 +326,7 @@ def exact_kernel(X, layers):
 
 
 def products_of_patches(K, space, layer):  # (n, positions, n, positions) -> the same for patches, their positions
-    """The products of all patches of the maps whose products are K."""
+    """Return the products of all patches of the maps whose products are K."""
     n, ndim = len(K), len(space)
     size = tuple(np.broadcast_to(layer.patch_size, ndim))
     around = [((k - 1) // 2, k // 2) if layer.padding == "same" else (0, 0) for k in size]
@@ -365,9 +366,9 @@ def check_layer(draw):
     expect(maps.dtype == dtype, f"dtype {maps.dtype} instead of {dtype}")
     agree(maps, *encode_all(exact, [layer], dtype), "maps")
     same = layer.set_params(n_jobs=2 if layer.n_jobs == 1 else 1).transform(X)
-    expect((same == maps).all(), "other bits with other n_jobs")
+    expect((same == maps).all(), "the result depends on n_jobs")
     if input_shape is None:
-        expect((layer.transform(np.ascontiguousarray(X)) == maps).all(), "other bits for another memory layout")
+        expect((layer.transform(np.ascontiguousarray(X)) == maps).all(), "the result depends on the memory layout")
 
 
 def check_filters(layer, dtype):
@@ -386,7 +387,7 @@ def check_filters(layer, dtype):
 
 
 def features_of(exact, layers, feature_map, dtype):
-    """The features of a fitted feature map and their possible errors."""
+    """Return the features of a fitted feature map and their possible errors."""
     F, error = encode_all(exact, layers, dtype)
     if feature_map.augment == "flip":
         G, other = encode_all(exact[..., ::-1, :], layers, dtype)
@@ -424,7 +425,7 @@ def check_feature_map(draw):
     F, dtype = feature_map.transform(X), computing_dtype(X)
     expect(F.dtype == dtype, f"dtype {F.dtype} instead of {dtype}")
     agree(F, *features_of(exact, [*feature_map.network_], feature_map, dtype), "features")
-    expect((feature_map.set_params(n_jobs=1).transform(X) == F).all(), "other bits with other n_jobs")
+    expect((feature_map.set_params(n_jobs=1).transform(X) == F).all(), "the result depends on n_jobs")
 
 
 def check_kernel(draw):
@@ -479,7 +480,7 @@ def check_differences(draw):
 
 
 def check_whitening(draw):
-    """A whitening has no condition number of its own: it is compared with itself in double precision."""
+    """Compare a whitening with itself in double precision, because it has no condition number of its own."""
     ndim = draw.one("ndim", [1, 2, 2, 3])
     X, exact, input_shape = draw.signals(ndim)
     parameters = {
@@ -494,7 +495,7 @@ def check_whitening(draw):
     found, dtype = whitening.fit(X).transform(X), computing_dtype(X)
     expect(found.dtype == dtype, f"dtype {found.dtype} instead of {dtype}")
     expect(np.isfinite(found).all(), "whitened: not finite")
-    expect((whitening.set_params(n_jobs=1).transform(X) == found).all(), "other bits with other n_jobs")
+    expect((whitening.set_params(n_jobs=1).transform(X) == found).all(), "the result depends on n_jobs")
     if parameters["reg"] >= 0.01:
         reference = PatchWhitening(**parameters, ndim=ndim).fit(exact.astype(float)).transform(exact.astype(float))
         size = np.abs(reference).max(axis=tuple(range(1, found.ndim)), keepdims=True)
@@ -502,13 +503,13 @@ def check_whitening(draw):
 
 
 def draw_rows(draw):
-    """Rows of features as they are passed, and their exact values."""
+    """Return rows of features as they are passed, and their exact values."""
     X = draw.array((draw.int(2, 30), draw.int(1, 20)))
     return draw.given(X, rows=True)
 
 
 def draw_labels(draw, n):
-    """Labels of at least two classes, of any type."""
+    """Return labels of at least two classes, of any type."""
     labels = draw.rng.integers(0, draw.one("n_classes", [2, 3, 5]), n)
     labels[:2] = 0, 1
     kind = draw.one("labels", ["int", "str", "bool", "float", "object", "int8", "list"])
@@ -536,7 +537,7 @@ def draw_targets(draw, n):
 
 
 def check_scores(model, X, exact, dtype):
-    """Expect the scores to be those of the coefficients."""
+    """Expect the scores that follow from the coefficients."""
     coef, intercept = np.atleast_2d(model.coef_), np.atleast_1d(model.intercept_)
     expect(np.isfinite(coef).all() and np.isfinite(intercept).all(), "coefficients: not finite")
     predict = model.decision_function if hasattr(model, "classes_") else model.predict
@@ -558,7 +559,7 @@ def check_linear_classifier(draw):
     expect(set(np.unique(model.predict(X))) <= set(np.unique(y)), "labels that were not given")
     coef = model.coef_
     model.set_params(n_jobs=2).fit(X, y, sample_weight=weights)
-    expect((model.coef_ == coef).all(), "other bits with other n_jobs")
+    expect((model.coef_ == coef).all(), "the result depends on n_jobs")
     if loss == "logistic":
         P = model.predict_proba(X)
         expect(np.isfinite(P).all() and np.abs(P.sum(axis=1) - 1).max() < 1e-5, "probabilities do not sum to 1")
@@ -649,7 +650,7 @@ def check_deformation(draw):
 
 
 def check_reports(draw):
-    """The reports of a fitted feature map, and the bound of a linear model on its features."""
+    """Check the reports of a fitted feature map, and the bound of a linear model on its features."""
     X, exact, feature_map = draw_feature_map(draw, [1, 2], ["exponential"])
     feature_map.fit(X)
     report = inspection.approximation_report(feature_map, X)
@@ -700,7 +701,7 @@ def stop(number, frame):
 
 
 def judge(seed, names):
-    """Judge a case, for a second time if it was slow, because its code may have been compiled."""
+    """Judge a case, and judge it again if it was slow, because its code may have been compiled."""
     begin = time.perf_counter()
     result = judge_once(seed, names)
     if time.perf_counter() - begin < SECONDS:
@@ -741,7 +742,7 @@ def judge_once(seed, names):
 
 
 def judge_error(error):
-    """Errors that the package or scikit-learn raises itself are answers; all others are violations."""
+    """Return ``refused`` for errors that the package or scikit-learn raises itself, and ``violation`` otherwise."""
     if isinstance(error, Violation):
         return "violation", str(error)
     innermost = traceback.extract_tb(error.__traceback__)[-1].filename
@@ -752,7 +753,7 @@ def judge_error(error):
 
 
 def shortened(message):
-    """A message without its numbers, so that equal ones can be counted."""
+    """Return a message without its numbers, so that equal messages can be counted."""
     return re.sub(r"[-+]?\d[\d.,e+-]*", "#", message.split("\n")[0])[:110]
 
 
@@ -771,7 +772,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--n", type=int, default=100_000, help="number of cases")
     parser.add_argument("--seed", type=int, default=0, help="seed of the first case")
-    parser.add_argument("--seconds", type=float, default=np.inf, help="limit of the time of all cases")
+    parser.add_argument("--seconds", type=float, default=np.inf, help="time limit for all cases together")
     parser.add_argument("--only", nargs="+", default=list(CHECKS), choices=CHECKS, help="functions")
     parser.add_argument("--case", type=int, help="seed of a single case; needs --only NAME")
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "random_inputs.json")

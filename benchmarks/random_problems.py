@@ -1,21 +1,21 @@
-"""Random problems for the linear models: is the objective that they reach the smallest one, or do they warn?
+"""Check on random problems that the linear models reach the minimum of their objective, or warn.
 
     python benchmarks/random_problems.py
     python benchmarks/random_problems.py --case 17
 
 Every problem is drawn from its own seed: loss, C, size, scales, offsets, duplicated and constant columns, dtype,
 weights, classes. The objective is computed in extended precision from ``coef_`` and ``intercept_``. The smallest
-objective is that of Newton's method in extended precision, started at 0 and at the fitted coefficients. Wherever it
-stops is a point that the model could have reached, so no difference is an artefact. A problem ends as one of:
+objective is that of Newton's method in extended precision, started at 0 and at the fitted coefficients. The model could
+have reached any point at which this method stops, so no difference is an artefact. A problem ends as one of:
 
 - ``within tol``, ``within 20 tol``: the relative difference of the objectives; the documentation promises the second;
-- ``rounding``: the difference is larger, but not larger than what rounding the best coefficients to their dtype costs;
+- ``rounding``: the difference is larger, but no larger than the cost of rounding the best coefficients to their dtype;
 - ``warned``: the difference is larger, and there was a ConvergenceWarning; ``refused``: a ValueError of the package;
 - ``silent``: the difference is larger, and there was no warning;
 - ``undecided``: Newton's method has not converged either;
 - ``error``: any other exception, or coefficients that are not finite.
 
-NumPy's warnings from inside are counted separately. ``depth`` is the smallest objective, relative to that of W = 0.
+Warnings of NumPy are counted separately. ``depth`` is the smallest objective divided by the objective for W = 0.
 """
 
 import argparse
@@ -35,8 +35,8 @@ from threadpoolctl import threadpool_limits
 from sklearn_ckn import LinearClassifier, LinearRegressor
 
 DTYPES = ["float32"] * 4 + ["float64"] * 3 + ["float16", "uint8", "uint16", "int16", "int32", "bool"]
-FACTOR = 20  # the possible decrease may be so many times larger than predicted, says the documentation
-ROUNDING = 10  # times what it costs to round the best coefficients: the solver rounds more often than once
+FACTOR = 20  # how many times larger than predicted the possible decrease may be according to the documentation
+ROUNDING = 10  # allowed multiple of the cost of rounding the best coefficients: the solver rounds more than once
 FEATURES = ["depth", "loss", "dtype", "C", "scale", "spread", "offset", "columns", "target", "weights", "path"]
 
 
@@ -102,7 +102,7 @@ def features(rng, record):
         X[:, rng.random(d) < 0.5] = X.flat[0]
     if record["columns"] == "duplicated":
         X = X[:, rng.integers(0, 1 + d // 2, d)]
-    if dtype.kind == "f" and dtype.itemsize < 8:  # the largest values that the estimators and float16 take
+    if dtype.kind == "f" and dtype.itemsize < 8:  # the largest values that the estimators and float16 accept
         X = np.clip(X, *({2: (-6e4, 6e4), 4: (-1e16, 1e16)}[dtype.itemsize]))
     return X > 0 if dtype.kind == "b" else X.astype(dtype)
 
@@ -143,7 +143,7 @@ class Objective:
     """``1/2 |W|^2 + C sum_i s_i loss(W x_i + b, y_i)`` in extended precision.
 
     The rows x are centred if there is an intercept. Every target of a regressor is divided by its largest deviation
-    from its mean, as the parameter `tol` says.
+    from its mean, as documented for the parameter `tol`.
     """
 
     def __init__(self, X, y, weights, record, C):
@@ -261,7 +261,7 @@ def newton(objective, W, b, n_steps=100, precision=1e-9):
 
 
 def judge(seed):
-    """Return the record of a problem with what came of it: ``outcome``, ``gap``, ``numpy`` and messages."""
+    """Return the record of a problem with its results: ``outcome``, ``gap``, ``numpy`` and messages."""
     X, y, weights, record = draw(seed)
     record = {"seed": seed, **record, "numpy": []}
     try:
@@ -309,14 +309,14 @@ def one_line(record):
 
 
 def level(value):
-    """A number as its power of ten, in steps of three, so that problems can be counted by it."""
+    """Return a number as its power of ten, in steps of three, by which problems are counted."""
     if isinstance(value, float):
         return f"1e{3 * round(np.log10(value) / 3)}" if value else "0"
     return str(value)
 
 
 def report(records):
-    """Print how many problems ended how, in all and by what was drawn."""
+    """Print the number of problems with each outcome, in total and for each property that was drawn."""
     outcomes = Counter(record["outcome"] for record in records)
     print(dict(outcomes), "NumPy warnings:", sum(bool(record["numpy"]) for record in records))
     for feature in FEATURES:
@@ -339,7 +339,7 @@ def main():
         return
     records = []
     for seed in range(options.seed, options.seed + options.n):
-        with threadpool_limits(1):  # of Newton's method, whose matrices are small
+        with threadpool_limits(1):  # The matrices of Newton's method are small.
             records.append(judge(seed))
         if records[-1]["outcome"] in ("silent", "error", "undecided") or records[-1]["numpy"]:
             print(one_line(records[-1]), flush=True)

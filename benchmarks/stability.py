@@ -1,13 +1,13 @@
-"""How loose the Lipschitz constant and the bound for translations are, and that nothing exceeds them.
+"""Measure how loose the Lipschitz constant and the bound for translations are, and count changes that exceed them.
 
     python benchmarks/stability.py
 
 Networks of one to three layers are drawn at random in one to three dimensions, with all kernels of finite slope, both
 poolings, both paddings, with and without subsampling, and with and without centred patches. A ratio is a change of the
-representation divided by its bound as `stability_report` states it, and at most 1 if the bound holds. Ratios are
-computed for random pairs of signals, by the exact kernel; for pairs whose ratio has been increased by gradient ascent,
-by filters; and for signals in wide margins that are translated by whole positions, by filters. All computations are
-those of ``definition.py`` in double precision. They take about five minutes.
+representation divided by its bound as `stability_report` states it, and is at most 1 if the bound holds. Ratios are
+computed with the exact kernel for random pairs of signals. They are computed with filters for pairs whose ratio has
+been increased by gradient ascent, and for signals in wide margins that are translated by whole positions. All
+computations are those of ``definition.py`` in double precision. The script takes about five minutes.
 """
 
 import argparse
@@ -31,7 +31,7 @@ KERNELS = [
     *({"kernel": "polynomial", "degree": degree, "coef0": coef0} for degree, coef0 in ((2, 0), (3, 0.5), (2, 1))),
     *({"kernel": name} for name in ("inverse_polynomial", "arccos1", "vovk", "linear")),
 ]
-LARGEST = 200_000  # positions of a signal with margins
+LARGEST = 200_000  # maximum number of positions of a signal with margins
 ROUNDING = 1e-9  # relative error of a ratio
 
 
@@ -67,7 +67,7 @@ def spaces(settings, space):
 
 
 def draw_pair(rng, shape):
-    """Return two signals: sparse or smooth ones, and independent, close, opposite, or of different sizes."""
+    """Return two signals that may be sparse or smooth, and independent, close, opposite, or of different sizes."""
     x, y = rng.randn(2, *shape)
     if rng.rand() < 0.3:
         x, y = x * (rng.rand(*shape) < 0.2), y * (rng.rand(*shape) < 0.2)

@@ -8,7 +8,8 @@ The test accuracy after every round is recorded, and nothing is done with it: th
 that ``fit`` keeps. One JSON line is appended to ``--output``.
 
 For CIFAR-10 the network is the one of five layers in the repository CKN-Pytorch-image (Chen, 2019), and images are half
-whitened. Its README states 13.9 % test error without flips, for the epoch that is best on the test images.
+whitened. The README of that repository states 13.9 % test error without flips, for the epoch that is best on the test
+images.
 """
 
 import argparse

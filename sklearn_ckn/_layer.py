@@ -83,8 +83,8 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
         zero padding, patches at the border of a bright image contain an artificial edge, which some filters learn.
 
     patch_centering : bool, default=False
-        Whether to subtract from each patch its mean over positions, channel by channel. A constant that is added to a
-        signal then changes nothing with ``padding="valid"``, as long as the dtype represents the sums exactly.
+        Whether to subtract from each patch its mean over positions, channel by channel. With ``padding="valid"``,
+        adding a constant to a signal then changes nothing, as long as the dtype represents the sums exactly.
 
     kernel : {"exponential", "polynomial", "inverse_polynomial", "arccos0", "arccos1", "vovk", "linear"}, \
             default="exponential"
@@ -174,7 +174,7 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
     Raises
     ------
     TypeError
-        If `X` contains no numbers, as a path, a list of paths, an iterator or a structured array.
+        If `X` contains no numbers, for example if it is a path, a list of paths, an iterator or a structured array.
     ValueError
         If `X`, in any method that accepts it, has unexpected axes or channels, is empty, is not finite, has masked
         values or values that its attributes declare as missing, contains signals of different shapes, is a store that
@@ -468,7 +468,7 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
         return attributes, drawn
 
     def _check_before_fit(self, space, n_channels=None):  # -> LayerSettings
-        """Check whether the layer can be fitted to maps of a spatial shape and, if known, a number of channels."""
+        """Check that the layer can be fitted to maps of a spatial shape and, if it is known, a number of channels."""
         if self.kernel == "arccos0":
             raise ValueError(
                 "kernel='arccos0' has an infinite slope at 1 and therefore no usable finite approximation. It is only "

@@ -74,7 +74,7 @@ class _Linear(PersistentMixin, BaseEstimator):
         )
 
     def _choose(self, model, path, targets, loss, held_out):  # -> float, Solution, (len(path),), list
-        """Return the best C, its solution, the score of every C, and the values of C whose solver has not converged."""
+        """Return the best C, its solution, the score of every C, and the solves that have not converged."""
         part, tol, best, solutions = targets.weights.copy(), max(self.tol, PATH_TOL), None, {}
         part[held_out] = 0
         for C in np.sort(path):
@@ -89,7 +89,7 @@ class _Linear(PersistentMixin, BaseEstimator):
         return C, solutions[C], np.array([scores_of[C] for C in path]), failed
 
     def _warn_of_end(self, C, scores_of, n):
-        """Warn if the first or last C of a list was chosen and its score, of ``n`` samples, is clearly the highest."""
+        """Warn if the first or last C of a list was chosen and its score on ``n`` samples is clearly the highest."""
         path = sorted(scores_of)
         if len(path) == 1 or path[0] != C != path[-1]:
             return
@@ -139,8 +139,8 @@ class LinearClassifier(Classification, _Linear):
         Weight of the losses relative to the penalty, > 0: the inverse of the regularisation strength. If a list is
         given, `fit` chooses the value whose classifier has the highest accuracy on one held-out validation set, without
         cross-validation, and then solves the problem with all samples. Ties are broken in favour of the smallest loss
-        on the validation set. If the smallest or the largest value is chosen and is clearly better than its
-        neighbour, `fit` warns that the range should be wider. While C is chosen, `tol` is at least 1e-3.
+        on the validation set. If the smallest or the largest value is chosen and is clearly better than its neighbour,
+        `fit` warns that the range should be wider. While C is chosen, `tol` is at least 1e-3.
 
     fit_intercept : bool, default=True
         Whether to fit the intercepts b, which are not penalised.
@@ -232,9 +232,9 @@ class LinearClassifier(Classification, _Linear):
     ``n_features ** 2`` values.
 
     The coefficients are float32 if float32 can represent all values of the dtype of `X` (float32, float16, 8-bit and
-    16-bit integers), and float64 otherwise. Up to 4 million values in `X`, all computations are done in float64. For
-    larger `X`, they are done in the dtype of the coefficients, and one more pass in float64 confirms the result. If it
-    is not confirmed, the solver continues in float64.
+    16-bit integers), and float64 otherwise. If `X` has up to 4 million values, all computations are done in float64.
+    For larger `X`, they are done in the dtype of the coefficients, and the result is checked by one more pass in
+    float64. If this pass does not confirm the result, the solver continues in float64.
 
     References
     ----------
@@ -320,9 +320,9 @@ class LinearRegressor(RegressorMixin, _Linear):
     C : float or list of float, default=1.0
         Weight of the losses relative to the penalty, > 0: the inverse of the regularisation strength. If a list is
         given, `fit` chooses the value whose regressor has the highest coefficient of determination (:math:`R^2`) on one
-        held-out validation set, and then solves the problem with all samples. If the smallest or the
-        largest value is chosen and is clearly better than its neighbour, `fit` warns that the range should be wider.
-        While C is chosen, `tol` is at least 1e-3.
+        held-out validation set, and then solves the problem with all samples. If the smallest or the largest value is
+        chosen and is clearly better than its neighbour, `fit` warns that the range should be wider. While C is chosen,
+        `tol` is at least 1e-3.
 
     fit_intercept : bool, default=True
         Whether to fit the intercepts b, which are not penalised.

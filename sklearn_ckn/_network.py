@@ -86,7 +86,7 @@ def to_be_fitted(network):
 
 
 def read_signals(estimator, X, steps, stored=False):
-    """Check ``X`` as input of an estimator's layers, all of which are checked, and return it as `Signals`."""
+    """Check ``X`` and all layers of an estimator, and return ``X`` as `Signals`."""
     first = steps[0][1]
     validation.check_feature_names(X)
     signals = validation.as_signals(estimator, X, first.ndim, first.input_shape, stored=stored)

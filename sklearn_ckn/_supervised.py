@@ -470,8 +470,7 @@ class CKNRegressor(RegressorMixin, EndToEnd):
     ValueError
         If `network` or `X` is invalid, as described in `CKNFeatureMap`; if a kernel has no finite slope; if `y` is not
         finite; if the sample weights are negative or all 0; if there are too few samples to hold out a validation set;
-        if `augmentation` returns signals of another shape; or if `checkpoint` belongs to another fit or is
-        truncated.
+        if `augmentation` returns signals of another shape; or if `checkpoint` belongs to another fit or is truncated.
 
     Warns
     -----

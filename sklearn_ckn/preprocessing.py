@@ -103,7 +103,7 @@ class PatchWhitening(PersistentMixin, MapsMixin, BaseEstimator):
     Raises
     ------
     TypeError
-        If `X` contains no numbers, as in `CKNLayer`.
+        If `X` contains no numbers, as described in `CKNLayer`.
     ValueError
         If, in `fit` or `transform`, `X` is invalid for one of the reasons listed in `CKNLayer`, or if the images are
         smaller than a patch.
@@ -346,7 +346,7 @@ class Differences(PersistentMixin, TransformerMixin, BaseEstimator):
     Raises
     ------
     TypeError
-        If `X` contains no numbers, as in `CKNLayer`.
+        If `X` contains no numbers, as described in `CKNLayer`.
     ValueError
         If, in `fit` or `transform`, `X` is invalid for one of the reasons listed in `CKNLayer`, or if the series in
         `transform` have a different length from that in `fit`.
@@ -403,7 +403,7 @@ class Differences(PersistentMixin, TransformerMixin, BaseEstimator):
         if signals.shape[0] < 2:
             raise ValueError(
                 f"X has series of shape {signals.shape} (n_features={prod(signals.shape)}), but differences need a "
-                f"length of at least 2. If the last axis of X is time, set input_shape or move it to axis 1."
+                f"length of at least 2. If the last axis of X is time, set input_shape or move that axis to axis 1."
             )
         validation.record_feature_names(self, X)
         self.input_shape_ = signals.shape

@@ -294,7 +294,7 @@ def make_classifier(
 
 
 class LabelsFirst(Pipeline):
-    """A Pipeline whose `fit` rejects labels, sample weights and parameters of the classifier before any other work.
+    """A Pipeline whose `fit` rejects invalid labels, weights and classifier parameters before any other work.
 
     `fit` first fits a copy of the classifier, which is the last step, to features that are all 0.
     """

@@ -46,7 +46,7 @@ def layer(n_filters=4, **parameters):
         LinearClassifier("squared_error"),
         LinearClassifier(C=[0.1, 1], validation_fraction=0.3, random_state=0),
         LinearRegressor(),
-        LinearRegressor(C=[0.1, 1], validation_fraction=0.3, random_state=0),
+        LinearRegressor(C=[1e3, 1e6], validation_fraction=0.3, random_state=0),
         CKNClassifier(layer(ndim=1), max_iter=2, random_state=0),
         CKNClassifier(make_pipeline(layer(input_shape=(1, -1)), layer()), loss="logistic", max_iter=2, random_state=0),
         CKNRegressor(layer(8, ndim=1, pooling_width=1), max_iter=2, random_state=0),

@@ -5,9 +5,9 @@ This subpackage is used by the estimators, and uses `_core`. Signals are read as
 Dask array.
 
 ==========  ======================================================================================
-conversion  what users pass, converted to an array, a table or a store of numbers
+conversion  user input, converted to an array, a table or a store of numbers
 validation  checks of the arrays, shapes and sizes that users pass, and the error messages
-misread     a warning about signals whose axes are probably not the axes as which they are read
+misread     a warning about signals whose axes are probably misread
 signals     signals as the layers read them, raw or encoded by the layers fitted so far
 stores      arrays outside of memory, read and written a few rows at a time
 dask        blocks of Dask arrays, computed on the workers

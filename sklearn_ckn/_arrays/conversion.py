@@ -1,4 +1,4 @@
-"""Conversion of what users pass to arrays of numbers, before any shape or value is checked.
+"""Conversion of user input to arrays of numbers, before any shape or value is checked.
 
 Signals may be passed one by one, in a list, an object array or a column of a table. They become one array. Objects from
 which no array of numbers can be made, and masked values, which stand for missing data, are rejected here.
@@ -24,7 +24,7 @@ def as_rows(X, name="X"):
 
     Signals that are passed one by one become one array. What is already an array, a table or a store is not copied.
     """
-    if isinstance(X, np.ndarray) and X.shape == () and X.dtype == object:  # numpy.save stores a dict or a list so.
+    if isinstance(X, np.ndarray) and X.shape == () and X.dtype == object:  # numpy.save stores a dict or list this way.
         X = X.item()
     _check_container(X, name)
     check_unmasked(X, name)
@@ -71,7 +71,7 @@ def as_labels(y, name="y"):
         labels = labels.astype(object)
     if labels.dtype.kind in "mM" and np.isnat(labels).any():
         raise ValueError(f"{name} contains NaT, a missing date or duration: remove the samples without a label.")
-    is_text = labels.dtype.kind in "US" and isinstance(y, (list, tuple))  # NumPy has converted numbers to text.
+    is_text = labels.dtype.kind in "US" and isinstance(y, (list, tuple))  # NumPy has converted any numbers to text.
     objects = y if is_text else labels if labels.dtype.kind in "OV" and labels.ndim else ()
     types = {type(label) for label in np.ravel(np.asarray(objects, dtype=object))}
     if types and not any(all(issubclass(each, text) for each in types) for text in (str, bytes)):
@@ -157,12 +157,12 @@ def _describe_raw(dtype, name):
     """Return the error message for structured arrays and for raw bytes."""
     if dtype.names is None:
         return (
-            f"{name} has dtype {dtype}, raw bytes without a type. If {name} was saved with a dtype that NumPy does not "
-            f"know, restore the dtype, for example with {name}.view(ml_dtypes.bfloat16)."
+            f"{name} has dtype {dtype}, which stands for raw bytes without a type. If {name} was saved with a dtype "
+            f"that NumPy does not know, restore the dtype, for example with {name}.view(ml_dtypes.bfloat16)."
         )
     return (
-        f"{name} is a structured array with the fields {_listed(dtype.names)}. Select one, for example "
-        f"{name}[{dtype.names[0]!r}], or make them the last axis with "
+        f"{name} is a structured array with the fields {_listed(dtype.names)}. Select one field, for example "
+        f"{name}[{dtype.names[0]!r}], or make the fields the last axis with "
         f"numpy.lib.recfunctions.structured_to_unstructured({name})."
     )
 

@@ -1,4 +1,4 @@
-"""A warning about signals whose axes are probably not the axes as which they are read.
+"""A warning about signals whose axes are probably misread.
 
 Neighbours along a spatial axis are alike, and neighbouring channels are not. The roughness of values along an axis is
 near 0 if neighbours are alike, and near 1 if they are independent::
@@ -27,13 +27,13 @@ RATIO = 1.8  # minimum ratio of the roughness in the wrong order of the axes to 
 
 
 class Reading:
-    """Signals and the axes as which their values are read.
+    """Signals and the interpretation of their axes.
 
     Parameters
     ----------
     signals : Signals
     ndim : int, number of spatial axes
-    has_channels : bool, whether the last axis of the signals was given, or else there is one channel
+    has_channels : bool, whether the signals were passed with a channel axis; otherwise, they have one channel
     name : str, name of the array
     """
 
@@ -45,7 +45,7 @@ class Reading:
 
     @cached_property
     def few(self):
-        """A few signals: the first ones of a store, or signals from the whole array in memory."""
+        """A few signals: the first signals of a store, or evenly spaced signals of an array in memory."""
         step = -(-len(self.array) // N_SIGNALS) if isinstance(self.array, np.ndarray) else 1
         return self.array[: N_SIGNALS * step : step]
 
@@ -151,7 +151,7 @@ def warn_of_misreading(signals, ndim, has_channels, name):
 
 
 def warn_of_shape(shape, ndim, has_channels):
-    """Warn if a shape ``(*space, n_channels)`` is probably misread, without knowing any signals of that shape."""
+    """Warn if a shape ``(*space, n_channels)`` is probably misread, judging by the shape alone."""
     *space, n_channels = shape
     remedy, long = None, shape[1:]
     if has_channels and space[0] <= TINY and min(long) >= LONG and max(long) <= SQUARE * min(long):

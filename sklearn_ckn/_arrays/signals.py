@@ -27,7 +27,7 @@ def computing_dtype(dtype):
 
 
 def exact_dtype(array):
-    """Return the dtype in which an array is computed: `computing_dtype`, or float64 for integers it would round."""
+    """Return the dtype for computations with an array: `computing_dtype`, or float64 if that would round integers."""
     dtype = computing_dtype(array.dtype)
     if array.dtype.kind not in "iu" or array.dtype.itemsize <= 2:
         return dtype
@@ -42,14 +42,14 @@ def largest_magnitude(array):
 class Signals:
     """An array of signals, read as contiguous maps ``(n, *space, n_channels)`` of a float dtype.
 
-    The dtype is `exact_dtype` in memory, and `computing_dtype` in a store. Signals are converted only when they are
-    read. Selecting signals does not copy them.
+    The dtype is `exact_dtype` for an array in memory, and `computing_dtype` for a store. Signals are converted only
+    when they are read. Selecting signals does not copy them.
 
     Parameters
     ----------
     array : ndarray or Stored of shape (n, ...)
     shape : tuple, ``(*space, n_channels)``
-    dtype : dtype or None, the dtype as described above if None
+    dtype : dtype or None, the dtype described above if None
     chosen : ndarray of shape (n_chosen,) or None, indices of the selected signals, all if None
     """
 

@@ -124,7 +124,7 @@ class Stored:
             )
 
     def _check_written(self, rows, start):
-        """Reject or note chunks that were never written, for which zarr and HDF5 return the fill value of the array."""
+        """Reject or record chunks that were never written, for which zarr and HDF5 return the fill value."""
         fill = getattr(self.source, "fill_value", getattr(self.source, "fillvalue", None))
         k = rows_of_chunk(self.source, ["chunks"])
         if fill is None or k == 1:
@@ -153,7 +153,7 @@ class Stored:
     def warn_of_doubts(self):
         """Warn once if a chunk that was read may never have been written.
 
-        This method is called from the thread of the caller, to whose line the warning then points.
+        This method is called in the thread of the caller, so that the warning points to the line of the caller.
         """
         if self._doubtful:
             name, fill = self._doubtful
@@ -167,7 +167,7 @@ class Stored:
 
 
 def dtype_of_slices(source):
-    """Return the dtype of slices in memory, which is not that of the array if its values are scaled when read."""
+    """Return the dtype of slices in memory, which differs from that of the array if values are scaled when read."""
     if not is_lazy(source):
         try:
             found = as_numbers(source[0:0], "")
@@ -190,7 +190,7 @@ def missing_values(source, dtype):  # -> ndarray
 
 
 def as_number(value):
-    """Return an attribute as a number, and NaN if it is not a number. xarray encodes numbers as base64."""
+    """Return an attribute as a number, or NaN if it is not a number. xarray encodes numbers as base64."""
     try:
         return struct.unpack("<d", base64.b64decode(value))[0] if isinstance(value, str) else float(value)
     except (TypeError, ValueError, struct.error):

@@ -137,7 +137,7 @@ def _as_array(array, check=check_array, **checks):
 
 
 def _check_stored_values(estimator, X, name):
-    """Check the values of some rows of a store, whose computing dtype is known before any values are read."""
+    """Check the values of some rows of a store, whose computing dtype is determined before any values are read."""
     array = _as_array(X, allow_nd=True, input_name=name, estimator=estimator)
     _check_size(array, exact_dtype(array), name)
     if exact_dtype(array) != computing_dtype(array.dtype):
@@ -154,7 +154,8 @@ def _warn_of_underflow(array, dtype, name):
     if 0 < largest < smallest:
         warn(
             f"{name} has values up to {largest:.2g} in magnitude, but for computations in {dtype} they should exceed "
-            f"{smallest:.2g}, because smaller squares are rounded, finally to 0: multiply {name} by a constant."
+            f"{smallest:.2g}, because the squares of smaller values lose digits or become 0: multiply {name} by a "
+            f"constant."
         )
 
 
@@ -203,7 +204,7 @@ def as_fitted_features(estimator, X):
 
 
 def _read_y(y, y_numeric=False, **_):
-    """Return labels with the values that were passed, or targets that are not masked."""
+    """Reject masked values, and return the targets, or class labels with the values that were passed."""
     check_unmasked(y, "y")
     return y if y is None or y_numeric else as_labels(y)
 

@@ -45,8 +45,8 @@ class Checkpoint:
             reached = found["reached"] if is_ours else None
         except Exception as error:
             raise ValueError(
-                f"checkpoint={str(self.path)!r} exists but cannot be read. It may be truncated, or not be a "
-                f"checkpoint: delete the file, or choose another path."
+                f"checkpoint={str(self.path)!r} exists but cannot be read. It may be truncated, or it may not be "
+                f"a checkpoint: delete the file, or choose another path."
             ) from error
         if not is_ours:
             which = "to a fit with other data or parameters" if is_known else "to another version of the package"
@@ -62,7 +62,7 @@ class Checkpoint:
 
 @contextmanager
 def replacing(path):
-    """Open a temporary file, which replaces the file ``path`` once it is complete, and is deleted after an error."""
+    """Open a temporary file that replaces the file ``path`` once it is complete, and that is deleted after an error."""
     part = path.with_name(path.name + ".part")
     try:
         with open(part, "wb") as file:

@@ -35,9 +35,9 @@ def stability_report(
         lipschitz_constant  = prod_k rho_k |P_k| |A_k|,   rho_k = max(1, sqrt(kappa_k'(1)))
 
     where, for layer k, rho_k is the Lipschitz constant of the kernel mapping ([1]_, Remark 8, equation (14)), ``|A_k|``
-    is the operator norm of the pooling, and ``|P_k|`` is that of patch extraction: the square root of the number of
-    positions of a patch, or less if there are fewer patches. Projections onto filters, padding, `augment`, `center` and
-    `patch_centering` do not increase distances.
+    is the operator norm of the pooling, and ``|P_k|`` is the operator norm of patch extraction, which is the square
+    root of the number of positions of a patch, or less if there are fewer patches. Projections onto filters, padding,
+    `augment`, `center` and `patch_centering` do not increase distances.
 
     Let x' be the signal after a deformation by the displacement field tau, as defined in `deformation`. For continuous
     signals and maps without subsampling, and if ``|grad tau| <= 1 / 2``, Theorem 7 of [1]_ becomes::
@@ -48,13 +48,13 @@ def stability_report(
         translation_term    = C2 |tau|_inf / scale,   C2 = 2^ndim |grad h|_1
 
     where h is the standard Gaussian density: C2 is 1.60, 5.01 or 12.77 in 1, 2 or 3 dimensions (Lemma 6). The factors
-    ``|P_k|`` are due to patches that are not divided by the square root of their number of positions, as they are in
-    [1]_. The constant C1 is not known explicitly; it grows as ``beta^(ndim + 1)``. Unless tau is a translation, the two
-    terms therefore show how the bound depends on the deformation and on the network, but not how large it is.
+    ``|P_k|`` appear because this package, unlike [1]_, does not divide patches by the square root of their number of
+    positions. The constant C1 is not known explicitly; it grows as ``beta^(ndim + 1)``. Unless tau is a translation,
+    the two terms therefore show how the bound depends on the deformation and on the network, but not how large it is.
 
-    For the maps that are computed, the Lipschitz constant always holds. The second bound is proven for translations by
-    whole positions, which must be multiples of the subsampling of all layers but the last, of signals whose margins of
-    zeros contain the displacement and the receptive fields. All steps but the last pooling then commute with the
+    For the maps that are computed, the first bound always holds. The second bound is proven for translations by whole
+    positions that are multiples of the subsampling of all layers but the last, if the signals have margins of zeros
+    that contain the displacement and the receptive fields. All steps but the last pooling then commute with the
     translation, and for the windows h_n of the last pooling, ``sum |h_n(. - tau) - h_n| <= C2 |tau| / scale``.
 
     Parameters

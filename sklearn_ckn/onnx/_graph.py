@@ -120,8 +120,8 @@ class Tensor(NDArrayOperatorsMixin):
     def reshape(self, *shape):
         """Reshape the tensor to ``(len(self), -1)``, which is one row per signal, or to ``(-1, *sizes)``.
 
-        Only the first of the sizes that the graph contains depends on the batch, because no other size can be inferred
-        for an empty batch.
+        In the graph, only the first size depends on the batch, because no other size can be inferred for an empty
+        batch.
         """
         sizes = [prod(self.shape[1:]) if size == -1 else size for size in shape[1:]]
         return self.graph.node(

@@ -56,7 +56,7 @@ def test_every_output_has_its_own_norm():
     classes = make_pipeline(CKNFeatureMap(layer()), LinearClassifier()).fit(DIGITS, LABELS)
     assert_array_equal(rkhs_norm(classes), np.linalg.norm(classes[-1].coef_, axis=1))
     target = make_pipeline(layer(), Flatten(), LinearRegressor()).fit(DIGITS, LABELS)
-    assert_array_equal(rkhs_norm(target), [np.linalg.norm(target[-1].coef_)])
+    assert_array_equal(rkhs_norm(target), np.linalg.norm(target[-1].coef_[None], axis=1))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from ..runtime.threads import slices
 
 PATCHES_PER_SIGNAL = 16  # patches drawn per signal if there are enough signals: neighbouring patches are redundant
 ROWS_AT_ONCE = 4096
-LEAST_VARIATION = 1e-3  # smallest variation of a patch that cannot be due to rounding, relative to its signal's
+LEAST_VARIATION = 1e-3  # smallest variation of a patch that cannot be due to rounding, relative to that of its signal
 LARGEST_SEED = 2**31 - 1
 
 
@@ -24,8 +24,8 @@ class Sample(NamedTuple):
 def varies(P, X):  # (n, k, d), (n, *space, c) -> (n, k)
     """Return whether each patch differs from a constant (or from zero if it has one position) by more than rounding.
 
-    Rounding errors are in proportion to the patch, because they may come from a previous layer. In a signal with a
-    large mean, they are also at most a fraction of the variation of the signal.
+    Rounding errors are proportional to the norm of the patch, because they may come from a previous layer. In a signal
+    with a large mean, rounding errors are also at most a fraction of the variation of the signal.
     """
     centered = patches.center(P, X.shape[-1]) if P.shape[-1] > X.shape[-1] else P
     rounding = patches.ROUNDING_OF_A_LAYER * np.finfo(P.dtype).eps * np.linalg.norm(P, axis=-1)

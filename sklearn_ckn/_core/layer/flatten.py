@@ -8,7 +8,7 @@ from .patches import normalize
 def flatten(X, center, scale):  # (n, *space, c) -> (n, prod(space) * c)
     """Return one row per signal, optionally centred and optionally divided by its norm; an all-zero row stays zero.
 
-    The first value of a row is subtracted before the mean, so that a constant row becomes exactly 0 by centring.
+    The first value of a row is subtracted before the mean, so that centring turns a constant row into exact zeros.
     """
     rows = X.reshape(len(X), -1)
     if center:

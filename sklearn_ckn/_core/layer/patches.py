@@ -41,10 +41,11 @@ class PatchGeometry(NamedTuple):
         return tuple(max(n + before + after - reach, 0) for n, reach, (before, after) in axes)
 
     def norm(self, space):
-        """Return the operator norm of patch extraction, the root of the number of patches that contain one position.
+        """Return the operator norm of patch extraction: the square root of the number of patches per position.
 
         Along each axis, a position in the middle of the map is in ``size`` patches, or in all patches if there are
-        fewer. The result is an upper bound if patches are centred, because centring is a projection, or dilated.
+        fewer. The result is only an upper bound if patches are dilated, or if they are centred, because centring is a
+        projection.
         """
         return sqrt(prod(map(min, self.size, self.positions(space))))
 
@@ -254,8 +255,8 @@ def scatter_all(P, at, starts, padded, X):  # (n, k, d), (k,), scratch, out (n, 
 def center(P, c):  # (..., d) -> (..., d)
     """Return patches minus their means over positions, channel by channel; a constant patch becomes exactly 0.
 
-    The value at the first position is subtracted before the mean is computed, so that digits are lost neither to the
-    mean nor to squares, however large the mean is.
+    The value at the first position is subtracted before the mean is computed, so that no digits are lost even if the
+    mean is large.
     """
     centered = np.array(P, order="C")
     center_rows(centered.reshape(-1, P.shape[-1]), c)

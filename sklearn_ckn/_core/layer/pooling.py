@@ -79,7 +79,7 @@ class Pooling(NamedTuple):
         return [self._operator(axis, *sizes) for axis, sizes in enumerate(zip(space, self.positions(space)))]
 
     def norm(self, space):
-        """Return the operator norm of the pooling of a map, which is the product of those along its axes."""
+        """Return the operator norm of the pooling of a map, which is the product of the norms along its axes."""
         return prod(_norm(matrix) for matrix in self.operators(space))
 
     def _operator(self, axis, length, count):
@@ -91,10 +91,10 @@ class Pooling(NamedTuple):
 
 
 def _norm(matrix, n_iter=100):
-    """Return the largest singular value of a non-negative sparse matrix A without zero rows, never less than it.
+    """Return a close upper bound of the largest singular value of a non-negative sparse matrix A without zero rows.
 
     For every positive vector v, the largest eigenvalue of ``G = A A^T`` is at most ``max_i (G v)_i / v_i`` (Collatz and
-    Wielandt). Power iteration brings the two together.
+    Wielandt). Power iteration makes the bound tight.
     """
     v = np.ones(matrix.shape[0])
     for _ in range(n_iter):

@@ -43,8 +43,8 @@ def lipschitz_factors(layers, space):  # LayerSettings of each layer, (*space,) 
     """Return the Lipschitz constant of each kernel mapping and the norms of each patch extraction and each pooling.
 
     The product of all factors bounds the Lipschitz constant of the network for signals of the spatial shape ``space``.
-    It bounds that of the exact kernel and, because a Nyström projection does not increase distances, that of any
-    filters.
+    It bounds the Lipschitz constant of the exact kernel and, because a Nyström projection does not increase distances,
+    of the approximation by any filters.
     """
     factors = []
     for layer in layers:

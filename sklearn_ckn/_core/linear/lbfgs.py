@@ -37,7 +37,7 @@ def minimise(function, z, tol, trust, max_calls, resolution):
     trust : float
         The search has also converged when the quadratic model predicts a decrease of the sum of the values by at most
         ``tol`` times the sum, the last step has decreased the sum by at most the same amount, and the sum of the gaps
-        is at most ``trust`` times as large.
+        is at most ``trust`` times this amount.
     max_calls : int, maximum number of calls of ``function``
     resolution : float, relative rounding error of the values
     """

@@ -77,11 +77,11 @@ class Loss(NamedTuple):
     typical_curvature: float  # typical mean of the second derivatives at the optimum
     largest_curvature: float  # upper bound of the second derivatives, which limits the size of the training steps
     separable: bool  # whether every column is a problem of its own
-    quadratic: bool  # whether the second derivatives are constant
+    quadratic: bool = False  # whether the second derivatives are constant
 
 
 LOSSES = {
-    "squared_hinge": Loss(squared_hinge, squared_hinge_second, 0.5, 2.0, True, False),
-    "logistic": Loss(logistic, logistic_second, 0.05, 2.0, False, False),
+    "squared_hinge": Loss(squared_hinge, squared_hinge_second, 0.5, 2.0, True),
+    "logistic": Loss(logistic, logistic_second, 0.05, 2.0, False),
     "squared_error": Loss(squared_error, squared_error_second, 2.0, 2.0, True, True),
 }

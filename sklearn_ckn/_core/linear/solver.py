@@ -24,7 +24,7 @@ SQUARES_BYTES = 2**27  # maximum size in bytes of the (d, d) arrays, one per row
 FIRST_ROUND, ROUND = 50, 20  # number of passes with the shared coordinates, and with each later set of coordinates
 PASS = 200  # number of elements of W for each additional pass of the first round, if new coordinates are expensive
 STAGE_TOL = 1e-2  # tolerance for the intermediate optima, whose penalties are stronger
-LEAST_DECREASE = 1e-9  # relative decrease of the objective below which a round of Newton's method has brought nothing
+LEAST_DECREASE = 1e-9  # relative decrease of the objective below which a round of Newton's method counts as no progress
 EXACT = 2**22  # largest number of elements of X for which double precision and a small duality gap cost little
 TRUST = 1e4  # for larger X, the predicted decrease is trusted if the duality gap is at most this many times `tol`
 
@@ -229,7 +229,7 @@ class LinearModel:
         """Compute the optimum for the given C and sample weights.
 
         The search starts from ``start``, such as the solution for a smaller C, or from zero if ``start`` is None. If
-        single precision turns out to be too low, this search and later ones are made in double precision.
+        single precision turns out to be insufficient, this search and later searches use double precision.
         """
         total = weights.sum(dtype=float)
         share = (weights / total)[:, None]
@@ -248,7 +248,7 @@ class LinearModel:
         return self._confirm(exact, again._replace(n_passes=found.n_passes + again.n_passes), tol)
 
     def _confirm(self, objective, found, tol):  # Objective in double precision, Solution -> Solution
-        """Return the solution as converged only if this is confirmed in double precision for rounded coefficients."""
+        """Return the solution, as converged only if double precision confirms this for the rounded coefficients."""
         W, b = found.cast(self.dtype)
         values, _, _, gaps = objective.evaluate(W.astype(float), b.astype(float), self.means)
         rounding = max(tol, 4 * np.finfo(self.dtype).eps)

@@ -34,7 +34,7 @@ _SOURCE = stamp_of(CORE)
 class CodeFiles:
     """The files with the machine code of a function, one file for each signature and processor.
 
-    Numba's own files have no checksums, and an index that processes may overwrite at the same time, after which the
+    Numba's own files have no checksums, and processes may overwrite Numba's index at the same time, after which the
     code of another signature may run. Numba also checks only the file of the function itself for changes, although
     functions of other files are compiled into it. Here, a file is identified by everything on which its code depends:
     the version of Numba, the whole source of the core, and the key, which states the types of the arguments and the
@@ -49,7 +49,7 @@ class CodeFiles:
         return self.folder / f"{self.name}-{hashlib.sha256(repr(identity).encode()).hexdigest()[:24]}.nbc"
 
     def load(self, key):
-        """Return the stored code, or None if its file is damaged or holds other code."""
+        """Return the stored code, or None if its file is damaged or contains other code."""
         identity = numba.__version__, _SOURCE, key
         stored = self.path(identity).read_bytes()
         checksum, content = stored[:CHECKSUM_BYTES], stored[CHECKSUM_BYTES:]

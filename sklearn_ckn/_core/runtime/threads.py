@@ -10,11 +10,12 @@ from threadpoolctl import ThreadpoolController  # a dependency of scikit-learn
 
 
 class _SingleThreadedBlas:
-    """A context manager that limits BLAS to one thread in the calling thread, and restores the original number.
+    """A context manager that limits BLAS calls of the calling thread to one thread, and then restores the limit.
 
-    The limit of some libraries, such as OpenBLAS with its own threads, holds in the whole process. The first thread
-    that enters sets it, and the last thread that leaves restores the number. Other libraries, such as MKL, have a limit
-    for every thread, so each thread that calls BLAS must enter.
+    The limit of some libraries, such as OpenBLAS with its own threads, applies to the whole process. The first thread
+    that enters the context sets the limit, and the last thread that exits restores the original number of threads.
+    Other libraries, such as MKL, have a separate limit for every thread, so each thread that calls BLAS must enter the
+    context.
     """
 
     def __init__(self):
@@ -22,7 +23,7 @@ class _SingleThreadedBlas:
 
     @functools.cached_property
     def libraries(self):
-        """The BLAS libraries whose limit holds in the whole process, and the libraries with a limit for each thread."""
+        """The BLAS libraries whose limit applies to the whole process, and those with a limit for each thread."""
         shared, separate = [], []
         with ThreadPoolExecutor(1) as another_thread:
             for library in ThreadpoolController().select(user_api="blas").lib_controllers:
@@ -51,7 +52,7 @@ class _SingleThreadedBlas:
                 self.users.discard(user)  # In a forked process, `forget_users` has removed the user.
 
     def forget_users(self):
-        """Restore the numbers in a forked process, where the threads that would do so do not exist."""
+        """Restore the numbers in a forked process, where the threads that would restore them do not exist."""
         if self.users:
             restore(self.numbers)
         self.users.clear()
@@ -76,7 +77,7 @@ def set_number(library, number):
     """Set the number of threads of a BLAS library.
 
     In threadpoolctl 3.8, the first thread that sets a number keeps control of OpenBLAS, and calls from other threads
-    have no effect. So control is released first, in case another thread has it, and again afterwards.
+    have no effect. Therefore, control is released first, in case another thread has it, and again afterwards.
     """
     release = getattr(library, "clear_controlling_thread", None)
     if release is not None:
@@ -102,7 +103,7 @@ def _pool(n_threads):
 
 if hasattr(os, "register_at_fork"):  # Threads do not survive in a forked process.
     os.register_at_fork(after_in_child=_pool.cache_clear)
-    # No process is forked while another thread is entering or leaving the limit.
+    # No process is forked while another thread is entering or exiting the context.
     lock = single_threaded_blas.lock
     os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
     os.register_at_fork(after_in_child=single_threaded_blas.forget_users)
