@@ -101,14 +101,14 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
         - `"linear"`: ``u``.
 
     sigma : float or "auto", default=0.6
-        Width of the exponential kernel, > 0. Values from 0.5 to 1 are worth trying. If `"auto"`, sigma^2 is the 0.1
-        quantile of the squared distances between normalised patches drawn from the signals [2]_.
+        Width of the exponential kernel, from 1e-6 to 1e6. Values from 0.5 to 1 are worth trying. If `"auto"`, sigma^2
+        is the 0.1 quantile of the squared distances between normalised patches drawn from the signals [2]_.
 
     degree : int, default=2
-        Degree of the polynomial kernel, at least 1.
+        Degree of the polynomial kernel, from 1 to 10**6.
 
     coef0 : float, default=0.0
-        Constant of the polynomial kernel, not negative. 0 gives the pure power, and ``degree - 1`` gives a
+        Constant of the polynomial kernel, from 0 to 1e6. 0 gives the pure power, and ``degree - 1`` gives a
         non-expansive kernel mapping.
 
     init : {"k-means", "random"} or array of shape `(n_filters, *patch_size, n_channels)`, default="k-means"
@@ -128,8 +128,8 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
 
     reg : float, default=1e-3
         Constant added to the eigenvalues of ``kappa(Z Z^T)``, whose diagonal is 1, before the inverse square root is
-        taken; > 0. It prevents division by zero. Values between 1e-5 and 0.1 make little difference, so it rarely needs
-        tuning.
+        taken, from 1e-30 to 1e6. It prevents division by zero. Values between 1e-5 and 0.1 make little difference, so
+        it rarely needs tuning.
 
     ndim : {1, 2, 3}, default=2
         Number of spatial axes: 1 for time series, 2 for images, 3 for volumes. `X` has shape
@@ -236,13 +236,13 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
         "padding": [StrOptions({"same", "valid"})],
         "patch_centering": ["boolean"],
         "kernel": [StrOptions(set(kappa.KERNELS))],
-        "sigma": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
-        "degree": [Interval(Integral, 1, None, closed="left")],
-        "coef0": [Interval(Real, 0, None, closed="left")],
+        "sigma": [StrOptions({"auto"}), Interval(Real, 1e-6, 1e6, closed="both")],
+        "degree": [Interval(Integral, 1, 10**6, closed="both")],
+        "coef0": [Interval(Real, 0, 1e6, closed="both")],
         "init": [StrOptions({"k-means", "random"}), "array-like"],
         "n_patches": [Interval(Integral, 1, None, closed="left")],
         "max_iter": [Interval(Integral, 0, None, closed="left")],
-        "reg": [Interval(Real, 0, None, closed="neither")],
+        "reg": [Interval(Real, 1e-30, 1e6, closed="both")],
         "ndim": [Options(Integral, {1, 2, 3})],
         "input_shape": [tuple, list, None],
         "n_jobs": [Integral, None],

@@ -285,3 +285,11 @@ def test_partial_fit_refuses_other_channels_and_patches():
     with pytest.raises(ValueError, match="patch_size, padding and patch_centering must stay the same"):
         streamed.set_params(patch_size=2).partial_fit(X)
     assert streamed.fit(X).partial_fit(X).filters_.shape == (8, 2, 2, 2)  # fit starts from scratch.
+
+
+@pytest.mark.parametrize(
+    "parameters", [{"sigma": 1e-200}, {"sigma": 1e200}, {"degree": 10**8}, {"coef0": 1e39}, {"reg": 1e300}, {"reg": 0}]
+)
+def test_parameters_that_no_dtype_can_compute_are_refused(parameters):
+    with pytest.raises(ValueError, match=rf"'{next(iter(parameters))}' parameter of CKNLayer must be"):
+        layer(**{"kernel": "polynomial", **parameters}).fit(signals(2))

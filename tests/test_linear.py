@@ -371,6 +371,18 @@ def test_bad_input(rng, parameters, data, message):
         assert set(vars(regressor)) == set(vars(LinearRegressor()))
 
 
+def test_prediction_refuses_what_fit_refuses(rng):
+    fitted = LinearClassifier("logistic").fit(rng.randn(30, 4), np.arange(30) % 3)
+    for method in (fitted.predict, fitted.predict_proba, fitted.decision_function):
+        with pytest.raises(ValueError, match=r"X has values up to 1e\+308 in magnitude, but for computations"):
+            method(np.full((2, 4), 1e308))
+
+
+def test_sum_of_targets_does_not_overflow(rng):
+    with pytest.raises(ValueError, match=r"y has values up to 1\.5e\+305 in magnitude"):
+        LinearRegressor().fit(rng.randn(2000, 3), np.full(2000, 1.5e305))
+
+
 def test_target_too_large(rng):
     with pytest.raises(
         ValueError,

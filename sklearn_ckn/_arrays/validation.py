@@ -199,8 +199,9 @@ def record_columns(estimator, X):
 
 def as_fitted_features(estimator, X):
     """Check that ``X`` has the columns and the column names seen in ``fit``, and return it as an array."""
-    X = _in_memory(X)
-    return _as_array(X, lambda X: validate_data(estimator, X, reset=False))
+    X = _as_array(_in_memory(X), lambda X: validate_data(estimator, X, reset=False))
+    _check_size(X, features_dtype(X.dtype))
+    return X
 
 
 def _read_y(y, y_numeric=False, **_):
@@ -255,7 +256,7 @@ def check_path(C, weights):
 
 def as_targets(y, dtype):
     """Return the targets in double precision, as ``(n, n_targets)``, checked to be far from overflow in ``dtype``."""
-    targets, limit = y.reshape(len(y), -1).astype(float), np.finfo(dtype).max / MARGIN
+    targets, limit = y.reshape(len(y), -1).astype(float), np.finfo(dtype).max / MARGIN / len(y)
     largest = np.abs(targets).max()
     if largest > limit:
         raise ValueError(

@@ -44,7 +44,8 @@ def logistic(S, Y):
 
 def logistic_second(G):
     """Return the second derivative of the logistic loss: ``p (1 - p)`` for the probability p of every class."""
-    return np.abs(G) * (1 - np.abs(G))
+    P = np.minimum(np.abs(G), 1)  # Rounding may make a sum of probabilities larger than 1.
+    return P * (1 - P)
 
 
 def log_probabilities(S):  # (n, k) -> (n, max(k, 2))

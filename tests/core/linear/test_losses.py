@@ -43,3 +43,4 @@ def test_logistic_loss_of_certain_classes_is_exact(k):
     assert_allclose(values, [[expected]], rtol=1e-14)
     assert_allclose(gradients, [[-expected, expected, 0][:k]], rtol=1e-14)
     assert_allclose(losses.logistic_second(gradients), np.abs(gradients), rtol=1e-14)
+    assert not losses.logistic_second(np.array([[-1 - 1e-15]])).any()
