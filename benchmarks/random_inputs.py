@@ -247,10 +247,10 @@ class Draw:
 
 
 def computing_dtype(given):
-    dtype = np.asarray(given).dtype
-    if isinstance(given, pd.DataFrame):
-        dtype = np.result_type(*given.dtypes)
-    return np.dtype("f8" if dtype.kind == "f" and dtype.itemsize > 4 else "f4")
+    """Return float64 for float64 and for integers in memory that float32 would round, float32 otherwise."""
+    X = given.to_numpy() if isinstance(given, pd.DataFrame) else np.asarray(given)
+    rounded = X.dtype.kind in "iu" and max(float(X.max()), -float(X.min())) > 2**24
+    return np.dtype("f8" if rounded or (X.dtype.kind == "f" and X.dtype.itemsize > 4) else "f4")
 
 
 def patches_of(X, layer, centred):

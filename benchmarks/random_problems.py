@@ -184,9 +184,16 @@ class Objective:
             return (self.c * slack**2).sum(), -2 * self.c * self.Y * slack
         if self.loss != "logistic":
             return (self.c * (S - self.Y) ** 2).sum(), 2 * self.c * (S - self.Y)
-        L = self.log_probabilities(S)
-        of_class = self.Y > 0 if S.shape[1] > 1 else np.hstack([self.Y < 0, self.Y > 0])
-        return -(self.c[:, 0] * L[of_class]).sum(), (self.c * (np.exp(L) - of_class))[:, -S.shape[1] :]
+        single = S.shape[1] == 1
+        of_class = np.hstack([self.Y < 0, self.Y > 0]) if single else self.Y > 0
+        T = np.hstack([np.zeros_like(S), S]) if single else S
+        T = T - T[of_class][:, None]
+        largest = np.maximum(T.max(axis=1, keepdims=True), 0)
+        E = np.where(of_class, 0, np.exp(T - largest))  # without 1 - p, whose rounding would hide tiny losses
+        others, own = E.sum(axis=1, keepdims=True), np.exp(-largest)
+        losses = largest + np.where(largest > 0, np.log(own + others), np.log1p(others))
+        G = np.where(of_class, -others, E) / (own + others)
+        return (self.c * losses).sum(), (self.c * G)[:, single:]
 
     def log_probabilities(self, S):
         S = np.hstack([np.zeros_like(S), S]) if S.shape[1] == 1 else S

@@ -502,8 +502,13 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
     def _read_kernel(self, sigma):
         return kappa.make(self.kernel, sigma=sigma, degree=int(self.degree), coef0=float(self.coef0))
 
-    def _draw(self, maps, settings, rng, wanted=sampling.varies):
-        """Return up to `n_patches` random wanted patches, normalised, and an estimate of how many the maps contain."""
+    def _draw(self, maps, settings, rng, wanted=None):
+        """Return up to `n_patches` random wanted patches, normalised, and an estimate of how many the maps contain.
+
+        By default, patches that vary are wanted.
+        """
+        if wanted is None:  # Signals that no layer has encoded contain no rounding errors.
+            wanted = sampling.varies if maps.layers else sampling.varies_in_signal
         return sampling.sample(maps, self.n_patches, settings.patch, rng, wanted)
 
     def _constant_patches(self, maps, settings, rng):

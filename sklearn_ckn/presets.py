@@ -3,6 +3,7 @@
 The settings of the recipes were chosen on held-out training data.
 """
 
+import warnings
 from collections.abc import Sequence
 from math import ceil
 from numbers import Integral
@@ -303,12 +304,14 @@ class LabelsFirst(Pipeline):
         """Fit the classifier to features that are all 0, and then fit all steps; see :class:`Pipeline`."""
         name, classifier = self.steps[-1]
         has_rows = isinstance(getattr(X, "shape", X), (tuple, list))  # The first step rejects anything else.
-        if has_rows and is_classifier(classifier):
+        if has_rows and hasattr(classifier, "fit") and is_classifier(classifier):
             trial, prefix = clone(classifier), f"{name}__"
             if "random_state" in trial.get_params():  # The global random state must not change.
                 trial.set_params(random_state=0)
             own = {key.removeprefix(prefix): value for key, value in params.items() if key.startswith(prefix)}
-            trial.fit(np.zeros((_num_samples(X), 1)), y, **own)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # The fit of all steps will repeat them.
+                trial.fit(np.zeros((_num_samples(X), 1)), y, **own)
         return super().fit(X, y, **params)
 
 

@@ -47,6 +47,8 @@ def as_numbers(rows, name):
 def check_unmasked(X, name):
     """Reject masked entries of an array, or of the arrays in a list or an object array."""
     is_array = isinstance(X, np.ndarray)
+    if isinstance(X, (list, tuple)) and any(x is np.ma.masked for x in X):
+        raise ValueError(f"{name} has masked values, which are missing values: remove the samples that contain them.")
     if is_array and X.dtype != object and X.dtype.names is None:
         n_masked = np.count_nonzero(getattr(X, "mask", False))
         if n_masked:

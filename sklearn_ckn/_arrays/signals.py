@@ -26,12 +26,10 @@ def computing_dtype(dtype):
     return np.dtype(np.float64 if dtype.kind == "f" and dtype.itemsize > 4 else np.float32)
 
 
-def exact_dtype(array):
-    """Return the dtype for computations with an array: `computing_dtype`, or float64 if that would round integers."""
-    dtype = computing_dtype(array.dtype)
-    if array.dtype.kind not in "iu" or array.dtype.itemsize <= 2:
-        return dtype
-    return np.dtype(np.float64) if largest_magnitude(array) > LARGEST_EXACT else dtype
+def exact_dtype(dtype, largest):
+    """Return the dtype for computing values of up to a magnitude: `computing_dtype`, or float64 for large integers."""
+    rounded = dtype.kind in "iu" and largest > LARGEST_EXACT
+    return np.dtype(np.float64) if rounded else computing_dtype(dtype)
 
 
 def largest_magnitude(array):
@@ -56,7 +54,8 @@ class Signals:
     def __init__(self, array, shape, dtype=None, chosen=None):
         self.array, self.shape, self.chosen = array, tuple(shape), chosen
         if dtype is None:
-            dtype = computing_dtype(array.dtype) if isinstance(array, Stored) else exact_dtype(array)
+            values_matter = array.dtype.kind in "iu" and array.dtype.itemsize > 2 and not isinstance(array, Stored)
+            dtype = exact_dtype(array.dtype, largest_magnitude(array) if values_matter else 0)
         self.dtype = np.dtype(dtype)
 
     def __len__(self):
@@ -226,7 +225,7 @@ class EncodedSignals:
     """Signals encoded by fitted layers; maps of the last layer are computed only when they are needed."""
 
     def __init__(self, signals, layers, n_threads):
-        self.signals, self.n_threads, self.dtype = signals, n_threads, signals.dtype
+        self.signals, self.layers, self.n_threads, self.dtype = signals, layers, n_threads, signals.dtype
         self.network, self.shape = [], signals.shape
         for layer in layers:
             self.network.append(_prepare(layer, self.shape, self.dtype))

@@ -127,7 +127,7 @@ class Stored:
         """Reject or record chunks that were never written, for which zarr and HDF5 return the fill value."""
         fill = getattr(self.source, "fill_value", getattr(self.source, "fillvalue", None))
         k = rows_of_chunk(self.source, ["chunks"])
-        if fill is None or k == 1:
+        if fill is None or (k == 1 and not hasattr(self.source, "id")):  # HDF5 states which chunks were written.
             return
         for chunk in range(start // k * k, start + len(rows), k):
             size = min(k, len(self) - chunk)
@@ -183,10 +183,12 @@ def missing_values(source, dtype):  # -> ndarray
     attributes = getattr(source, "attrs", None) or {}
     values = [attributes[name] for name in ("_FillValue", "missing_value") if name in attributes]
     if "_ARRAY_DIMENSIONS" in attributes:  # xarray stores the missing value as the fill value of version 2 of zarr.
-        values.append(getattr(source, "fill_value", None))
+        values.append(getattr(source, "fill_value", None) or None)  # 0 is the default and does not mean "missing".
     numbers = np.array([as_number(value) for listed in values for value in np.ravel(listed)], dtype=float)
     numbers = numbers[~np.isnan(numbers)]
-    return numbers.astype(dtype) if dtype.kind == "f" else numbers
+    with np.errstate(over="ignore"):
+        numbers = numbers.astype(dtype) if dtype.kind == "f" else numbers
+    return numbers[np.isfinite(numbers)]
 
 
 def as_number(value):

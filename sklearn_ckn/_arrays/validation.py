@@ -125,8 +125,9 @@ def _check_values(estimator, X, name="X", stored=False):
     if 0 in array.shape:
         raise ValueError(f"{name} has shape {array.shape}, but every axis must have a length of at least 1.")
     if isinstance(array, np.ndarray):
-        _check_size(array, exact_dtype(array), name)
-        _warn_of_underflow(array, exact_dtype(array), name)
+        largest = largest_magnitude(array)
+        _check_size(largest, exact_dtype(array.dtype, largest), name)
+        _warn_of_underflow(largest, exact_dtype(array.dtype, largest), name)
     return array
 
 
@@ -139,18 +140,19 @@ def _as_array(array, check=check_array, **checks):
 def _check_stored_values(estimator, X, name):
     """Check the values of some rows of a store, whose computing dtype is determined before any values are read."""
     array = _as_array(X, allow_nd=True, input_name=name, estimator=estimator)
-    _check_size(array, exact_dtype(array), name)
-    if exact_dtype(array) != computing_dtype(array.dtype):
+    largest = largest_magnitude(array)
+    _check_size(largest, exact_dtype(array.dtype, largest), name)
+    if exact_dtype(array.dtype, largest) != computing_dtype(array.dtype):
         raise ValueError(
-            f"{name} has integers up to {largest_magnitude(array):.10g} in magnitude, but integers outside of memory "
+            f"{name} has integers up to {largest:.10g} in magnitude, but integers outside of memory "
             f"are computed in float32, which is exact only up to {LARGEST_EXACT}: convert the array to float64, or "
             f"subtract a constant."
         )
 
 
-def _warn_of_underflow(array, dtype, name):
-    """Warn if all values of an array are so small that their squares underflow in ``dtype``."""
-    largest, smallest = largest_magnitude(array), np.sqrt(np.finfo(dtype).tiny) * MARGIN
+def _warn_of_underflow(largest, dtype, name):
+    """Warn if values up to a magnitude are so small that their squares underflow in ``dtype``."""
+    smallest = np.sqrt(np.finfo(dtype).tiny) * MARGIN
     if 0 < largest < smallest:
         warn(
             f"{name} has values up to {largest:.2g} in magnitude, but for computations in {dtype} they should exceed "
@@ -159,9 +161,9 @@ def _warn_of_underflow(array, dtype, name):
         )
 
 
-def _check_size(array, dtype, name="X"):
-    """Check that the squares of the values can be summed in ``dtype``."""
-    largest, limit = largest_magnitude(array), np.sqrt(np.finfo(dtype).max) / MARGIN
+def _check_size(largest, dtype, name="X"):
+    """Check that the squares of values up to a magnitude can be summed in ``dtype``."""
+    limit = np.sqrt(np.finfo(dtype).max) / MARGIN
     if largest > limit:
         raise ValueError(
             f"{name} has values up to {largest:.2g} in magnitude, but for computations in {dtype} they must not exceed "
@@ -183,7 +185,7 @@ def as_features(estimator, X, y, **checks):
         )
     check_feature_names(X)
     X, y = _as_array(_in_memory(X), check_X_y, y=_read_y(y, **checks), estimator=estimator, **checks)
-    _check_size(X, features_dtype(X.dtype))
+    _check_size(largest_magnitude(X), features_dtype(X.dtype))
     return X, y
 
 
@@ -200,7 +202,7 @@ def record_columns(estimator, X):
 def as_fitted_features(estimator, X):
     """Check that ``X`` has the columns and the column names seen in ``fit``, and return it as an array."""
     X = _as_array(_in_memory(X), lambda X: validate_data(estimator, X, reset=False))
-    _check_size(X, features_dtype(X.dtype))
+    _check_size(largest_magnitude(X), features_dtype(X.dtype))
     return X
 
 
@@ -278,7 +280,7 @@ def as_augmented(returned, X):
         raise ValueError(
             f"augmentation must return finite signals of the same shape as its input, {X.shape}; got {found}"
         )
-    _check_size(augmented, X.dtype, name)
+    _check_size(largest_magnitude(augmented), X.dtype, name)
     return augmented
 
 

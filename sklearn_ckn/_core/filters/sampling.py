@@ -22,15 +22,31 @@ class Sample(NamedTuple):
 
 
 def varies(P, X):  # (n, k, d), (n, *space, c) -> (n, k)
-    """Return whether each patch differs from a constant (or from zero if it has one position) by more than rounding.
+    """Return whether each patch of a map differs from a constant by more than the rounding errors of a layer.
 
-    Rounding errors are proportional to the norm of the patch, because they may come from a previous layer. In a signal
-    with a large mean, rounding errors are also at most a fraction of the variation of the signal.
+    A patch of one position is compared with zero.
     """
-    centered = patches.center(P, X.shape[-1]) if P.shape[-1] > X.shape[-1] else P
-    rounding = patches.ROUNDING_OF_A_LAYER * np.finfo(P.dtype).eps * np.linalg.norm(P, axis=-1)
+    return _variation(P, X) > _rounding(P)
+
+
+def varies_in_signal(P, X):  # (n, k, d), (n, *space, c) -> (n, k)
+    """Return whether each patch of a signal differs from a constant; a patch of one position is compared with zero.
+
+    If the mean of the signal is large, rounding errors in proportion to the patch may exceed the variation of the
+    signal. A patch that varies by more than a fraction of this variation is then accepted, too.
+    """
     extent = np.linalg.norm(np.ptp(X.reshape(len(X), -1, X.shape[-1]), axis=1), axis=-1, keepdims=True)
-    return np.linalg.norm(centered, axis=-1) > np.minimum(rounding, LEAST_VARIATION * extent)
+    return _variation(P, X) > np.minimum(_rounding(P), LEAST_VARIATION * extent)
+
+
+def _variation(P, X):
+    """Return the norm of each patch after centring, or of a patch of one position as it is."""
+    return np.linalg.norm(patches.center(P, X.shape[-1]) if P.shape[-1] > X.shape[-1] else P, axis=-1)
+
+
+def _rounding(P):
+    """Return the largest rounding error that a layer adds to a constant patch."""
+    return patches.ROUNDING_OF_A_LAYER * np.finfo(P.dtype).eps * np.linalg.norm(P, axis=-1)
 
 
 def not_zero(P, X):  # (n, k, d), (n, *space, c) -> (n, k)
@@ -60,7 +76,7 @@ def sample(signals, n_patches, patch, rng, wanted=varies):
     n_patches : int
     patch : patches.PatchGeometry
     rng : RandomState
-    wanted : `varies` or `not_zero`, which returns whether each patch is wanted
+    wanted : `varies`, `varies_in_signal` or `not_zero`, which returns whether each patch is wanted
 
     Returns
     -------

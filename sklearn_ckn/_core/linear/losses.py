@@ -19,7 +19,7 @@ def squared_hinge(S, Y):
 
 def squared_hinge_second(G):
     """Return the second derivative of the squared hinge loss: 2 where ``y s < 1``, 0 elsewhere."""
-    return 2.0 * (G != 0)
+    return 2 * (G != 0).astype(G.dtype)
 
 
 def logistic(S, Y):

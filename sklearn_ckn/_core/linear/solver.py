@@ -65,6 +65,11 @@ def scores(X, W, b, n_threads=1, chosen=None):  # -> (n, k)
     return S
 
 
+def shares(weights):  # (n,) -> (n, 1)
+    """Return the weights divided by their sum, in double precision."""
+    return (weights.astype(float) / weights.sum(dtype=float))[:, None]
+
+
 class Solution(NamedTuple):
     """The result of a minimisation, whose coefficients apply to the features that `LinearModel` uses internally."""
 
@@ -117,8 +122,8 @@ class Objective(NamedTuple):
 
         For given intercepts, the objective is strongly convex in W with modulus ``ridge``, so it exceeds its minimum by
         at most half the squared norm of the gradient, divided by ``ridge``. This is the duality gap. The intercepts are
-        those of centred samples ``x - means``, and the excess due to the intercepts is half the square of the
-        derivative, divided by the second derivative.
+        those of centred samples ``x - means``, and the excess due to the intercepts is estimated as half the square of
+        the derivative, divided by the second derivative.
         """
         losses, D, e, h = self._mean_loss(*Solution(W, b).cast(self.share.dtype))
         D, e = D + self.ridge * W, self._centre(e) * self.fit_intercept
@@ -186,7 +191,7 @@ class LinearModel:
     def __init__(self, X, Y, weights, loss, fit_intercept, n_threads):
         self.X, self.Y, self.dtype, self.span = X, Y, weights.dtype, None
         self.loss, self.fit_intercept, self.n_threads = LOSSES[loss], fit_intercept, n_threads
-        self.share = (weights / weights.sum(dtype=float))[:, None]
+        self.share = shares(weights)
         if X.shape[1] > WIDE and 2 * len(X) <= X.shape[1]:
             mean = sums_of_rows(X, self.share)[0] if fit_intercept else np.zeros(X.shape[1])
             self.span = Span(X, mean, n_threads)
@@ -232,7 +237,7 @@ class LinearModel:
         single precision turns out to be insufficient, this search and later searches use double precision.
         """
         total = weights.sum(dtype=float)
-        share = (weights / total)[:, None]
+        share = shares(weights)
         objective = Objective(
             self.X, self.Y, self.loss, share.astype(self.precision), 1 / (C * total), self.fit_intercept, self.n_threads
         )
@@ -249,8 +254,9 @@ class LinearModel:
 
     def _confirm(self, objective, found, tol):  # Objective in double precision, Solution -> Solution
         """Return the solution, as converged only if double precision confirms this for the rounded coefficients."""
-        W, b = found.cast(self.dtype)
-        values, _, _, gaps = objective.evaluate(W.astype(float), b.astype(float), self.means)
+        with np.errstate(over="ignore", invalid="ignore"):  # Coefficients that overflow are not confirmed.
+            W, b = found.cast(self.dtype)
+            values, _, _, gaps = objective.evaluate(W.astype(float), b.astype(float), self.means)
         rounding = max(tol, 4 * np.finfo(self.dtype).eps)
         is_close = values.sum() <= (1 + rounding) * found.value
         is_near_optimum = self.precision == DOUBLE or gaps.sum() <= self.trust * rounding * values.sum()

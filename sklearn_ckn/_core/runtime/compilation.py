@@ -69,6 +69,9 @@ class CodeFiles:
         finally:
             partial.unlink(missing_ok=True)
 
+    def flush(self):
+        """Do nothing: files of code that is compiled again are replaced."""
+
 
 class CodeCache(FunctionCache):
     """A cache of machine code on disk that never makes a call fail: code that cannot be loaded is compiled again."""

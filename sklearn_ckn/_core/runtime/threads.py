@@ -27,10 +27,11 @@ class _SingleThreadedBlas:
         shared, separate = [], []
         with ThreadPoolExecutor(1) as another_thread:
             for library in ThreadpoolController().select(user_api="blas").lib_controllers:
-                numbers = limit([library])
-                seen = another_thread.submit(library.get_num_threads).result()
-                restore(numbers)
-                (shared if seen == 1 else separate).append(library)
+                number = library.num_threads
+                set_number(library, 1 if number > 1 else 2)
+                is_shared = another_thread.submit(library.get_num_threads).result() == library.num_threads
+                set_number(library, number)
+                (shared if is_shared else separate).append(library)
         return shared, separate
 
     @contextmanager
@@ -41,8 +42,9 @@ class _SingleThreadedBlas:
             if not self.users:
                 self.numbers = limit(shared)
             self.users.add(user)
-        numbers = limit(separate)
+        numbers = []
         try:
+            numbers = limit(separate)
             yield
         finally:
             restore(numbers)
@@ -104,8 +106,11 @@ def _pool(n_threads):
 if hasattr(os, "register_at_fork"):  # Threads do not survive in a forked process.
     os.register_at_fork(after_in_child=_pool.cache_clear)
     # No process is forked while another thread is entering or exiting the context.
-    lock = single_threaded_blas.lock
-    os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
+    os.register_at_fork(
+        before=single_threaded_blas.lock.acquire,
+        after_in_parent=single_threaded_blas.lock.release,
+        after_in_child=single_threaded_blas.lock.release,
+    )
     os.register_at_fork(after_in_child=single_threaded_blas.forget_users)
 
 

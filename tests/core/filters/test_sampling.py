@@ -71,7 +71,9 @@ def test_only_constant_patches_become_zero_by_centring(dtype, rng):
 
     def vary(P, c):  # Each patch is part of a signal whose other values vary.
         X = np.concatenate([P.reshape(len(P), -1, c), rng.rand(len(P), 4, c).astype(P.dtype)], axis=1)
-        return sampling.varies(P[:, None], X)[:, 0]
+        found = sampling.varies(P[:, None], X)
+        assert_array_equal(sampling.varies_in_signal(P[:, None], X), found)
+        return found[:, 0]
 
     for n_positions, c in ((9, 1), (25, 1), (27, 3), (225, 1), (961, 2)):
         constant = np.tile(rng.rand(500, c).astype(dtype), n_positions)
@@ -87,11 +89,12 @@ def test_only_constant_patches_become_zero_by_centring(dtype, rng):
     assert_array_equal(vary(np.array([[0.0, 0.0], [1.0, 1.0]]), 2), [False, True])  # patches of one position
 
 
-def test_rounding_is_judged_by_the_variation_of_the_signal(rng):
+def test_signals_may_vary_less_than_the_rounding_errors_of_a_layer(rng):
     """In a signal with a large mean, patches may vary less than rounding errors in proportion to the mean."""
     steps, patch = np.arange(32.0).reshape(1, 32, 1), np.array([[[3.0, 4.0], [3.0, 3.0]]])
     for offset in (0, 0.25 / np.finfo(float).eps):
-        assert_array_equal(sampling.varies(patch + offset, steps + offset), [[True, False]])
+        assert_array_equal(sampling.varies_in_signal(patch + offset, steps + offset), [[True, False]])
+    assert not sampling.varies(patch + offset, steps + offset).any()
 
 
 def test_sample_allocates_no_more_memory_than_all_patches_need(rng):
