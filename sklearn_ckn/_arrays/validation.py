@@ -152,7 +152,7 @@ def _check_stored_values(estimator, X, name):
 
 def _warn_of_underflow(largest, dtype, name):
     """Warn if values up to a magnitude are so small that their squares underflow in ``dtype``."""
-    smallest = np.sqrt(np.finfo(dtype).tiny) * MARGIN
+    smallest = np.sqrt(np.finfo(dtype).tiny)
     if 0 < largest < smallest:
         warn(
             f"{name} has values up to {largest:.2g} in magnitude, but for computations in {dtype} they should exceed "
