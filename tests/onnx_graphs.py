@@ -13,6 +13,7 @@ pytest.importorskip("onnx.helper")
 onnxruntime = pytest.importorskip("onnxruntime")
 to_onnx = pytest.importorskip("sklearn_ckn.onnx").to_onnx
 
+MULTIPLIES_EMPTY_MATRICES = tuple(map(int, onnxruntime.__version__.split(".")[:2])) >= (1, 32)
 TOLERANCE = 1e-4  # relative to the largest value
 METHODS = {
     "features": "transform",
@@ -57,13 +58,15 @@ def assert_outputs_agree(estimator, outputs, X):
 def assert_graph_agrees(estimator, X, n_single=2):
     """Check that a fitted estimator and its graph agree on a batch, on single signals and on constant signals.
 
-    The graph must also return empty results for an empty batch, which estimators reject.
+    The graph must also return empty results for an empty batch, which estimators reject. Older versions of onnxruntime
+    cannot multiply empty matrices and raise an error.
     """
     run = session(estimator)
     outputs = run(X)
-    assert {name: found.shape for name, found in run(X[:0]).items()} == {
-        name: (0, *found.shape[1:]) for name, found in outputs.items()
-    }
+    if MULTIPLIES_EMPTY_MATRICES:
+        assert {name: found.shape for name, found in run(X[:0]).items()} == {
+            name: (0, *found.shape[1:]) for name, found in outputs.items()
+        }
     special = np.concatenate([np.zeros_like(X[:1]), np.ones_like(X[:1]), np.full_like(X[:1], 0.1)])
     for batch in (X, *(X[i : i + 1] for i in range(n_single)), special):
         assert_outputs_agree(estimator, run(batch), batch)

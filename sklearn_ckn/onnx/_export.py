@@ -30,8 +30,8 @@ def to_onnx(estimator: BaseEstimator) -> onnx.ModelProto:
     Returns
     -------
     model : onnx.ModelProto
-        The graph, which has passed the ONNX checker. It accepts any number n of signals, including 0. Its input and
-        outputs are:
+        The graph, which has passed the ONNX checker. It accepts any number n of signals, including 0 (for
+        which older versions of onnxruntime raise an error). Its input and outputs are:
 
         ==================  =====================================================================================
         name                value

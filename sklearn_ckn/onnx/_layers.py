@@ -127,7 +127,9 @@ def negative_power(P, exponent, reg):  # (n, d, k) -> (n, d, d)
             f"iteratively; got exponent={exponent} and reg={reg}: change these parameters, or use method='global'."
         )
     (d, k), dtype, P = P.shape[1:], P.dtype, P.astype(np.float64)
-    C, identity = P @ np.moveaxis(P, 1, 2) / k, np.eye(d)
+    # The maximum changes nothing, but separates the transposition from the product: older versions of onnxruntime fuse
+    # the two to an operator that they do not have in double precision.
+    C, identity = P @ np.maximum(np.moveaxis(P, 1, 2), -np.inf) / k, np.eye(d)
     trace = (C * identity).sum(axis=(1, 2), keepdims=True)
     C = C + reg / d * trace * identity
     size = (1 + reg) * np.where(trace > 0, trace, 1)  # the trace of C, an upper bound on its eigenvalues
