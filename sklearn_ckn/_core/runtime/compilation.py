@@ -44,14 +44,15 @@ class CodeFiles:
     def __init__(self, folder, name):
         self.folder, self.name = Path(folder), name
 
-    def path(self, identity):
-        """Return the path of a file."""
-        return self.folder / f"{self.name}-{hashlib.sha256(repr(identity).encode()).hexdigest()[:24]}.nbc"
+    def locate(self, key):
+        """Return the identity of the code for a key, and the path of its file."""
+        identity = numba.__version__, _SOURCE, key
+        return identity, self.folder / f"{self.name}-{hashlib.sha256(repr(identity).encode()).hexdigest()[:24]}.nbc"
 
     def load(self, key):
         """Return the stored code, or None if its file is damaged or contains other code."""
-        identity = numba.__version__, _SOURCE, key
-        stored = self.path(identity).read_bytes()
+        identity, path = self.locate(key)
+        stored = path.read_bytes()
         checksum, content = stored[:CHECKSUM_BYTES], stored[CHECKSUM_BYTES:]
         if hashlib.sha256(content).digest() != checksum:
             return None
@@ -60,8 +61,8 @@ class CodeFiles:
 
     def save(self, key, code):
         """Store code; the file appears under its name only after it has been written completely."""
-        identity = numba.__version__, _SOURCE, key
-        content, path = dumps((identity, code)), self.path(identity)
+        identity, path = self.locate(key)
+        content = dumps((identity, code))
         partial = path.with_suffix(f".{uuid.uuid4().hex[:16]}")
         try:
             partial.write_bytes(hashlib.sha256(content).digest() + content)

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from threading import RLock
 
-from threadpoolctl import ThreadpoolController  # a dependency of scikit-learn
+from threadpoolctl import ThreadpoolController
 
 
 class _SingleThreadedBlas:

@@ -97,7 +97,11 @@ def test_single_precision_is_raised_if_it_is_too_low(rng, monkeypatch, offset):
     expected = LinearClassifier(C=1e-2, tol=1e-9).fit(X.astype(float), y)
     monkeypatch.setattr(solver, "EXACT", 0)
     precisions, compute_in = [], solver.LinearModel._compute_in
-    record = lambda model, precision: precisions.append(precision) or compute_in(model, precision)  # noqa: E731
+
+    def record(model, precision):
+        precisions.append(precision)
+        compute_in(model, precision)
+
     monkeypatch.setattr(solver.LinearModel, "_compute_in", record)
     found = LinearClassifier(C=1e-2).fit(X, y)
     assert precisions == ([np.float32, np.float64] if offset else [np.float32]) and found.coef_.dtype == np.float32
