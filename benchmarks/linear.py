@@ -28,7 +28,7 @@ from sklearn.svm import LinearSVC
 
 from sklearn_ckn import CKNFeatureMap, CKNLayer, LinearClassifier
 from sklearn_ckn._core.linear.losses import LOSSES
-from sklearn_ckn._core.linear.solver import Signs
+from sklearn_ckn._core.linear.objective import Signs
 
 N_JOBS = 2
 PATH = [0.01, 0.1, 1, 10, 100, 1000]

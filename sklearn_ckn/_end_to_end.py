@@ -14,7 +14,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from . import _training
-from ._arrays import validation
+from ._arrays import tables, validation
 from ._arrays.signals import Signals, working_memory
 from ._core.filters.sampling import LARGEST_SEED
 from ._core.riemannian_sgd import Head, Top
@@ -151,7 +151,7 @@ class EndToEnd(PersistentMixin, CallbackSupportMixin, BaseEstimator):
     def _set(self, attributes, X, is_warm, progress):
         """Set the fitted attributes, and report the end of the fit."""
         if not is_warm:
-            validation.record_feature_names(self, X)
+            tables.record_feature_names(self, X)
         vars(self).update(attributes())
         progress.end(attributes)
 

@@ -11,7 +11,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
-from ._arrays import validation
+from ._arrays import tables, validation
 from ._arrays.encoded import encoded
 from ._arrays.results import check_container, transformed
 from ._core.layer.flatten import flatten
@@ -179,7 +179,7 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, TransformerMixin, Bas
         signals = read_signals(self, X, steps, stored=True)
         progress = Progress(self, len(steps), self.verbose, X, y)
         maps = learn(steps, signals, effective_n_jobs(self.n_jobs), progress)
-        validation.record_feature_names(self, X)
+        tables.record_feature_names(self, X)
         self.network_ = Pipeline(steps)
         self.input_shape_ = signals.shape
         self.output_shape_ = maps.shape

@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils.validation import check_is_fitted
 
-from ._arrays import validation
+from ._arrays import tables, validation
 from ._core.layer.flatten import flatten
 from ._utils.serialization import PersistentMixin
 from ._utils.typing import Result, Rows, typed
@@ -83,7 +83,7 @@ class Flatten(PersistentMixin, TransformerMixin, BaseEstimator):
             The fitted transformer.
         """
         signals = validation.as_maps(self, X)
-        validation.record_feature_names(self, X)
+        tables.record_feature_names(self, X)
         self.input_shape_ = signals.shape
         self.n_features_in_ = prod(signals.shape)
         return self

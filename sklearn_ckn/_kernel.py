@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.gaussian_process.kernels import Hyperparameter, Kernel
 
-from ._arrays import validation
+from ._arrays import parameters, validation
 from ._arrays.dask import kernel_blocks
 from ._arrays.results import check_no_out, check_out
 from ._arrays.stores import is_lazy
@@ -193,7 +193,7 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
             described = gram.describe(X, network, n_threads)
             others = described if Y is X else gram.describe(Y, network, n_threads)
             if not self.normalize:
-                validation.check_diagonal(np.append(described.diagonal, others.diagonal), dtype)
+                parameters.check_diagonal(np.append(described.diagonal, others.diagonal), dtype)
             gram.fill(network, described, others, matrix, n_threads, count)
         except BaseException as error:
             if out is not None:
@@ -221,7 +221,7 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
         diagonal = gram.describe(X, network, effective_n_jobs(self.n_jobs)).diagonal
         if self.normalize:
             return (diagonal > 0).astype(X.dtype)
-        validation.check_diagonal(diagonal, X.dtype)
+        parameters.check_diagonal(diagonal, X.dtype)
         return diagonal.astype(X.dtype)
 
     def is_stationary(self) -> bool:
@@ -277,9 +277,9 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
         leaves = {name: value for name, value in self.get_params(deep=False).items() if name != "network"}
         for k, (name, step) in enumerate(steps_of(self.network)):
             is_layer = isinstance(step, CKNLayer)
-            parameters = step.get_params() if is_layer else {"no layer": step}
+            given = step.get_params() if is_layer else {"no layer": step}
             found = {"sigma_": getattr(step, "sigma_", None)} if is_layer and step.sigma == "auto" else {}
-            leaves |= {(k, name, key): value for key, value in (parameters | found).items()}
+            leaves |= {(k, name, key): value for key, value in (given | found).items()}
         return leaves
 
     def _bounds_of(self, layer):
@@ -306,7 +306,7 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
         steps = layers_of(self.network)
         check_architecture(steps)
         check_parameters(steps)
-        validation.check_bounds("sigma_bounds", self.sigma_bounds)
+        parameters.check_bounds("sigma_bounds", self.sigma_bounds)
         return steps
 
     def _of_blocks(self, X, Y, dtype, eval_gradient):
@@ -340,7 +340,7 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
         for name, layer in steps:
             with in_step(name):
                 settings.append(settings_of(layer))
-                validation.check_space(settings[-1], space)
+                parameters.check_space(settings[-1], space)
             space = settings[-1].pooled_positions(space)
         return signals, others, settings
 

@@ -11,7 +11,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from ._arrays import validation
+from ._arrays import parameters, tables, validation
 from ._arrays.encoded import encoded
 from ._arrays.results import transformed
 from ._arrays.signals import frozen
@@ -226,7 +226,7 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
     """
 
     _RECORDS = Reservoir, sampling.Sample, LayerSettings, patches.PatchGeometry, Pooling, *kappa.KERNELS.values()
-    _SIZE = [Interval(Integral, 1, None, closed="left"), tuple, list]  # validation.per_axis checks the sizes
+    _SIZE = [Interval(Integral, 1, None, closed="left"), tuple, list]  # parameters.per_axis checks the sizes
     _parameter_constraints = {
         "n_filters": [Interval(Integral, 1, None, closed="left")],
         "patch_size": _SIZE,
@@ -317,7 +317,7 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
         signals = validation.as_signals(self, X, self.ndim, self.input_shape, stored=True)
         progress = Progress(self, 0, False, X, y)
         attributes, _ = self._learn(encoded(signals, [], effective_n_jobs(self.n_jobs)))
-        validation.record_feature_names(self, X)
+        tables.record_feature_names(self, X)
         vars(self).update(attributes, _reservoir=None)
         progress.end()
         return self
@@ -364,7 +364,7 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
         maps = encoded(signals, [], effective_n_jobs(self.n_jobs))
         attributes, drawn = self._learn(maps, rng, reservoir)
         if reservoir is None:
-            validation.record_feature_names(self, X)
+            tables.record_feature_names(self, X)
         vars(self).update(attributes, _reservoir=Reservoir(drawn, rng.randint(sampling.LARGEST_SEED)))
         progress.end()
         return self
@@ -397,7 +397,7 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
         """
         check_is_fitted(self)
         signals = validation.as_fitted_signals(self, X, self._flattened, stored=True)
-        validation.check_space(self._settings, signals.shape[:-1])
+        parameters.check_space(self._settings, signals.shape[:-1])
         maps = encoded(signals, [self], effective_n_jobs(self.n_jobs))
         return transformed(self, signals, maps.shape, lambda destination: maps.write(signals, destination), out, X)
 
@@ -445,7 +445,7 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
             max_iter = self.max_iter if self.init == "k-means" else 0
             Z, n_iter = kmeans.spherical_kmeans(U, self.n_filters, max_iter, rng, maps.n_threads)
         else:
-            Z = validation.check_filters(self.init, self.n_filters, settings.patch.size, n_channels, maps.dtype)
+            Z = parameters.check_filters(self.init, self.n_filters, settings.patch.size, n_channels, maps.dtype)
             Z = patches.normalize(Z)[1]
         if len(Z) < self.n_filters:
             warn(
@@ -475,15 +475,15 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
                 "for the exact kernel, CKNKernel. Use kernel='arccos1', or kernel='exponential' with a small sigma."
             )
         settings = self._read_settings()
-        validation.check_space(settings, space)
+        parameters.check_space(settings, space)
         if not isinstance(self.init, str):
-            validation.check_filters(self.init, self.n_filters, settings.patch.size, n_channels)
+            parameters.check_filters(self.init, self.n_filters, settings.patch.size, n_channels)
         return settings
 
     def _read_settings(self):
         """Check that the parameters are consistent, and return them as the record that `_core` uses."""
-        patch_size = validation.per_axis("patch_size", self.patch_size, self.ndim)
-        pooling_width = validation.per_axis("pooling_width", self.pooling_width, self.ndim)
+        patch_size = parameters.per_axis("patch_size", self.patch_size, self.ndim)
+        pooling_width = parameters.per_axis("pooling_width", self.pooling_width, self.ndim)
         if self.patch_centering and prod(patch_size) == 1:
             raise ValueError(
                 "patch_centering=True needs a patch_size of at least two positions; got 1, so every patch would be "
@@ -491,7 +491,7 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
             )
         stride = pooling_width
         if self.subsampling is not None:
-            stride = validation.per_axis("subsampling", self.subsampling, self.ndim)
+            stride = parameters.per_axis("subsampling", self.subsampling, self.ndim)
         return LayerSettings(
             patch=patches.PatchGeometry.of(patch_size, self.padding, self.patch_centering),
             kernel=None,  # It is set once sigma is known.

@@ -9,9 +9,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from ._arrays import validation
+from ._arrays import parameters, tables
 from ._core.linear.losses import LOSSES
-from ._core.linear.solver import LinearModel, scores
+from ._core.linear.objective import scores
+from ._core.linear.solver import LinearModel
 from ._targets import Classification, hold_out, of_classes, of_numbers
 from ._utils.caller import warn
 from ._utils.n_jobs import effective_n_jobs
@@ -39,7 +40,7 @@ class _Linear(PersistentMixin, BaseEstimator):
     def _solve(self, X, targets, loss):  # (n, d), Targets, name in LOSSES -> dict
         """Solve for a single C, or choose the best C of a list and solve for it; return the fitted attributes."""
         Y, weights = targets.Y, targets.weights
-        path, held_out = validation.check_path(self.C, weights), None
+        path, held_out = parameters.check_path(self.C, weights), None
         if np.ndim(self.C):
             held_out = hold_out(self, weights, targets.strata, "A list for C", "pass a single C")
         model = LinearModel(X, Y, weights, loss, self.fit_intercept, effective_n_jobs(self.n_jobs))
@@ -104,8 +105,8 @@ class _Linear(PersistentMixin, BaseEstimator):
     def _scores(self, X):
         """Compute ``W x + b`` for every row x of X, in the higher of the precisions of X and the coefficients."""
         check_is_fitted(self)
-        X = validation.as_fitted_features(self, X)
-        dtype = np.result_type(validation.features_dtype(X.dtype), self.coef_)
+        X = tables.as_fitted_features(self, X)
+        dtype = np.result_type(tables.features_dtype(X.dtype), self.coef_)
         W, b = np.atleast_2d(self.coef_).astype(dtype), np.atleast_1d(self.intercept_)
         return scores(X, W, 0, effective_n_jobs(self.n_jobs)) + b.astype(np.result_type(b, dtype))
 
@@ -302,10 +303,10 @@ class LinearClassifier(Classification, _Linear):
             The fitted classifier.
         """
         table = X
-        X, y = validation.as_features(self, table, y)
-        targets = of_classes(*self._read_classes(X, y, sample_weight, validation.features_dtype(X.dtype)))
+        X, y = tables.as_features(self, table, y)
+        targets = of_classes(*self._read_classes(X, y, sample_weight, tables.features_dtype(X.dtype)))
         fitted = self._solve(X, targets, self.loss)
-        validation.record_columns(self, table)
+        tables.record_columns(self, table)
         vars(self).update(fitted)
         return self
 
@@ -441,10 +442,10 @@ class LinearRegressor(RegressorMixin, _Linear):
             The fitted regressor.
         """
         table = X
-        X, y = validation.as_features(self, table, y, multi_output=True, y_numeric=True)
-        weights = validation.check_weights(sample_weight, X, validation.features_dtype(X.dtype))
+        X, y = tables.as_features(self, table, y, multi_output=True, y_numeric=True)
+        weights = tables.check_weights(sample_weight, X, tables.features_dtype(X.dtype))
         fitted = self._solve(X, of_numbers(y, weights, centred=self.fit_intercept), "squared_error")
-        validation.record_columns(self, table)
+        tables.record_columns(self, table)
         vars(self).update(fitted)
         return self
 

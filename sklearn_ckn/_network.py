@@ -8,7 +8,7 @@ from sklearn.base import clone
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils import get_tags
 
-from ._arrays import validation
+from ._arrays import tables, validation
 from ._arrays.encoded import encoded
 from ._layer import CKNLayer
 
@@ -88,7 +88,7 @@ def to_be_fitted(network):
 def read_signals(estimator, X, steps, stored=False):
     """Check ``X`` and all layers of an estimator, and return ``X`` as `Signals`."""
     first = steps[0][1]
-    validation.check_feature_names(X)
+    tables.check_feature_names(X)
     signals = validation.as_signals(estimator, X, first.ndim, first.input_shape, stored=stored)
     *space, n_channels = signals.shape
     for name, layer in steps:

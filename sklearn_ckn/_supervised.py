@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.utils._param_validation import StrOptions
 
-from ._arrays import validation
+from ._arrays import tables
 from ._arrays.conversion import as_labels
 from ._core.linear.losses import LOSSES
 from ._end_to_end import EndToEnd
@@ -326,7 +326,7 @@ class CKNClassifier(Classification, EndToEnd):
         return self.loss
 
     def _read_targets(self, signals, y, sample_weight, is_warm, classes=None):
-        y = validation.as_labels_or_targets(self, signals.array, y)
+        y = tables.as_labels_or_targets(self, signals.array, y)
         if is_warm and classes is not None and not np.array_equal(classes, self.classes_):
             raise ValueError(
                 f"classes={classes.tolist()} are not the classes of the previous fit, {self.classes_.tolist()}: leave "
@@ -625,8 +625,8 @@ class CKNRegressor(RegressorMixin, EndToEnd):
         return "squared_error"
 
     def _read_targets(self, signals, y, sample_weight, is_warm):
-        y = validation.as_labels_or_targets(self, signals.array, y, multi_output=True, y_numeric=True)
-        weights = validation.check_weights(sample_weight, signals.array, signals.dtype)
+        y = tables.as_labels_or_targets(self, signals.array, y, multi_output=True, y_numeric=True)
+        weights = tables.check_weights(sample_weight, signals.array, signals.dtype)
         if is_warm and y.shape[1:] != self.coef_.shape[:-1]:
             expected = ", ".join(map(str, ("n_samples", *self.coef_.shape[:-1])))
             raise ValueError(

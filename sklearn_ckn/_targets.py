@@ -12,9 +12,9 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 
-from ._arrays import validation
+from ._arrays import tables
 from ._core.linear.losses import log_probabilities
-from ._core.linear.solver import Signs
+from ._core.linear.objective import Signs
 from ._core.riemannian_sgd import Head
 from ._utils.typing import Rows, typed
 
@@ -98,7 +98,7 @@ def of_numbers(y, weights, centred, units=None):  # (n,) or (n, k), (n,) -> Targ
 
     If ``units`` is None, the standardisation is computed from the targets.
     """
-    targets = validation.as_targets(y, weights.dtype)
+    targets = tables.as_targets(y, weights.dtype)
     units = Units.of(targets, weights, centred) if units is None else units
     Y = np.where(weights[:, None] > 0, units.standardise(targets), 0).astype(weights.dtype)
 
@@ -176,9 +176,9 @@ class Classification(ClassifierMixin):
 
     def _weigh(self, X, classes, labels, sample_weight, dtype):
         """Return the sample weights multiplied by the weights of the classes."""
-        weights = validation.check_weights(sample_weight, X, dtype)
+        weights = tables.check_weights(sample_weight, X, dtype)
         factors = self._class_weights(classes, labels, weights)
-        return validation.check_weights(sample_weight, X, dtype, factors[labels], " times class_weight")
+        return tables.check_weights(sample_weight, X, dtype, factors[labels], " times class_weight")
 
     def _class_weights(self, classes, labels, weights):
         """Return the multiplier of the sample weights for each class."""

@@ -18,6 +18,7 @@ from ._arrays.signals import Destination, EncodedSignals, Signals, frozen
 from ._core import riemannian_sgd
 from ._core.layer.nystroem import whitening
 from ._core.linear import solver
+from ._core.linear.objective import Signs
 from ._core.runtime.threads import slices
 from ._utils.caller import warn
 
@@ -111,7 +112,7 @@ class Problem(NamedTuple):
         objective to at most ``enough``, the solver starts again from zero. Without a validation set, the score is None.
         """
         rows = self.rows
-        Y = self.Y.samples(rows) if isinstance(self.Y, solver.Signs) else self.Y[rows]
+        Y = self.Y.samples(rows) if isinstance(self.Y, Signs) else self.Y[rows]
         weights = self.weights[rows]
         model = solver.LinearModel(self._features(layers, rows), Y, weights, self.top.loss, True, self.n_threads)
         C = 1 / (self.alpha * weights.sum(dtype=float))

@@ -11,7 +11,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from ._arrays import validation
+from ._arrays import parameters, tables, validation
 from ._arrays.results import transformed
 from ._arrays.signals import over_pieces
 from ._core import patch_whitening
@@ -209,7 +209,7 @@ class PatchWhitening(PersistentMixin, MapsMixin, BaseEstimator):
         if self.method == "global":
             C = self._second_moments(signals, settings)
             whitening = patch_whitening.negative_power(C, self.exponent, self.reg, signals.dtype)
-        validation.record_feature_names(self, X)
+        tables.record_feature_names(self, X)
         self.whitening_ = whitening
         self.input_shape_ = signals.shape
         self.n_features_in_ = prod(signals.shape)
@@ -278,7 +278,7 @@ class PatchWhitening(PersistentMixin, MapsMixin, BaseEstimator):
         return channel_names("c", self.input_shape_[-1])
 
     def _read_settings(self, shape):  # (*space, c) -> WhiteningSettings
-        size = validation.per_axis("patch_size", self.patch_size, self.ndim)
+        size = parameters.per_axis("patch_size", self.patch_size, self.ndim)
         if prod(size) == 1:
             raise ValueError(
                 f"patch_size must have at least two positions; got {self.patch_size!r}. A patch of one position is "
@@ -405,7 +405,7 @@ class Differences(PersistentMixin, TransformerMixin, BaseEstimator):
                 f"X has series of shape {signals.shape} (n_features={prod(signals.shape)}), but differences need a "
                 f"length of at least 2. If the last axis of X is time, set input_shape or move that axis to axis 1."
             )
-        validation.record_feature_names(self, X)
+        tables.record_feature_names(self, X)
         self.input_shape_ = signals.shape
         self.n_features_in_ = prod(signals.shape)
         return self

@@ -16,7 +16,7 @@ from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn.utils._param_validation import Options, StrOptions, validate_params
 from sklearn.utils.validation import _num_samples
 
-from ._arrays import validation
+from ._arrays import parameters
 from ._arrays.misread import warn_of_shape
 from ._feature_map import CKNFeatureMap
 from ._layer import CKNLayer
@@ -80,7 +80,7 @@ RECIPES = {
 
 def _recipe(kind, shape, ndim):  # -> Recipe, (*space, n_channels)
     """Return the recipe for signals of the given shape, and their shape including the channels."""
-    *space, n_channels = validation.check_input_shape(shape, ndim, "shape", n_unknown=0)
+    *space, n_channels = parameters.check_input_shape(shape, ndim, "shape", n_unknown=0)
     if max(space) < SHORTEST:
         raise ValueError(
             f"shape must have at least {SHORTEST} positions along its longest axis; got {shape!r}. Pass X.shape[1:], "

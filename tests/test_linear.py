@@ -16,8 +16,8 @@ from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.svm import LinearSVC
 
 from sklearn_ckn import LinearClassifier, LinearRegressor
-from sklearn_ckn._core.linear import solver
 from sklearn_ckn._core.linear.losses import LOSSES
+from sklearn_ckn._core.linear.objective import Signs
 from sklearn_ckn._targets import hold_out
 
 # The optimum
@@ -26,7 +26,7 @@ from sklearn_ckn._targets import hold_out
 def objective(X, y, coef, intercept, C, loss):
     """Return the objective by its definition, in double precision."""
     S = X @ coef.T.astype(float) + intercept.astype(float)
-    Y = solver.Signs.of_all(y, max(2, len(coef)))[:]
+    Y = Signs.of_all(y, max(2, len(coef)))[:]
     return (coef.astype(float) ** 2).sum() / 2 + C * LOSSES[loss].function(S, Y)[0].sum()
 
 
@@ -37,7 +37,7 @@ def duality_gap(X, y, found, C, loss):
     respect to the intercepts are 0. Otherwise, these are squared and divided by twice the second derivatives.
     """
     k = len(found.coef_)
-    _, G = LOSSES[loss].function(X @ found.coef_.T + found.intercept_, solver.Signs.of_all(y, max(2, k))[:])
+    _, G = LOSSES[loss].function(X @ found.coef_.T + found.intercept_, Signs.of_all(y, max(2, k))[:])
     second = LOSSES[loss].second(G).sum(axis=0)
     of_intercepts = C / 2 * (G.sum(axis=0) ** 2 / np.where(second > 0, second, 1)).sum()
     return ((found.coef_ + C * G.T @ X) ** 2).sum() / 2, of_intercepts

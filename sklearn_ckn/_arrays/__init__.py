@@ -6,8 +6,11 @@ Dask array.
 
 ==========  ======================================================================================
 conversion  user input, converted to an array, a table or a store of numbers
-validation  checks of the arrays, shapes and sizes that users pass, and the error messages
+values      checks of the values: real and finite numbers whose squares can be summed
+validation  checks of signals and maps, and how their axes are read
 misread     a warning about signals whose axes are probably misread
+tables      checks of features, targets, class labels and sample weights
+parameters  checks of parameters: shapes, sizes, filters, paths of C
 signals     signals as the layers read them, raw or encoded by the layers fitted so far
 stores      arrays outside of memory, read and written a few rows at a time
 dask        blocks of Dask arrays, computed on the workers

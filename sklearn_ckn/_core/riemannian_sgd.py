@@ -1,6 +1,6 @@
 """Stochastic gradient descent on the filters of a network, jointly with a linear model on its features.
 
-The objective is the same as in `linear.solver`, ``ridge / 2 |W|^2 + sum_i share_i loss(W x_i + b, y_i)`` with shares
+The objective is the same as in `linear.objective`, ``ridge / 2 |W|^2 + sum_i share_i loss(W x_i + b, y_i)`` with shares
 that sum to 1, but here the features x depend on the filters. A filter is a point on a sphere: its gradient is projected
 onto the tangent space, and a step rotates the filter along the sphere.
 """

@@ -7,7 +7,7 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 from sklearn.utils import Bunch, check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions, validate_params
 
-from .._arrays import validation
+from .._arrays import parameters, validation
 from .._arrays.conversion import as_rows
 from .._layer import CKNLayer
 from .._utils.typing import Field, RandomState, Rows, typed
@@ -164,7 +164,7 @@ def deformation(
 def _read_signals(X, ndim):
     X = as_rows(X)
     if np.ndim(X) not in (ndim + 1, ndim + 2):
-        space = ", ".join(validation.AXES[ndim])
+        space = ", ".join(parameters.AXES[ndim])
         raise ValueError(
             f"X must have shape (n_samples, {space}) or (n_samples, {space}, n_channels) with ndim={ndim}; got "
             f"{np.shape(X)}. Set ndim to the number of spatial axes, or reshape flattened signals."

@@ -5,7 +5,7 @@ from typing import Self
 
 import numpy as np
 
-from .._arrays import validation
+from .._arrays import parameters
 from .._arrays.conversion import as_rows
 from .._feature_map import CKNFeatureMap
 from .._network import Network
@@ -140,7 +140,7 @@ def _as_batch(x, layer, same_space):  # (1, *space, n_channels)
         signal = signal[..., None]
     fixed = same_space or layer._flattened
     if signal.ndim != len(space) + 1 or signal.shape[-1] != n_channels or (fixed and list(signal.shape[:-1]) != space):
-        expected = ", ".join(map(str, space if fixed else validation.AXES[len(space)]))
+        expected = ", ".join(map(str, space if fixed else parameters.AXES[len(space)]))
         raise ValueError(
             f"x must be a single signal of shape ({expected}, {n_channels}), like the signals seen in fit; got shape "
             f"{np.shape(x)}. For the first signal of a batch X, pass X[0]."

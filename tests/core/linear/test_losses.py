@@ -6,15 +6,16 @@ import pytest
 from linear_problems import every_loss
 from numpy.testing import assert_allclose, assert_array_equal
 
-from sklearn_ckn._core.linear import losses, solver
+from sklearn_ckn._core.linear import losses
 from sklearn_ckn._core.linear.losses import LOSSES
+from sklearn_ckn._core.linear.objective import Signs
 
 
 @every_loss
 @pytest.mark.parametrize("k", [1, 3])
 def test_values_and_derivatives_of_losses(rng, loss, k):
     """Values equal those of loops, and first and second derivatives equal central differences."""
-    S, Y = 2 * rng.randn(6, k), solver.Signs.of_all(np.arange(6) % max(2, k), max(2, k))[:]
+    S, Y = 2 * rng.randn(6, k), Signs.of_all(np.arange(6) % max(2, k), max(2, k))[:]
     record = LOSSES[loss]
     values, gradients = record.function(S, Y)
     assert values.shape == (6, k if record.separable else 1)

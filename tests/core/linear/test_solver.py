@@ -8,6 +8,7 @@ from numpy.testing import assert_allclose
 from sklearn_ckn import LinearClassifier
 from sklearn_ckn._core.linear import solver
 from sklearn_ckn._core.linear.losses import LOSSES
+from sklearn_ckn._core.linear.objective import Objective, Signs
 
 
 @pytest.mark.parametrize("wide", [False, True])
@@ -15,7 +16,7 @@ def test_start_at_the_optimum_needs_two_passes(rng, monkeypatch, wide):
     """A minimisation that starts from the coefficients of the optimum stops after two passes."""
     monkeypatch.setattr(solver, "WIDE", 0)
     X, weights = rng.randn(12 if wide else 60, 30), rng.rand(12 if wide else 60)
-    Y = solver.Signs.of_all(np.arange(len(X)) % 3, 3)
+    Y = Signs.of_all(np.arange(len(X)) % 3, 3)
     model = solver.LinearModel(X + 2, Y, weights, "squared_hinge", True, 1)
     assert (model.span is not None) == wide
     cold = model.solve(10.0, weights, None, 1e-9, 1000)
@@ -31,7 +32,7 @@ def test_newtons_method_gets_half_of_the_passes(rng, monkeypatch):
     monkeypatch.setattr(solver, "PASS", 1)
     y = np.arange(60) % 3
     X, weights = rng.randn(60, 30) + 3 * np.eye(3)[y] @ rng.randn(3, 30), np.ones(60)
-    model = solver.LinearModel(X, solver.Signs.of_all(y, 3), weights, "squared_hinge", True, 1)
+    model = solver.LinearModel(X, Signs.of_all(y, 3), weights, "squared_hinge", True, 1)
     assert model.first_round > 80
     first = model.solve(1e6, weights, None, 1e-9, 80)
     assert model.common is None and first.n_passes == 80  # the rows of W had their own coordinates
@@ -41,7 +42,7 @@ def test_large_problem_is_solved_again_without_common_coordinates(rng, monkeypat
     """The first solution discards the common coordinates, and the second one reaches the same optimum."""
     monkeypatch.setattr(solver, "SMALL", 0)
     monkeypatch.setattr(solver, "FIRST_ROUND", 1)
-    X, weights, Y = rng.randn(60, 30), rng.rand(60), solver.Signs.of_all(np.arange(60) % 3, 3)
+    X, weights, Y = rng.randn(60, 30), rng.rand(60), Signs.of_all(np.arange(60) % 3, 3)
     model = solver.LinearModel(X, Y, weights, "squared_hinge", True, 1)
     first, again = (model.solve(10.0, weights, None, 1e-9, 1000) for _ in range(2))
     assert model.common is None and first.converged and again.converged
@@ -56,8 +57,8 @@ def test_columns_of_large_problems_are_solved_in_sequence(rng, monkeypatch):
     monkeypatch.setattr(solver, "SQUARES_BYTES", 1)
     monkeypatch.setattr(solver, "FIRST_ROUND", 3)
     columns = []
-    choose = solver.Signs.columns
-    monkeypatch.setattr(solver.Signs, "columns", lambda Y, chosen: columns.append(chosen) or choose(Y, chosen))
+    choose = Signs.columns
+    monkeypatch.setattr(Signs, "columns", lambda Y, chosen: columns.append(chosen) or choose(Y, chosen))
     found = LinearClassifier(C=1e3, tol=1e-12).fit(X, y)
     assert_allclose(found.coef_, expected.coef_, rtol=1e-5)
     assert columns == [slice(0, 1), slice(1, 2), slice(2, 3)]
@@ -78,11 +79,11 @@ def test_rounding_errors_end_the_descent(rng, mean):
 @every_loss
 def test_gap_bounds_the_excess_over_the_minimum(rng, loss):
     """Without intercepts, no coefficients have a smaller gap than excess."""
-    X, weights, Y = rng.randn(60, 5), rng.rand(60), solver.Signs.of_all(np.arange(60) % 3, 3)
+    X, weights, Y = rng.randn(60, 5), rng.rand(60), Signs.of_all(np.arange(60) % 3, 3)
     model = solver.LinearModel(X, Y, weights, loss, False, 1)
     best = model.solve(10.0, weights, None, 1e-12, 1000)
     share = (weights / weights.sum())[:, None]
-    objective = solver.Objective(X, Y, LOSSES[loss], share, 1 / (10 * weights.sum()), False, 1)
+    objective = Objective(X, Y, LOSSES[loss], share, 1 / (10 * weights.sum()), False, 1)
     for distance in 10.0 ** np.arange(-8, 3):
         W = best.W + distance * rng.randn(3, 5)
         values, _, _, gaps = objective.evaluate(W, np.zeros(3), np.zeros((1, 5)))
@@ -111,7 +112,7 @@ def test_single_precision_is_raised_if_it_is_too_low(rng, monkeypatch, offset):
 
 def _objective(X, y, model):
     S = X @ model.coef_.T.astype(float) + model.intercept_.astype(float)
-    losses = LOSSES["squared_hinge"].function(S, solver.Signs.of_all(y, 3)[:])[0]
+    losses = LOSSES["squared_hinge"].function(S, Signs.of_all(y, 3)[:])[0]
     return (model.coef_.astype(float) ** 2).sum() / 2 + model.C_ * losses.sum()
 
 

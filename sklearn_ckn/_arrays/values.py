@@ -1,0 +1,85 @@
+"""The values of the arrays that users pass: real and finite numbers whose squares can be summed."""
+
+from functools import partial
+
+import numpy as np
+from sklearn.utils.validation import check_array
+
+from .._utils.caller import warn
+from .conversion import as_rows, is_real
+from .signals import LARGEST_EXACT, computing_dtype, exact_dtype, largest_magnitude
+from .stores import Stored, is_lazy, is_stored
+
+# Ratio of the smallest value whose square overflows to the largest accepted value, so that a million squares can be
+# summed.
+MARGIN = 1000
+
+
+def in_memory(X, name="X"):
+    """Return ``X`` as an array or a table of numbers in memory."""
+    X = as_rows(X.compute() if is_lazy(X) else X, name)
+    if not is_stored(X):
+        return X
+    stored = Stored(X, name, check=lambda rows, name: None)
+    array = stored[:]
+    stored.warn_of_doubts()
+    return array
+
+
+def check_values(estimator, X, name="X", stored=False):
+    """Check that ``X`` has at least two axes and finite real values whose squares can be summed; return an array."""
+    if stored and is_stored(X):
+        array = Stored(as_rows(X, name), name, partial(_check_stored_values, type(estimator).__name__))
+    else:
+        array = as_array(in_memory(X, name), allow_nd=True, input_name=name, estimator=estimator)
+    if not is_real(array.dtype):
+        raise ValueError(
+            f"{name} has dtype {array.dtype}, but signals must be real numbers: convert {name} to a numeric dtype."
+        )
+    if 0 in array.shape:
+        raise ValueError(f"{name} has shape {array.shape}, but every axis must have a length of at least 1.")
+    if isinstance(array, np.ndarray):
+        largest = largest_magnitude(array)
+        check_size(largest, exact_dtype(array.dtype, largest), name)
+        _warn_of_underflow(largest, exact_dtype(array.dtype, largest), name)
+    return array
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def as_array(array, check=check_array, **checks):
+    """Call a check of scikit-learn, whose sums over finite values may overflow, without warnings of NumPy."""
+    return check(array, **checks)
+
+
+def _check_stored_values(estimator, X, name):
+    """Check the values of some rows of a store, whose computing dtype is determined before any values are read."""
+    array = as_array(X, allow_nd=True, input_name=name, estimator=estimator)
+    largest = largest_magnitude(array)
+    check_size(largest, exact_dtype(array.dtype, largest), name)
+    if exact_dtype(array.dtype, largest) != computing_dtype(array.dtype):
+        raise ValueError(
+            f"{name} has integers up to {largest:.10g} in magnitude, but integers outside of memory "
+            f"are computed in float32, which is exact only up to {LARGEST_EXACT}: convert the array to float64, or "
+            f"subtract a constant."
+        )
+
+
+def _warn_of_underflow(largest, dtype, name):
+    """Warn if values up to a magnitude are so small that their squares underflow in ``dtype``."""
+    smallest = np.sqrt(np.finfo(dtype).tiny)
+    if 0 < largest < smallest:
+        warn(
+            f"{name} has values up to {largest:.2g} in magnitude, but for computations in {dtype} they should exceed "
+            f"{smallest:.2g}, because the squares of smaller values lose digits or become 0: multiply {name} by a "
+            f"constant."
+        )
+
+
+def check_size(largest, dtype, name="X"):
+    """Check that the squares of values up to a magnitude can be summed in ``dtype``."""
+    limit = np.sqrt(np.finfo(dtype).max) / MARGIN
+    if largest > limit:
+        raise ValueError(
+            f"{name} has values up to {largest:.2g} in magnitude, but for computations in {dtype} they must not exceed "
+            f"{limit:.2g}, because their squares are summed: divide {name} by a constant."
+        )
