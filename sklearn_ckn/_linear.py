@@ -51,7 +51,7 @@ class _Linear(PersistentMixin, BaseEstimator):
         if not solution.converged:
             failed.append((self.tol, C, solution.n_passes))
         if failed:
-            self._warn_about(failed)
+            self._warn_about(failed, weights.dtype)
         coef, intercept = targets.coefficients(model.coefficients(solution))
         return {
             "coef_": coef,
@@ -62,17 +62,19 @@ class _Linear(PersistentMixin, BaseEstimator):
             **targets.attributes,
         }
 
-    def _warn_about(self, failed):  # [(tol, C, number of passes), ...]
-        """Warn that the solver has not reached its tolerance for some values of C."""
-        reason = "because of rounding errors. Choose a larger tol or a smaller C, pass X in double precision"
-        if max(n_passes for *_, n_passes in failed) >= self.max_iter:
-            reason = f"after max_iter={self.max_iter} passes over X. Raise max_iter, choose a smaller C"
-        aims = ", ".join(f"tol={tol:g} with C={C:.3g}" for tol, C, _ in failed)
-        warn(
-            f"{type(self).__name__} has not reached {aims} {reason}, or centre the features and bring them to similar "
-            f"scales.",
-            ConvergenceWarning,
-        )
+    def _warn_about(self, failed, dtype):  # [(tol, C, number of passes), ...]
+        """Warn that the solver has not reached its tolerance for some values of C, and state each reason."""
+        limited = [each for each in failed if each[-1] >= self.max_iter]
+        rounded = [each for each in failed if each[-1] < self.max_iter]
+        precise = ", pass X in double precision" if dtype == np.float32 else ""
+        advice = "or centre the features and bring them to similar scales."
+        for some, reason in (
+            (limited, f"after max_iter={self.max_iter} passes over X. Raise max_iter, choose a smaller C, {advice}"),
+            (rounded, f"because of rounding errors. Choose a larger tol or a smaller C{precise}, {advice}"),
+        ):
+            if some:
+                aims = ", ".join(f"tol={tol:g} with C={C:.3g}" for tol, C, _ in some)
+                warn(f"{type(self).__name__} has not reached {aims} {reason}", ConvergenceWarning)
 
     def _choose(self, model, path, targets, loss, held_out):  # -> float, Solution, (len(path),), list
         """Return the best C, its solution, the score of every C, and the solves that have not converged."""

@@ -465,7 +465,11 @@ class Differences(PersistentMixin, TransformerMixin, BaseEstimator):
 
 
 def first_differences(X):  # (n, length, c) -> (n, length - 1, c)
-    """Return the differences of successive values, divided by their root mean square."""
+    """Return the differences of successive values, divided by their root mean square.
+
+    The differences are first multiplied by a power of two, so that their squares neither overflow nor underflow.
+    """
     differences = X[:, 1:] - X[:, :-1]
+    differences = np.ldexp(differences, -np.frexp(np.abs(differences).max(axis=1, keepdims=True))[1])
     sizes = np.sqrt((differences**2).mean(axis=1, keepdims=True))
     return differences / np.where(sizes > 0, sizes, 1)

@@ -174,6 +174,17 @@ def test_features_of_any_scale(scale, dtype, loss, C):
     assert objective(X, y, found.coef_, found.intercept_, C, loss) <= (best - gap) * (1 + 2e-6)
 
 
+@pytest.mark.parametrize("dtype, advised", [("float32", True), ("float64", False)])
+def test_every_reason_for_not_converging_is_stated(dtype, advised):
+    model, failed = LinearRegressor(max_iter=10), [(1e-4, 1, 10), (1e-4, 100, 4), (1e-6, 10, 10)]
+    with pytest.warns(ConvergenceWarning) as caught:
+        model._warn_about(failed, np.dtype(dtype))
+    limited, rounded = (str(warning.message) for warning in caught)
+    assert "tol=0.0001 with C=1, tol=1e-06 with C=10 after max_iter=10 passes over X. Raise max_iter, " in limited
+    assert "tol=0.0001 with C=100 because of rounding errors. Choose a larger tol or a smaller C, " in rounded
+    assert ("in double precision" in rounded) == advised
+
+
 @pytest.mark.parametrize("scale, dtype", [(10.0 ** (np.arange(64) % 32), float), (255 / 16, np.uint8)])
 def test_rounding_errors_end_in_one_warning(scale, dtype):
     """Double precision does not resolve the first problem, and single precision not the coefficients of the second."""

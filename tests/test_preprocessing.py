@@ -227,6 +227,12 @@ def test_differences_are_normalised_and_do_not_overflow(rng):
         assert_array_equal(differences(whole), differences(whole.astype(np.float32)))
 
 
+@pytest.mark.parametrize("dtype, scale", [("float32", 2.0**-80), ("float64", 2.0**-600)])
+def test_differences_of_a_tiny_channel_beside_another_keep_their_digits(rng, dtype, scale):
+    X = rng.randn(4, 9, 2).astype(dtype)
+    assert_array_equal(differences((X * [1, scale]).astype(dtype)), differences(X))
+
+
 def test_each_channel_has_its_own_differences(rng):
     X = rng.randn(4, 9, 2)
     found = differences(X).reshape(4, 8, 2)

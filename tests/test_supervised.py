@@ -351,8 +351,10 @@ def test_result_of_a_user_augmentation_is_checked(digits):
         classifier(augmentation=lambda X, rng: X * np.nan).fit(X, y)
     with pytest.raises(ValueError, match=r"augmentation must return finite signals .*256 signals of 2 shapes"):
         classifier(augmentation=lambda X, rng: [x[: 1 + i % 2] for i, x in enumerate(X)]).fit(X, y)
-    with pytest.raises(ValueError, match=r"augmentation's result has values up to .*divide"):
+    with pytest.raises(ValueError, match=r"augmentation must return .*augmented: augmented has values up to .*divide"):
         classifier(augmentation=lambda X, rng: 1e30 * X).fit(X, y)
+    with pytest.raises(ValueError, match=r"augmentation must return .*augmented: .*structured array with the field"):
+        classifier(augmentation=lambda X, rng: np.zeros(X.shape, "f4, f4")).fit(X, y)
 
     def spoil(X, rng):
         kept = X.copy()

@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.utils._set_output import _get_output_config
 
 from .dask import transform_blocks
-from .signals import Destination
+from .signals import LARGEST_EXACT, Destination
 from .stores import is_lazy, is_stored, overlap, reserve
 
 
@@ -42,8 +42,10 @@ def check_out(out, shape, dtype, source=None):
             if is_array
             else type(out).__name__
         )
+        is_integer = dtype == np.float64 and getattr(getattr(source, "dtype", None), "kind", "") in ("i", "u")
+        reason = f" Integers beyond {LARGEST_EXACT} are computed in float64." if is_integer else ""
         raise ValueError(
-            f"out must be a writeable array of dtype {dtype} and shape {shape} for this input; got {found}."
+            f"out must be a writeable array of dtype {dtype} and shape {shape} for this input; got {found}.{reason}"
         )
     if overlap(source, out):
         raise ValueError(

@@ -97,7 +97,7 @@ class Signals:
         return self._checked(ahead(read, slices(len(self), piece_size(self, out))))
 
     def _checked(self, pieces):
-        """Yield the pieces, and warn of chunks that may never have been written."""
+        """Yield the pieces, and warn about doubtful data."""
         for piece in pieces:
             if isinstance(self.array, Stored):
                 self.array.warn_of_doubts()

@@ -57,7 +57,8 @@ class Stored:
     ----------
     source : object that has `shape` and `dtype` and can be sliced by rows
     name : str, the name of the array in error messages
-    check : callable ``check(rows, name)``, which raises an error if the rows contain invalid values
+    check : callable ``check(rows, name)``, which raises an error if the rows contain invalid values, and returns a
+        warning about doubtful values, or None
     """
 
     def __init__(self, source, name, check):
@@ -74,7 +75,7 @@ class Stored:
         if is_unwritten(source):
             raise ValueError(f"{name} is an HDF5 dataset that was never written: write it first.")
         self.rows_of_chunk, self.missing = rows_of_chunk(source), missing_values(source, self.dtype)
-        self._doubtful = None  # the name and fill value of a chunk that may never have been written
+        self._doubts = {}  # for each kind of doubt, the first warning, or None after it was given
 
     def __len__(self):
         return self.shape[0]
@@ -85,7 +86,7 @@ class Stored:
             return self._read(*rows.indices(len(self))[:2])
         if isinstance(self.source, np.memmap):
             found = as_numbers(self.source[rows], self.name)
-            self.check(found, self.name)
+            self._note("value", self.check(found, self.name))
             return found
         parts, k = [], self.rows_of_chunk
         for some in np.split(rows, np.flatnonzero(np.diff(rows // k)) + 1):
@@ -110,7 +111,7 @@ class Stored:
             )
         self._check_declared(rows, name)
         self._check_written(rows, start)
-        self.check(rows, name)
+        self._note("value", self.check(rows, name))
         return rows
 
     def _check_declared(self, rows, name):
@@ -124,7 +125,7 @@ class Stored:
             )
 
     def _check_written(self, rows, start):
-        """Reject or record chunks that were never written, for which zarr and HDF5 return the fill value."""
+        """Reject or note chunks that were never written, for which zarr and HDF5 return the fill value."""
         fill = getattr(self.source, "fill_value", getattr(self.source, "fillvalue", None))
         k = rows_of_chunk(self.source, ["chunks"])
         if fill is None or (k == 1 and not hasattr(self.source, "id")):  # HDF5 states which chunks were written.
@@ -139,8 +140,18 @@ class Stored:
                         f"{name}, a whole chunk of an HDF5 dataset, was never written: write the missing chunks. If "
                         f"the fill value {fill} is intended, write it, for example with {name} = {fill}."
                     )
-                if self._doubtful is None and not self._has_all_chunks:
-                    self._doubtful = name, fill
+                if not self._has_all_chunks:
+                    self._note(
+                        "chunk",
+                        f"{name}, a whole chunk, is {fill} everywhere, and some chunks of {self.name} are not in the "
+                        f"store. A chunk is missing if it was never written, or if its values all equal the fill "
+                        f"value, because zarr may leave out such chunks. Check that {self.name} was written "
+                        f"completely. To avoid this warning, create the array with write_empty_chunks=True.",
+                    )
+
+    def _note(self, kind, warning):
+        if warning is not None:
+            self._doubts.setdefault(kind, warning)
 
     @cached_property
     def _has_all_chunks(self):
@@ -151,19 +162,14 @@ class Stored:
             return False
 
     def warn_of_doubts(self):
-        """Warn once if a chunk that was read may never have been written.
+        """Warn once about each kind of doubtful data among those that were read.
 
         This method is called in the thread of the caller, so that the warning points to the line of the caller.
         """
-        if self._doubtful:
-            name, fill = self._doubtful
-            self._doubtful = ()
-            warn(
-                f"{name}, a whole chunk, is {fill} everywhere, and some chunks of {self.name} are not in the store. A "
-                f"chunk is missing if it was never written, or if its values all equal the fill value, because zarr "
-                f"may leave out such chunks. Check that {self.name} was written completely. To avoid this "
-                f"warning, create the array with write_empty_chunks=True."
-            )
+        for kind, warning in list(self._doubts.items()):  # The thread that reads may add another kind.
+            if warning is not None:
+                self._doubts[kind] = None
+                warn(warning)
 
 
 def dtype_of_slices(source):
@@ -192,11 +198,13 @@ def missing_values(source, dtype):  # -> ndarray
 
 
 def as_number(value):
-    """Return an attribute as a number, or NaN if it is not a number. xarray encodes numbers as base64."""
-    try:
-        return struct.unpack("<d", base64.b64decode(value))[0] if isinstance(value, str) else float(value)
-    except (TypeError, ValueError, struct.error):
-        return np.nan
+    """Return an attribute as a number, or NaN if it is not a number. Texts are numbers, or base64 of xarray."""
+    for read in (float, lambda text: struct.unpack("<d", base64.b64decode(text))[0]):
+        try:
+            return read(value)
+        except (TypeError, ValueError, struct.error):
+            pass
+    return np.nan
 
 
 def is_unwritten(source):

@@ -68,17 +68,14 @@ def as_fitted_maps(estimator, X):
 
 def as_augmented(returned, X):
     """Check that the user's augmentation returned finite signals of the same shape as ``X``, and return them."""
-    name = "augmentation's result"
+    name, rule = "augmented", f"augmentation must return finite signals of the same shape as its input, {X.shape}"
     try:
         augmented = as_array(as_rows(returned, name), allow_nd=True, input_name=name, dtype=X.dtype, order="C")
-        found = f"shape {augmented.shape}"
-    except ValueError as error:
-        augmented, found = None, str(error)
-    if augmented is None or augmented.shape != X.shape:
-        raise ValueError(
-            f"augmentation must return finite signals of the same shape as its input, {X.shape}; got {found}"
-        )
-    check_size(largest_magnitude(augmented), X.dtype, name)
+        check_size(largest_magnitude(augmented), X.dtype, name)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{rule}. For its result, {name}: {error}") from error
+    if augmented.shape != X.shape:
+        raise ValueError(f"{rule}; got shape {augmented.shape}.")
     return augmented
 
 

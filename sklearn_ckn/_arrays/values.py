@@ -38,10 +38,9 @@ def check_values(estimator, X, name="X", stored=False):
         )
     if 0 in array.shape:
         raise ValueError(f"{name} has shape {array.shape}, but every axis must have a length of at least 1.")
-    if isinstance(array, np.ndarray):
-        largest = largest_magnitude(array)
-        check_size(largest, exact_dtype(array.dtype, largest), name)
-        _warn_of_underflow(largest, exact_dtype(array.dtype, largest), name)
+    doubt = _check_magnitudes(array, name) if isinstance(array, np.ndarray) else None
+    if doubt:
+        warn(doubt)
     return array
 
 
@@ -51,28 +50,40 @@ def as_array(array, check=check_array, **checks):
     return check(array, **checks)
 
 
-def _check_stored_values(estimator, X, name):
-    """Check the values of some rows of a store, whose computing dtype is determined before any values are read."""
+def _check_stored_values(estimator, X, name):  # -> str or None
+    """Check the values of some rows of a store, and return what to warn of.
+
+    The computing dtype is determined before any values are read.
+    """
     array = as_array(X, allow_nd=True, input_name=name, estimator=estimator)
-    largest = largest_magnitude(array)
-    check_size(largest, exact_dtype(array.dtype, largest), name)
+    doubt, largest = _check_magnitudes(array, name), largest_magnitude(array)
     if exact_dtype(array.dtype, largest) != computing_dtype(array.dtype):
         raise ValueError(
             f"{name} has integers up to {largest:.10g} in magnitude, but integers outside of memory "
             f"are computed in float32, which is exact only up to {LARGEST_EXACT}: convert the array to float64, or "
             f"subtract a constant."
         )
+    return doubt
 
 
-def _warn_of_underflow(largest, dtype, name):
-    """Warn if values up to a magnitude are so small that their squares underflow in ``dtype``."""
+def _check_magnitudes(array, name):  # -> str or None
+    """Check that squares can be summed, and return a warning if the squares of a whole signal underflow."""
+    axes = tuple(range(1, array.ndim))
+    largest = np.maximum(array.max(axis=axes).astype(float), -array.min(axis=axes).astype(float))
+    dtype = exact_dtype(array.dtype, largest.max())
+    check_size(largest.max(), dtype, name)
     smallest = np.sqrt(np.finfo(dtype).tiny)
-    if 0 < largest < smallest:
-        warn(
-            f"{name} has values up to {largest:.2g} in magnitude, but for computations in {dtype} they should exceed "
-            f"{smallest:.2g}, because the squares of smaller values lose digits or become 0: multiply {name} by a "
-            f"constant."
-        )
+    tiny = np.flatnonzero((largest > 0) & (largest < smallest))
+    if len(tiny) == 0:
+        return None
+    which, size = name, largest.max()
+    if size >= smallest:
+        which, size = f"Signal {tiny[0]} of {name}", largest[tiny[0]]
+    return (
+        f"{which} has values up to {size:.2g} in magnitude, but for computations in {dtype} they should exceed "
+        f"{smallest:.2g}, because the squares of smaller values lose digits or become 0: multiply {name} by a "
+        f"constant, or replace such signals by zeros."
+    )
 
 
 def check_size(largest, dtype, name="X"):

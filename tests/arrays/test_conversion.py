@@ -167,7 +167,7 @@ def test_end_to_end_models_refuse_masked_values(model):
     if isinstance(model, CKNClassifier):
         with pytest.raises(ValueError, match="classes has masked values"):
             model.partial_fit(IMAGES, LABELS, classes=hidden)
-    with pytest.raises(ValueError, match="augmentation's result has masked values"):
+    with pytest.raises(ValueError, match="augmented has masked values"):
         model.set_params(augmentation=lambda X, rng: masked(X), max_iter=1).fit(IMAGES, LABELS)
 
 

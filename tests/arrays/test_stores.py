@@ -294,6 +294,17 @@ def test_masked_values_of_a_store_are_refused(method, X):
             getattr(fitted, method)(Masking(hidden))
 
 
+def test_signals_that_underflow_are_named_once(X, tmp_path):
+    fitted, small = feature_map().fit(X), X.copy()
+    small[[400, 401]] *= np.float32(1e-30)
+    with (
+        config_context(**SMALL),
+        pytest.warns(UserWarning, match=r"Signal \d+ of X\[\d+:\d+\] has values up") as caught,
+    ):
+        fitted.transform(as_zarr(tmp_path / "X", small))
+    assert len(caught) == 1
+
+
 def with_attribute(kind, path, X, name, value):
     """Return a store with an attribute."""
     stored = as_zarr(path, X) if kind == "zarr" else as_hdf5(path, X, (CHUNK, *X.shape[1:]))
@@ -307,8 +318,9 @@ def with_attribute(kind, path, X, name, value):
         ("_FillValue", -99.0),
         ("missing_value", [-1.0, -99.0]),
         ("_FillValue", base64.b64encode(struct.pack("<d", -99.0)).decode()),  # as xarray writes it
+        ("_FillValue", "-99.0"),
     ],
-    ids=["fill value", "two values", "base64"],
+    ids=["fill value", "two values", "base64", "text"],
 )
 @pytest.mark.parametrize("kind", ["zarr", "h5py"])
 def test_values_that_a_store_declares_as_missing_are_refused(kind, name, value, X, tmp_path):

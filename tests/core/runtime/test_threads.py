@@ -7,16 +7,24 @@ from functools import partial
 from types import SimpleNamespace
 
 import pytest
+from threadpoolctl import ThreadpoolController
 
 from sklearn_ckn._core.runtime import threads
 
 
-def test_number_of_blas_threads_is_restored_after_nested_use_and_errors():
-    from threadpoolctl import threadpool_info
+@pytest.fixture
+def blas_threads():
+    """Set all BLAS libraries to 2 threads, and return a function that lists their current numbers of threads."""
+    libraries = ThreadpoolController().select(user_api="blas").lib_controllers
+    before = [library.num_threads for library in libraries]
+    for library in libraries:
+        threads.set_number(library, 2)
+    yield lambda: [library.num_threads for library in libraries]
+    for library, number in zip(libraries, before):
+        threads.set_number(library, number)
 
-    def blas_threads():
-        return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
 
+def test_number_of_blas_threads_is_restored_after_nested_use_and_errors(blas_threads):
     before = blas_threads()
     with threads.single_threaded_blas():
         assert set(blas_threads()) <= {1}
@@ -29,22 +37,13 @@ def test_number_of_blas_threads_is_restored_after_nested_use_and_errors():
     assert blas_threads() == before
 
 
-def test_blocks_run_with_one_blas_thread():
-    from threadpoolctl import threadpool_info
-
-    def blas_threads(block):
-        return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
-
+def test_blocks_run_with_one_blas_thread(blas_threads):
     for n_threads in (1, 2):
-        assert threads.over_blocks(blas_threads, threads.slices(2, 1), n_threads) == [[1] * len(blas_threads(0))] * 2
+        found = threads.over_blocks(lambda block: blas_threads(), threads.slices(2, 1), n_threads)
+        assert found == [[1] * len(blas_threads())] * 2
 
 
-def test_threads_may_leave_the_limit_in_any_order():
-    from threadpoolctl import threadpool_info
-
-    def blas_threads():
-        return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
-
+def test_threads_may_leave_the_limit_in_any_order(blas_threads):
     before = blas_threads()
     for order in itertools.permutations(range(3)):
         contexts = [threads.single_threaded_blas() for _ in range(3)]
@@ -62,8 +61,6 @@ def test_threads_may_leave_the_limit_in_any_order():
 
 
 def test_numbers_that_were_set_within_the_limit_are_kept():
-    from threadpoolctl import ThreadpoolController
-
     library = next(iter(ThreadpoolController().select(user_api="blas").lib_controllers), None)
     if library is None:
         pytest.skip("no BLAS library with a limit")
