@@ -448,11 +448,12 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
             Z = parameters.check_filters(self.init, self.n_filters, settings.patch.size, n_channels, maps.dtype)
             Z = patches.normalize(Z)[1]
         if len(Z) < self.n_filters:
-            warn(
-                f"n_filters={self.n_filters}, but only {len(Z)} distinct patches were drawn, not counting constant "
-                f"patches, so the number of filters is {len(Z)}. Lower n_filters, raise n_patches (now "
-                f"{self.n_patches}) or add signals."
-            )
+            patches_were = "patch was" if len(Z) == 1 else "patches were"
+            reason = f"only {len(Z)} distinct {patches_were} drawn, not counting constant patches"
+            advice = f"Lower n_filters, raise n_patches (now {self.n_patches}) or add signals."
+            if not len(drawn.U):
+                reason, advice = "all patches that were drawn are zero or constant", "Check the values of X."
+            warn(f"n_filters={self.n_filters}, but {reason}, so the number of filters is {len(Z)}. {advice}")
         sigma = bandwidth.typical_sigma(U, rng) if self.sigma == "auto" else float(self.sigma)
         settings = settings._replace(kernel=self._read_kernel(sigma))
         attributes = {

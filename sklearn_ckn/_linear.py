@@ -21,6 +21,7 @@ from ._utils.typing import ClassWeight, Loss, Numbers, RandomState, Rows, typed
 
 # Minimum tolerance while C is chosen. The random choice of the validation set affects the scores more than this
 # tolerance does.
+SINGLE_C = "pass a single C (in a recipe, call set_params(linearclassifier__C=10))"
 PATH_TOL = 1e-3
 
 
@@ -42,7 +43,7 @@ class _Linear(PersistentMixin, BaseEstimator):
         Y, weights = targets.Y, targets.weights
         path, held_out = parameters.check_path(self.C, weights), None
         if np.ndim(self.C):
-            held_out = hold_out(self, weights, targets.strata, "A list for C", "pass a single C")
+            held_out = hold_out(self, weights, targets.strata, "A list for C", SINGLE_C)
         model = LinearModel(X, Y, weights, loss, self.fit_intercept, effective_n_jobs(self.n_jobs))
         C, best, validation_scores, failed = path[0], None, None, []
         if held_out is not None:

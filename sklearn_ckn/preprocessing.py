@@ -433,7 +433,10 @@ class Differences(PersistentMixin, TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         signals = validation.as_fitted_signals(self, X, self.input_shape is not None, same_space=True)
-        return first_differences(signals.read(slice(None))).reshape(len(signals), -1)
+        X = signals.read(slice(None))
+        largest = np.abs(np.diff(X, axis=1)).max(axis=1, keepdims=True)
+        # Multiplied by a power of two, no square overflows or underflows, and the normalised differences are the same.
+        return first_differences(np.ldexp(X, -np.frexp(largest)[1])).reshape(len(signals), -1)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the differences.
@@ -465,11 +468,7 @@ class Differences(PersistentMixin, TransformerMixin, BaseEstimator):
 
 
 def first_differences(X):  # (n, length, c) -> (n, length - 1, c)
-    """Return the differences of successive values, divided by their root mean square.
-
-    The differences are first multiplied by a power of two, so that their squares neither overflow nor underflow.
-    """
+    """Return the differences of successive values, divided by their root mean square."""
     differences = X[:, 1:] - X[:, :-1]
-    differences = np.ldexp(differences, -np.frexp(np.abs(differences).max(axis=1, keepdims=True))[1])
     sizes = np.sqrt((differences**2).mean(axis=1, keepdims=True))
     return differences / np.where(sizes > 0, sizes, 1)

@@ -232,8 +232,8 @@ def with_nan():
 @pytest.mark.parametrize(
     "X, Y, message",
     [
-        pytest.param(with_nan(), None, "Input X contains NaN", id="nan in X"),
-        pytest.param(IMAGES, with_nan(), "Input Y contains NaN", id="nan in Y"),
+        pytest.param(with_nan(), None, "X contains NaN in 1 of 4 signals", id="nan in X"),
+        pytest.param(IMAGES, with_nan(), "Y contains NaN in 1 of 4 signals", id="nan in Y"),
         pytest.param(
             IMAGES,
             IMAGES[:, :5],

@@ -113,6 +113,7 @@ def test_stacking_and_calibration(digits):
     np.testing.assert_allclose(calibrated.predict_proba(X[300:]).sum(axis=1), 1)
 
 
+@pytest.mark.filterwarnings("ignore:Persisting input arguments took")  # of joblib, on a busy machine
 def test_pipeline_with_memory(digits, tmp_path):
     X, y = digits
     steps = (layer(8), layer(12), Flatten(), RidgeClassifier(0.01))

@@ -44,7 +44,7 @@ def as_numbers(rows, name):
     return rows.astype(np.float32) if rows.dtype.kind == "V" else rows
 
 
-def check_unmasked(X, name):
+def check_unmasked(X, name, can_fill=True):
     """Reject masked entries of an array, or of the arrays in a list or an object array."""
     is_array = isinstance(X, np.ndarray)
     if isinstance(X, (list, tuple)) and any(x is np.ma.masked for x in X):
@@ -52,20 +52,21 @@ def check_unmasked(X, name):
     if is_array and X.dtype != object and X.dtype.names is None:
         n_masked = np.count_nonzero(getattr(X, "mask", False))
         if n_masked:
+            advice = f"fill them, for example with numpy.ma.filled({name}, value), or " if can_fill else ""
             raise ValueError(
-                f"{name} has masked values ({n_masked} of {X.size}), which are missing values: fill them, for example "
-                f"with numpy.ma.filled({name}, value), or remove the samples that contain them."
+                f"{name} has masked values ({n_masked} of {X.size}), which are missing values: {advice}remove the "
+                f"samples that contain them."
             )
     elif is_array and X.dtype == object:
-        check_unmasked(list(X.flat), name)
+        check_unmasked(list(X.flat), name, can_fill)
     elif isinstance(X, (list, tuple)) and any(isinstance(x, (list, tuple, np.ndarray)) for x in X[:1]):
         for x in X:
-            check_unmasked(x, name)
+            check_unmasked(x, name, can_fill)
 
 
 def as_labels(y, name="y"):
     """Return class labels as an array of numbers, strings, dates or durations, with the values that were passed."""
-    check_unmasked(y, name)
+    check_unmasked(y, name, can_fill=False)
     labels, dtype = np.asarray(y), getattr(getattr(y, "dtype", None), "numpy_dtype", None)
     if isinstance(dtype, np.dtype) and dtype.kind in "iubf" and not y.isna().any():  # a nullable dtype of pandas
         return labels.astype(dtype)

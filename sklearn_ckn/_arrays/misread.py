@@ -75,6 +75,10 @@ class Reading:
             return min(others) >= LONG
         return self.axes[axis] <= min(FEW, min(others) // 2) and self.is_rough(axis) and self.is_smooth(opposite)
 
+    def confirmation(self):
+        """Return how to state that the signals have one channel, which avoids the warning."""
+        return "" if self.is_flat else f" If there is a single channel, pass {self.name}[..., None]."
+
     def channels_last(self, axes):
         """Return the expression that moves the channels of signals ``(n, n_channels, *space)`` to the last axis."""
         if not self.is_flat:
@@ -107,10 +111,11 @@ def space_includes_channels(reading):
     if reading.may_hold_channels(last, 0):
         is_image = reading.ndim == 2 and reading.axes[last] in (3, 4) and not reading.is_flat
         single = f" If {reading.name} is one colour image, pass {reading.name}[None]." if is_image else ""
-        return f"If its last axis holds the channels, set ndim={last}.{single}"
+        return f"If its last axis holds the channels, set ndim={last}.{single}{reading.confirmation()}"
     deliberate = reading.is_flat and reading.axes[0] == 1  # input_shape=(1, length)
     if reading.ndim == 2 and not deliberate and reading.may_hold_channels(0, last):
-        return f"If axis 1 holds the channels, set ndim=1 and pass {reading.channels_last(reading.axes)}."
+        moved = reading.channels_last(reading.axes)
+        return f"If axis 1 holds the channels, set ndim=1 and pass {moved}.{reading.confirmation()}"
     return None
 
 

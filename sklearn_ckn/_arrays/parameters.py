@@ -39,6 +39,11 @@ def check_input_shape(input_shape, ndim, name="input_shape", n_unknown=1):
     """
     sizes, space = tuple(input_shape), ", ".join(AXES[ndim])
     valid = all(isinstance(size, Integral) and (size >= 1 or size == -1) for size in sizes)
+    if len(sizes) == ndim + 2:
+        raise ValueError(
+            f"{name} must be ({space}) or ({space}, n_channels), the shape of one signal; got {input_shape!r}. If this "
+            f"is X.shape, which begins with the number of signals, set {name}=X.shape[1:]."
+        )
     if not valid or sizes.count(-1) > n_unknown or len(sizes) not in (ndim, ndim + 1):
         raise ValueError(
             f"{name} must be ({space}) or ({space}, n_channels) for ndim={ndim} spatial axes, with ints >= 1"

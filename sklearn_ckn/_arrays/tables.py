@@ -61,7 +61,7 @@ def as_fitted_features(estimator, X):
 
 def _read_y(y, y_numeric=False, **_):
     """Reject masked values, and return the targets, or class labels with the values that were passed."""
-    check_unmasked(y, "y")
+    check_unmasked(y, "y", can_fill=False)
     return y if y is None or y_numeric else as_labels(y)
 
 

@@ -1,5 +1,7 @@
 """Signals and maps: which shapes are accepted, and how the axes of an array are read."""
 
+from math import prod
+
 from .conversion import as_rows
 from .misread import warn_of_misreading
 from .parameters import AXES, check_input_shape, unflatten
@@ -16,9 +18,10 @@ def as_signals(estimator, X, ndim, input_shape=None, name="X", stored=False):
     signals = _read_axes(estimator, check_values(estimator, X, name, stored), ndim, input_shape, name)
     declared = signals.shape if input_shape is None else check_input_shape(input_shape, ndim)
     if any(size not in (-1, found) for size, found in zip(declared, signals.shape)):
+        advice = f"set input_shape, the shape of a recipe, to {name}.shape[1:]"
         raise ValueError(
-            f"input_shape={input_shape!r} does not fit {name}, whose signals have shape {signals.shape}: set "
-            f"input_shape to {name}.shape[1:]."
+            f"input_shape={input_shape!r} does not fit {name}, whose signals have shape {signals.shape}: "
+            f"{_move_channels(name, signals.shape, declared) or advice}."
         )
     is_flat = signals.array.ndim == 2 and input_shape is not None
     has_channels = (len(input_shape) if is_flat else signals.array.ndim - 1) > ndim
@@ -30,17 +33,29 @@ def as_fitted_signals(estimator, X, flattened, same_space=False, stored=False):
     """Check that ``X`` has the columns, channels and, if ``same_space``, spatial shape of ``fit``; return `Signals`."""
     array, fitted = check_values(estimator, X, stored=stored), estimator.input_shape_
     ndim, n_channels = len(fitted) - 1, fitted[-1]
+    is_rows = array.ndim == 2 and array.shape[1] == prod(fitted)
+    if not is_rows and (array.shape == fitted or (n_channels == 1 and array.shape == fitted[:-1])):
+        raise ValueError(
+            f"X of shape {array.shape} is one signal of the shape with which {type(estimator).__name__} was fitted: "
+            f"pass X[None]."
+        )
     if array.ndim == 2 and (flattened or ndim == n_channels == 1):
         check_columns(estimator, X)
     signals = _read_axes(estimator, array, ndim, fitted if flattened else None)
     if signals.shape[-1] != n_channels or (same_space and signals.shape != fitted):
         which = "The shape" if same_space else "The number of channels, the last axis,"
-        alone = " If X is one signal, pass X[None]." if array.shape == fitted else ""
+        advice = _move_channels("X", signals.shape, fitted)
         raise ValueError(
             f"X of shape {array.shape} has signals of shape {signals.shape}, but {type(estimator).__name__} was fitted "
-            f"on signals of shape {fitted}. {which} must be the same.{alone}"
+            f"on signals of shape {fitted}. {which} must be the same{advice and f': {advice}'}."
         )
     return signals
+
+
+def _move_channels(name, found, expected):
+    """Return how to move the channels to the last axis if this gives the expected shape, and an empty text if not."""
+    is_moved = found == (expected[-1], *expected[:-1])
+    return f"if the channels come first, pass np.moveaxis({name}, 1, -1)" if is_moved else ""
 
 
 def as_maps(estimator, X):

@@ -3,6 +3,7 @@
 from functools import partial
 
 import numpy as np
+from sklearn import get_config
 from sklearn.utils.validation import check_array
 
 from .._utils.caller import warn
@@ -31,7 +32,7 @@ def check_values(estimator, X, name="X", stored=False):
     if stored and is_stored(X):
         array = Stored(as_rows(X, name), name, partial(_check_stored_values, type(estimator).__name__))
     else:
-        array = as_array(in_memory(X, name), allow_nd=True, input_name=name, estimator=estimator)
+        array = _as_signals_of_numbers(in_memory(X, name), estimator, name)
     if not is_real(array.dtype):
         raise ValueError(
             f"{name} has dtype {array.dtype}, but signals must be real numbers: convert {name} to a numeric dtype."
@@ -50,12 +51,22 @@ def as_array(array, check=check_array, **checks):
     return check(array, **checks)
 
 
+def _as_signals_of_numbers(X, estimator, name):
+    """Return an array of at least two axes. `_check_magnitudes` checks that its values are finite."""
+    if len(getattr(X, "shape", "")) == 1:
+        raise ValueError(
+            f"{name} has shape {X.shape}, but signals have at least two axes, of which the first counts the signals. "
+            f"Reshape your data: if {name} is one signal, pass {name}[None]."
+        )
+    return as_array(X, allow_nd=True, input_name=name, estimator=estimator, ensure_all_finite=False)
+
+
 def _check_stored_values(estimator, X, name):  # -> str or None
     """Check the values of some rows of a store, and return what to warn of.
 
     The computing dtype is determined before any values are read.
     """
-    array = as_array(X, allow_nd=True, input_name=name, estimator=estimator)
+    array = _as_signals_of_numbers(X, estimator, name)
     doubt, largest = _check_magnitudes(array, name), largest_magnitude(array)
     if exact_dtype(array.dtype, largest) != computing_dtype(array.dtype):
         raise ValueError(
@@ -67,9 +78,17 @@ def _check_stored_values(estimator, X, name):  # -> str or None
 
 
 def _check_magnitudes(array, name):  # -> str or None
-    """Check that squares can be summed, and return a warning if the squares of a whole signal underflow."""
+    """Check finite values whose squares can be summed, and return a warning if those of a whole signal underflow."""
     axes = tuple(range(1, array.ndim))
-    largest = np.maximum(array.max(axis=axes).astype(float), -array.min(axis=axes).astype(float))
+    with np.errstate(invalid="ignore"):
+        largest = np.maximum(array.max(axis=axes).astype(float), -array.min(axis=axes).astype(float))
+    spoiled = np.flatnonzero(~np.isfinite(largest))
+    if len(spoiled) and not get_config()["assume_finite"]:
+        raise ValueError(
+            f"{name} contains {'NaN' if np.isnan(largest).any() else 'infinity'} in {len(spoiled)} of {len(array)} "
+            f"signals, first in signal {spoiled[0]}: replace such values, for example with "
+            f"numpy.nan_to_num({name}), or remove the signals."
+        )
     dtype = exact_dtype(array.dtype, largest.max())
     check_size(largest.max(), dtype, name)
     smallest = np.sqrt(np.finfo(dtype).tiny)

@@ -308,7 +308,8 @@ def _read(estimator, X):
     if not isinstance(estimator, CKNFeatureMap):
         raise TypeError(
             f"estimator must be a fitted CKNFeatureMap or a CKNKernel; got {kind_of(estimator)}. For layers, pass "
-            f"CKNFeatureMap(network).fit(X) or CKNKernel(network)."
+            f"CKNFeatureMap(network).fit(X) or CKNKernel(network); for a Pipeline, its CKNFeatureMap; for a support "
+            f"vector machine, its kernel."
         )
     steps, maps = read_fitted(estimator, X)
     return maps, [layer._settings for _, layer in steps]

@@ -276,7 +276,7 @@ def test_invalid_values_are_refused(scheduler):
     fitted = feature_map().fit(X)
     with pytest.raises(ValueError, match="NaN"):
         fitted.transform(lazy(broken)).compute()
-    with pytest.raises(ValueError, match=r"Input X\[70:140\] contains NaN"):
+    with pytest.raises(ValueError, match=r"X\[70:140\] contains NaN"):
         feature_map().fit(lazy(broken))
 
 

@@ -78,9 +78,11 @@ def test_the_remedy_of_a_warning_gives_the_signals_that_are_meant(case):
 
 
 def test_one_colour_image_is_recognised():
-    with pytest.warns(UserWarning, match=r"If X is one colour image, pass X\[None\]\.$"):
+    advice = r"If X is one colour image, pass X\[None\]\. If there is a single channel, pass X\[\.\.\., None\]\.$"
+    with pytest.warns(UserWarning, match=advice):
         small().fit(PHOTOS[0])
     small().fit(PHOTOS[0][None])
+    small().fit(PHOTOS[0][..., None])
 
 
 SENSIBLE = {

@@ -157,7 +157,7 @@ def test_a_classifier_predicts_from_a_store(X, tmp_path):
 def test_errors_of_invalid_values_state_the_rows(X, features, tmp_path):
     fitted, broken, out = feature_map().fit(X), X.copy(), np.empty_like(features)
     broken[400] = np.nan
-    with config_context(**SMALL), pytest.raises(ValueError, match=r"Input X\[360:420\] contains NaN") as caught:
+    with config_context(**SMALL), pytest.raises(ValueError, match=r"X\[360:420\] contains NaN") as caught:
         fitted.transform(as_zarr(tmp_path / "X", broken), out=out)
     assert caught.value.__notes__ == ["out[:360] is finished. The rest is not."]
     assert_array_equal(out[:360], features[:360])

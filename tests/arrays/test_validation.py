@@ -9,6 +9,7 @@ from sklearn.linear_model import Ridge
 from sklearn.pipeline import Pipeline, make_pipeline
 
 from sklearn_ckn import CKNFeatureMap, CKNLayer, Flatten
+from sklearn_ckn.presets import make_classifier
 
 IMAGES = np.random.RandomState(0).rand(6, 8, 7, 2)
 
@@ -27,7 +28,11 @@ def with_value(value, dtype=float):
 
 BAD_X = [
     pytest.param(np.ones((6, 64)), r"shape \(6, 64\).*set input_shape=\(height, width\).*series", id="flat"),
-    pytest.param(np.ones(6), "Expected 2D array, got 1D array", id="one axis"),
+    pytest.param(
+        np.ones(6),
+        r"shape \(6,\), but .* Reshape your data: if X is one signal, pass X\[None\]",
+        id="one axis",
+    ),
     pytest.param(np.ones((6, 8, 8, 2, 2)), r"shape \(6, 8, 8, 2, 2\), but with ndim=2", id="too many axes"),
     pytest.param(with_value(np.nan), "X contains NaN", id="nan"),
     pytest.param(with_value(np.inf, np.float32), "X contains infinity", id="infinity"),
@@ -203,5 +208,47 @@ def test_unfitted_estimators_are_refused():
 
 def test_a_single_signal_is_refused():
     fitted = CKNFeatureMap(layer()).fit(IMAGES)
-    with pytest.raises(ValueError, match=r"must be the same\. If X is one signal, pass X\[None\]"):
+    with pytest.raises(ValueError, match=r"is one signal of the shape with which CKNFeatureMap was fitted: pass X\[No"):
         fitted.transform(IMAGES[0])
+
+
+@pytest.mark.parametrize("shape", [(9, 8), (9, 8, 1), (9, 8, 3), (9,), (9, 1), (9, 6)], ids=str)
+@pytest.mark.parametrize("flattened", [False, True])
+def test_a_single_signal_is_refused_by_estimators_of_every_kind(shape, flattened):
+    """A signal alone is neither read as a batch of smaller signals nor counted as rows with too few columns."""
+    X = np.random.RandomState(0).rand(12, *shape).astype(np.float32)
+    parameters = {"ndim": 1 if len(shape) == 1 or shape[1] in (1, 6) else 2}
+    if flattened:
+        X, parameters["input_shape"] = X.reshape(12, -1), shape
+    one = X[0].reshape(shape)
+    for estimator in (layer(**parameters), CKNFeatureMap(layer(**parameters))):
+        fitted = estimator.fit(X)
+        with pytest.raises(ValueError, match=r"pass X\[None\]"):
+            fitted.transform(one)
+        assert fitted.transform(X[:1]).shape == (1, *fitted.transform(X).shape[1:])
+
+
+def test_channels_that_come_first_are_named():
+    X = np.random.RandomState(0).rand(12, 9, 8, 3)
+    first = np.moveaxis(X, -1, 1)
+    moved = r"if the channels come first, pass np\.moveaxis\(X, 1, -1\)"
+    with pytest.raises(ValueError, match=rf"input_shape=\(9, 8, 3\) does not fit X.*{moved}"):
+        layer(input_shape=(9, 8, 3)).fit(first)
+    with pytest.raises(ValueError, match=rf"must be the same: {moved}"):
+        layer().fit(X).transform(first)
+
+
+def test_shape_of_all_signals_is_recognised():
+    X = np.random.RandomState(0).rand(12, 9, 8, 3)
+    with pytest.raises(ValueError, match=r"the shape of one signal; got \(12, 9, 8, 3\).*set shape=X.shape\[1:\]"):
+        make_classifier("fast", X.shape)
+    with pytest.raises(ValueError, match=r"the shape of one signal.*set input_shape=X.shape\[1:\]"):
+        layer(input_shape=X.shape).fit(X)
+
+
+@pytest.mark.parametrize("value, name", [(np.nan, "NaN"), (-np.inf, "infinity")])
+def test_signals_that_are_not_finite_are_counted(value, name):
+    X = np.random.RandomState(0).rand(12, 9, 8)
+    X[5, 2, 3] = X[7, 0, 0] = value
+    with pytest.raises(ValueError, match=rf"^X contains {name} in 2 of 12 signals, first in signal 5: replace "):
+        layer().fit(X)
