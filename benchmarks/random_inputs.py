@@ -17,7 +17,8 @@ offset and memory layout, as arrays, lists, tables or memory maps. A case ends a
 
 An answer is right if its error is less than `FACTOR` roundings of the dtype of the computation, times the condition
 number of each layer, ``(1 + kappa'(1)) |A|`` for the whitening matrix A. The error is relative to the norm of the patch
-at the same position, minus its mean if patches are centred. Errors are pooled like the values.
+at the same position, minus its mean if patches are centred. Errors are pooled like the values. Values whose squares are
+0 may count as 0.
 """
 
 import argparse
@@ -302,7 +303,8 @@ def encode(X, layer, error, eps):  # (n, *space, c), layer, (n, *space, 1), floa
 
 def encode_all(X, layers, dtype):
     """Return the maps of a fitted network and the norms of their possible errors."""
-    error = np.zeros((*X.shape[:-1], 1), np.longdouble)
+    smallest = np.sqrt(np.finfo(dtype).smallest_subnormal)  # The squares of smaller values are 0.
+    error = np.full((*X.shape[:-1], 1), smallest, np.longdouble)
     for layer in layers:
         X, error = encode(X, layer, error, np.finfo(dtype).eps)
     return X, error
