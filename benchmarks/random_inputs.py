@@ -739,8 +739,9 @@ def judge_once(seed, names):
         outcome, message = "violation", min(foreign)
     elif outcome == "right" and own:
         outcome, message = "warned", min(own)
-    elif re.search("wrong by|norms are not 1", message) and any("lose digits" in warning for warning in own):
-        outcome, message = "warned", f"the result is inexact, as the warning says: {min(own)}"
+    elif re.search("wrong by|norms are not 1", message) and not foreign and any("lose digits" in each for each in own):
+        reason = min(each for each in own if "lose digits" in each)
+        outcome, message = "warned", f"the result is inexact, as the warning says: {reason}"
     try:
         draw.check_passed()
         expect(global_state() == state, "global state was changed")

@@ -64,6 +64,7 @@ def raise_warnings(gallery_conf, script, when):
     if when == "before":
         warnings.simplefilter("error")
         warnings.filterwarnings("ignore", message="FigureCanvasAgg is non-interactive")
+        warnings.filterwarnings("ignore", message="Persisting input arguments took")  # of joblib, on a busy machine
     else:
         warnings.resetwarnings()
 

@@ -90,8 +90,8 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, TransformerMixin, Bas
     Warns
     -----
     UserWarning
-        If, in `fit`, a layer draws fewer distinct patches than `n_filters`, or if `X` is probably misread, as described
-        in `CKNLayer`.
+        If, in `fit`, a layer draws fewer distinct patches than `n_filters`, if the squares of all values of a signal
+        underflow, or if, in `fit`, `X` is probably misread, as described in `CKNLayer`.
 
     See Also
     --------

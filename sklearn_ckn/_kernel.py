@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.gaussian_process.kernels import Hyperparameter, Kernel
 
-from ._arrays import parameters, validation
+from ._arrays import parameters, validation, values
 from ._arrays.dask import kernel_blocks
 from ._arrays.results import check_no_out, check_out
 from ._arrays.stores import is_lazy
@@ -86,7 +86,8 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
     Warns
     -----
     UserWarning
-        If `X` or `Y` is probably misread, as described in `CKNLayer`.
+        If the squares of all values of a signal underflow, or if `X` or `Y` is probably misread, as described in
+        `CKNLayer`.
 
     See Also
     --------
@@ -193,7 +194,7 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
             described = gram.describe(X, network, n_threads)
             others = described if Y is X else gram.describe(Y, network, n_threads)
             if not self.normalize:
-                parameters.check_diagonal(np.append(described.diagonal, others.diagonal), dtype)
+                values.check_diagonal(np.append(described.diagonal, others.diagonal), dtype)
             gram.fill(network, described, others, matrix, n_threads, count)
         except BaseException as error:
             if out is not None:
@@ -221,7 +222,7 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
         diagonal = gram.describe(X, network, effective_n_jobs(self.n_jobs)).diagonal
         if self.normalize:
             return (diagonal > 0).astype(X.dtype)
-        parameters.check_diagonal(diagonal, X.dtype)
+        values.check_diagonal(diagonal, X.dtype)
         return diagonal.astype(X.dtype)
 
     def is_stationary(self) -> bool:

@@ -184,10 +184,11 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
     Warns
     -----
     UserWarning
-        If, in `fit` or `partial_fit`, fewer distinct patches than `n_filters` were drawn, if a chunk of a zarr array
-        may never have been written, or if `X` is probably misread: its channels come first, `ndim` was forgotten, or it
-        is a single image. The message states what to write instead. Whether `X` is probably misread is decided from its
-        shape and, if the shape is suspicious, from the values of a few signals.
+        If, in `fit` or `partial_fit`, fewer distinct patches than `n_filters` were drawn, or all patches that were
+        drawn are zero or constant; if a chunk of a zarr array may never have been written; if the squares of all values
+        of a signal underflow; or if, in `fit`, `X` is probably misread: its channels come first, `ndim` was forgotten,
+        or it is a single image. The message states what to write instead. Whether `X` is probably misread is decided
+        from its shape and, if the shape is suspicious, from the values of a few signals.
 
     See Also
     --------
@@ -448,11 +449,12 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
             Z = parameters.check_filters(self.init, self.n_filters, settings.patch.size, n_channels, maps.dtype)
             Z = patches.normalize(Z)[1]
         if len(Z) < self.n_filters:
-            patches_were = "patch was" if len(Z) == 1 else "patches were"
-            reason = f"only {len(Z)} distinct {patches_were} drawn, not counting constant patches"
+            drawn_patches = "patch was" if len(Z) == 1 else "patches were"
+            reason = f"only {len(Z)} distinct {drawn_patches} drawn, not counting constant patches"
             advice = f"Lower n_filters, raise n_patches (now {self.n_patches}) or add signals."
             if not len(drawn.U):
-                reason, advice = "all patches that were drawn are zero or constant", "Check the values of X."
+                reason = "all patches that were drawn are zero or constant"
+                advice = "Check that X, or the map of the previous layer, varies."
             warn(f"n_filters={self.n_filters}, but {reason}, so the number of filters is {len(Z)}. {advice}")
         sigma = bandwidth.typical_sigma(U, rng) if self.sigma == "auto" else float(self.sigma)
         settings = settings._replace(kernel=self._read_kernel(sigma))

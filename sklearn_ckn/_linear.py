@@ -21,13 +21,13 @@ from ._utils.typing import ClassWeight, Loss, Numbers, RandomState, Rows, typed
 
 # Minimum tolerance while C is chosen. The random choice of the validation set affects the scores more than this
 # tolerance does.
-SINGLE_C = "pass a single C (in a recipe, call set_params(linearclassifier__C=10))"
 PATH_TOL = 1e-3
 
 
 class _Linear(PersistentMixin, BaseEstimator):
     """Base class of the linear classifier and the linear regressor."""
 
+    _WITHOUT_LIST = "pass a single C"
     _parameter_constraints = {
         "C": [Interval(Real, 0, None, closed="neither"), "array-like"],
         "fit_intercept": ["boolean"],
@@ -43,7 +43,7 @@ class _Linear(PersistentMixin, BaseEstimator):
         Y, weights = targets.Y, targets.weights
         path, held_out = parameters.check_path(self.C, weights), None
         if np.ndim(self.C):
-            held_out = hold_out(self, weights, targets.strata, "A list for C", SINGLE_C)
+            held_out = hold_out(self, weights, targets.strata, "A list for C", self._WITHOUT_LIST)
         model = LinearModel(X, Y, weights, loss, self.fit_intercept, effective_n_jobs(self.n_jobs))
         C, best, validation_scores, failed = path[0], None, None, []
         if held_out is not None:
@@ -258,6 +258,7 @@ class LinearClassifier(Classification, _Linear):
     True
     """
 
+    _WITHOUT_LIST = "pass a single C (in a recipe, call set_params(linearclassifier__C=10))"
     _parameter_constraints = {
         **_Linear._parameter_constraints,
         "loss": [StrOptions(set(LOSSES))],

@@ -111,7 +111,8 @@ class PatchWhitening(PersistentMixin, MapsMixin, BaseEstimator):
     Warns
     -----
     UserWarning
-        If, in `fit`, `X` is probably misread, as described in `CKNLayer`.
+        If the squares of all values of a signal underflow, or if, in `fit`, `X` is probably misread, as described in
+        `CKNLayer`.
 
     See Also
     --------
@@ -371,6 +372,7 @@ class Differences(PersistentMixin, TransformerMixin, BaseEstimator):
            [0.  , 0.  , 0.  ]])
     """
 
+    _accepts_tiny_values = True  # The differences are divided by their size.
     _parameter_constraints = {"input_shape": [tuple, list, None]}
     _doc_link_template = PAGES.replace("{estimator_name}", "preprocessing.{estimator_name}")
 
@@ -433,10 +435,7 @@ class Differences(PersistentMixin, TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         signals = validation.as_fitted_signals(self, X, self.input_shape is not None, same_space=True)
-        X = signals.read(slice(None))
-        largest = np.abs(np.diff(X, axis=1)).max(axis=1, keepdims=True)
-        # Multiplied by a power of two, no square overflows or underflows, and the normalised differences are the same.
-        return first_differences(np.ldexp(X, -np.frexp(largest)[1])).reshape(len(signals), -1)
+        return first_differences(signals.read(slice(None))).reshape(len(signals), -1)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the differences.
@@ -468,7 +467,12 @@ class Differences(PersistentMixin, TransformerMixin, BaseEstimator):
 
 
 def first_differences(X):  # (n, length, c) -> (n, length - 1, c)
-    """Return the differences of successive values, divided by their root mean square."""
+    """Return the differences of successive values, divided by their root mean square.
+
+    They are divided by their largest magnitude first, so that no square overflows or underflows.
+    """
     differences = X[:, 1:] - X[:, :-1]
+    largest = np.abs(differences).max(axis=1, keepdims=True)
+    differences = differences / np.where(largest > 0, largest, 1)
     sizes = np.sqrt((differences**2).mean(axis=1, keepdims=True))
     return differences / np.where(sizes > 0, sizes, 1)

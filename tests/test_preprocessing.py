@@ -231,6 +231,7 @@ def test_differences_are_normalised_and_do_not_overflow(rng):
 def test_differences_of_a_tiny_channel_beside_another_keep_their_digits(rng, dtype, scale):
     X = rng.randn(4, 9, 2).astype(dtype)
     assert_array_equal(differences((X * [1, scale]).astype(dtype)), differences(X))
+    assert_array_equal(differences((X * scale).astype(dtype)), differences(X))  # no warning
 
 
 def test_each_channel_has_its_own_differences(rng):

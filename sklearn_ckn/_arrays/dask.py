@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn import config_context, get_config
 
+from .._utils.caller import warn
 from .conversion import as_numbers
 from .signals import EncodedSignals, Signals, computing_dtype
 from .stores import with_note
@@ -42,13 +43,15 @@ class EncodedBlocks:
         parts = np.split(order, np.searchsorted(rows[order], starts[1:-1]))
         for block, start, part in zip(blocks_of(X), starts, parts):
             if len(part):
-                name = f"X[{start}:{start + block.shape[0]}]"
-                tasks.append(work(*block, name, rows[part] - start, companion[part]))
+                tasks.append(work(*block, start, rows[part] - start, companion[part]))
                 places.append(part)
         with with_note(f"The error occurred while Dask drew patches of {len(rows)} signals in {len(tasks)} blocks."):
             results = compute(*tasks)
-        for part, found in zip(places, results):
+        for part, (found, _) in zip(places, results):
             out[part] = found
+        doubt = next((doubt for _, doubt in results if doubt), None)
+        if doubt:
+            warn(doubt)
 
 
 class FillBlock(NamedTuple):
@@ -60,14 +63,19 @@ class FillBlock(NamedTuple):
     finish: Callable
     like: np.ndarray  # a result with 0 rows, which specifies the shape and the dtype of each row
 
-    def __call__(self, block, shape, dtype, name, rows, companion):
+    def __call__(self, block, shape, dtype, start, rows, companion):  # -> ndarray, str or None
+        """Return the results, and a warning about doubtful values.
+
+        ``start`` is the number of the block's first signal.
+        """
         check_block(block, shape, dtype)
+        name = f"X[{start}:{start + len(block)}]"
         block = as_numbers(block, name)
-        self.check(block, name)
+        doubt = self.check(block, name, range(start, start + len(block)))
         found = np.empty((len(rows), *self.like.shape[1:]), dtype=self.like.dtype)
         maps = EncodedSignals(Signals(block, self.signal_shape, computing_dtype(block.dtype)), self.layers, n_threads=1)
         maps.fill(rows, self.finish, companion, found)
-        return found
+        return found, doubt
 
 
 def transform_blocks(transformer, signals, shape):  # -> dask.array (n, *shape)
@@ -91,8 +99,10 @@ def transform_blocks(transformer, signals, shape):  # -> dask.array (n, *shape)
 
 def transform_block(block, transformer, like, dtype, config, block_info):
     """Transform a block on a worker. If the block has no signals, as can happen after a selection, return ``like``."""
-    check_block(block, tuple(stop - start for start, stop in block_info[0]["array-location"]), dtype)
-    return configured(config, transformer.transform, block) if len(block) else like
+    location = block_info[0]["array-location"]
+    check_block(block, tuple(stop - start for start, stop in location), dtype)
+    with with_note(f"The error occurred in signals {location[0][0]} to {location[0][1] - 1} of a Dask array."):
+        return configured(config, transformer.transform, block) if len(block) else like
 
 
 def kernel_blocks(kernel, X, Y, dtype):  # Signals -> dask.array (len(X), len(Y))

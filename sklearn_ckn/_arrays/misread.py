@@ -77,7 +77,8 @@ class Reading:
 
     def confirmation(self):
         """Return how to state that the signals have one channel, which avoids the warning."""
-        return "" if self.is_flat else f" If there is a single channel, pass {self.name}[..., None]."
+        stated = f"set input_shape={(*self.axes, 1)}" if self.is_flat else f"pass {self.name}[..., None]"
+        return f" If there is a single channel, {stated}."
 
     def channels_last(self, axes):
         """Return the expression that moves the channels of signals ``(n, n_channels, *space)`` to the last axis."""

@@ -41,8 +41,9 @@ def check_input_shape(input_shape, ndim, name="input_shape", n_unknown=1):
     valid = all(isinstance(size, Integral) and (size >= 1 or size == -1) for size in sizes)
     if len(sizes) == ndim + 2:
         raise ValueError(
-            f"{name} must be ({space}) or ({space}, n_channels), the shape of one signal; got {input_shape!r}. If this "
-            f"is X.shape, which begins with the number of signals, set {name}=X.shape[1:]."
+            f"{name} must be ({space}) or ({space}, n_channels), the shape of one signal with ndim={ndim} spatial "
+            f"axes; got {input_shape!r}. If this is X.shape, which begins with the number of signals, set "
+            f"{name}=X.shape[1:]. If your signals are not {KINDS[ndim]}, set ndim to the number of their spatial axes."
         )
     if not valid or sizes.count(-1) > n_unknown or len(sizes) not in (ndim, ndim + 1):
         raise ValueError(
@@ -83,15 +84,6 @@ def check_bounds(name, bounds):
     pair = tuple(bounds) if isinstance(bounds, (tuple, list, np.ndarray)) else ()
     if len(pair) != 2 or not all(isinstance(bound, Real) for bound in pair) or not 0 < pair[0] <= pair[1] < np.inf:
         raise ValueError(f"{name} must be 'fixed' or a pair of finite numbers with 0 < low <= high; got {bounds!r}.")
-
-
-def check_diagonal(diagonal, dtype):
-    """Check that ``dtype`` can represent a Gram matrix, whose largest entry is on its diagonal."""
-    if diagonal.max() > np.finfo(dtype).max:
-        raise ValueError(
-            f"The kernel of a signal with itself is {diagonal.max():.2g}, which is too large for {dtype}: divide X by "
-            f"a constant, or set normalize=True."
-        )
 
 
 def check_space(settings, space):

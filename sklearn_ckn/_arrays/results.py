@@ -42,8 +42,9 @@ def check_out(out, shape, dtype, source=None):
             if is_array
             else type(out).__name__
         )
-        is_integer = dtype == np.float64 and getattr(getattr(source, "dtype", None), "kind", "") in ("i", "u")
-        reason = f" Integers beyond {LARGEST_EXACT} are computed in float64." if is_integer else ""
+        is_integer = getattr(getattr(source, "dtype", None), "kind", "") in ("i", "u")
+        explains_dtype = is_integer and dtype == np.float64 != getattr(out, "dtype", dtype)
+        reason = f" Integers beyond {LARGEST_EXACT} are computed in float64." if explains_dtype else ""
         raise ValueError(
             f"out must be a writeable array of dtype {dtype} and shape {shape} for this input; got {found}.{reason}"
         )

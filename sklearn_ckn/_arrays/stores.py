@@ -57,8 +57,8 @@ class Stored:
     ----------
     source : object that has `shape` and `dtype` and can be sliced by rows
     name : str, the name of the array in error messages
-    check : callable ``check(rows, name)``, which raises an error if the rows contain invalid values, and returns a
-        warning about doubtful values, or None
+    check : callable ``check(rows, name, numbers)``, which raises an error if the rows with these numbers are invalid,
+        and returns a warning about doubtful values, or None
     """
 
     def __init__(self, source, name, check):
@@ -86,7 +86,7 @@ class Stored:
             return self._read(*rows.indices(len(self))[:2])
         if isinstance(self.source, np.memmap):
             found = as_numbers(self.source[rows], self.name)
-            self._note("value", self.check(found, self.name))
+            self._note("value", self.check(found, self.name, rows))
             return found
         parts, k = [], self.rows_of_chunk
         for some in np.split(rows, np.flatnonzero(np.diff(rows // k)) + 1):
@@ -111,7 +111,7 @@ class Stored:
             )
         self._check_declared(rows, name)
         self._check_written(rows, start)
-        self._note("value", self.check(rows, name))
+        self._note("value", self.check(rows, name, range(start, stop)))
         return rows
 
     def _check_declared(self, rows, name):
@@ -150,6 +150,7 @@ class Stored:
                     )
 
     def _note(self, kind, warning):
+        """Keep the first warning of each kind until `warn_of_doubts` issues it."""
         if warning is not None:
             self._doubts.setdefault(kind, warning)
 
@@ -198,7 +199,10 @@ def missing_values(source, dtype):  # -> ndarray
 
 
 def as_number(value):
-    """Return an attribute as a number, or NaN if it is not a number. Texts are numbers, or base64 of xarray."""
+    """Return an attribute as a number, or NaN if it is not a number.
+
+    A string is a decimal number or, as xarray writes it, a base64-encoded double.
+    """
     for read in (float, lambda text: struct.unpack("<d", base64.b64decode(text))[0]):
         try:
             return read(value)

@@ -2,6 +2,8 @@
 
 from math import prod
 
+import numpy as np
+
 from .conversion import as_rows
 from .misread import warn_of_misreading
 from .parameters import AXES, check_input_shape, unflatten
@@ -18,10 +20,10 @@ def as_signals(estimator, X, ndim, input_shape=None, name="X", stored=False):
     signals = _read_axes(estimator, check_values(estimator, X, name, stored), ndim, input_shape, name)
     declared = signals.shape if input_shape is None else check_input_shape(input_shape, ndim)
     if any(size not in (-1, found) for size, found in zip(declared, signals.shape)):
-        advice = f"set input_shape, the shape of a recipe, to {name}.shape[1:]"
+        advice = f"set input_shape (in a recipe, shape) to {name}.shape[1:]"
         raise ValueError(
             f"input_shape={input_shape!r} does not fit {name}, whose signals have shape {signals.shape}: "
-            f"{_move_channels(name, signals.shape, declared) or advice}."
+            f"{_move_channels(name, signals, declared) or advice}."
         )
     is_flat = signals.array.ndim == 2 and input_shape is not None
     has_channels = (len(input_shape) if is_flat else signals.array.ndim - 1) > ndim
@@ -33,8 +35,9 @@ def as_fitted_signals(estimator, X, flattened, same_space=False, stored=False):
     """Check that ``X`` has the columns, channels and, if ``same_space``, spatial shape of ``fit``; return `Signals`."""
     array, fitted = check_values(estimator, X, stored=stored), estimator.input_shape_
     ndim, n_channels = len(fitted) - 1, fitted[-1]
-    is_rows = array.ndim == 2 and array.shape[1] == prod(fitted)
-    if not is_rows and (array.shape == fitted or (n_channels == 1 and array.shape == fitted[:-1])):
+    shapes = (fitted, fitted[:-1]) if n_channels == 1 else (fitted,)
+    is_batch = array.shape[1:] in shapes or (array.ndim == 2 and array.shape[1] == prod(fitted))
+    if array.shape in shapes and not is_batch:
         raise ValueError(
             f"X of shape {array.shape} is one signal of the shape with which {type(estimator).__name__} was fitted: "
             f"pass X[None]."
@@ -44,7 +47,7 @@ def as_fitted_signals(estimator, X, flattened, same_space=False, stored=False):
     signals = _read_axes(estimator, array, ndim, fitted if flattened else None)
     if signals.shape[-1] != n_channels or (same_space and signals.shape != fitted):
         which = "The shape" if same_space else "The number of channels, the last axis,"
-        advice = _move_channels("X", signals.shape, fitted)
+        advice = _move_channels("X", signals, fitted, same_space)
         raise ValueError(
             f"X of shape {array.shape} has signals of shape {signals.shape}, but {type(estimator).__name__} was fitted "
             f"on signals of shape {fitted}. {which} must be the same{advice and f': {advice}'}."
@@ -52,10 +55,11 @@ def as_fitted_signals(estimator, X, flattened, same_space=False, stored=False):
     return signals
 
 
-def _move_channels(name, found, expected):
+def _move_channels(name, signals, expected, same_space=True):
     """Return how to move the channels to the last axis if this gives the expected shape, and an empty text if not."""
-    is_moved = found == (expected[-1], *expected[:-1])
-    return f"if the channels come first, pass np.moveaxis({name}, 1, -1)" if is_moved else ""
+    found, has_axis = signals.shape, signals.array.ndim == len(expected) + 1
+    is_first = has_axis and found[0] == expected[-1] != found[-1] and (not same_space or found[1:] == expected[:-1])
+    return f"if the channels come first, pass np.moveaxis({name}, 1, -1)" if is_first else ""
 
 
 def as_maps(estimator, X):
@@ -85,12 +89,13 @@ def as_augmented(returned, X):
     """Check that the user's augmentation returned finite signals of the same shape as ``X``, and return them."""
     name, rule = "augmented", f"augmentation must return finite signals of the same shape as its input, {X.shape}"
     try:
-        augmented = as_array(as_rows(returned, name), allow_nd=True, input_name=name, dtype=X.dtype, order="C")
+        rows = as_rows(returned, name)
+        if np.shape(rows) != X.shape:
+            raise ValueError(f"{name} has shape {np.shape(rows)}.")
+        augmented = as_array(rows, allow_nd=True, input_name=name, dtype=X.dtype, order="C")
         check_size(largest_magnitude(augmented), X.dtype, name)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{rule}. For its result, {name}: {error}") from error
-    if augmented.shape != X.shape:
-        raise ValueError(f"{rule}; got shape {augmented.shape}.")
+        raise ValueError(f"{rule}. The result, here called {name}, is invalid: {error}") from error
     return augmented
 
 

@@ -8,7 +8,7 @@ from sklearn.utils.validation import check_array
 
 from .._utils.caller import warn
 from .conversion import as_rows, is_real
-from .signals import LARGEST_EXACT, computing_dtype, exact_dtype, largest_magnitude
+from .signals import LARGEST_EXACT, computing_dtype, exact_dtype
 from .stores import Stored, is_lazy, is_stored
 
 # Ratio of the smallest value whose square overflows to the largest accepted value, so that a million squares can be
@@ -21,7 +21,7 @@ def in_memory(X, name="X"):
     X = as_rows(X.compute() if is_lazy(X) else X, name)
     if not is_stored(X):
         return X
-    stored = Stored(X, name, check=lambda rows, name: None)
+    stored = Stored(X, name, check=lambda rows, name, numbers: None)
     array = stored[:]
     stored.warn_of_doubts()
     return array
@@ -32,16 +32,17 @@ def check_values(estimator, X, name="X", stored=False):
     if stored and is_stored(X):
         array = Stored(as_rows(X, name), name, partial(_check_stored_values, type(estimator).__name__))
     else:
-        array = _as_signals_of_numbers(in_memory(X, name), estimator, name)
+        array = _as_batch(in_memory(X, name), estimator, name)
     if not is_real(array.dtype):
         raise ValueError(
             f"{name} has dtype {array.dtype}, but signals must be real numbers: convert {name} to a numeric dtype."
         )
     if 0 in array.shape:
         raise ValueError(f"{name} has shape {array.shape}, but every axis must have a length of at least 1.")
-    doubt = _check_magnitudes(array, name) if isinstance(array, np.ndarray) else None
-    if doubt:
-        warn(doubt)
+    if isinstance(array, np.ndarray):
+        _, doubt = _check_signals(array, name, range(len(array)))
+        if doubt and not getattr(estimator, "_accepts_tiny_values", False):
+            warn(doubt)
     return array
 
 
@@ -51,23 +52,24 @@ def as_array(array, check=check_array, **checks):
     return check(array, **checks)
 
 
-def _as_signals_of_numbers(X, estimator, name):
-    """Return an array of at least two axes. `_check_magnitudes` checks that its values are finite."""
+def _as_batch(X, estimator, name):
+    """Return an array of at least two axes. `_check_signals` checks that its values are finite."""
     if len(getattr(X, "shape", "")) == 1:
         raise ValueError(
             f"{name} has shape {X.shape}, but signals have at least two axes, of which the first counts the signals. "
-            f"Reshape your data: if {name} is one signal, pass {name}[None]."
+            f"Reshape your data: if {name} is one signal, pass numpy.asarray({name})[None]."
         )
     return as_array(X, allow_nd=True, input_name=name, estimator=estimator, ensure_all_finite=False)
 
 
-def _check_stored_values(estimator, X, name):  # -> str or None
-    """Check the values of some rows of a store, and return what to warn of.
+def _check_stored_values(estimator, X, name, numbers):  # -> str or None
+    """Check the signals of a store with the given numbers, and return a warning about them.
 
-    The computing dtype is determined before any values are read.
+    Stores are computed in `computing_dtype`, which is chosen before the values are known, so integers that need float64
+    are rejected.
     """
-    array = _as_signals_of_numbers(X, estimator, name)
-    doubt, largest = _check_magnitudes(array, name), largest_magnitude(array)
+    array = _as_batch(X, estimator, name)
+    largest, doubt = _check_signals(array, name, numbers)
     if exact_dtype(array.dtype, largest) != computing_dtype(array.dtype):
         raise ValueError(
             f"{name} has integers up to {largest:.10g} in magnitude, but integers outside of memory "
@@ -77,30 +79,36 @@ def _check_stored_values(estimator, X, name):  # -> str or None
     return doubt
 
 
-def _check_magnitudes(array, name):  # -> str or None
-    """Check finite values whose squares can be summed, and return a warning if those of a whole signal underflow."""
-    axes = tuple(range(1, array.ndim))
-    with np.errstate(invalid="ignore"):
-        largest = np.maximum(array.max(axis=axes).astype(float), -array.min(axis=axes).astype(float))
-    spoiled = np.flatnonzero(~np.isfinite(largest))
-    if len(spoiled) and not get_config()["assume_finite"]:
+def _check_signals(array, name, numbers):  # -> float, str or None
+    """Check that values are finite and that their squares can be summed.
+
+    Return the largest magnitude, and a warning if the squares of a whole signal underflow. Messages count signals by
+    their numbers in the whole array, of which ``array`` may be a part.
+    """
+    axes, whole = tuple(range(1, array.ndim)), name.partition("[")[0]
+    with np.errstate(over="ignore", invalid="ignore"):
+        low, high = array.min(axis=axes), array.max(axis=axes)
+        sizes = np.maximum(high.astype(float), -low.astype(float))
+    is_nan = np.isnan(low)
+    kind, spoiled = ("NaN", is_nan) if is_nan.any() else ("infinity", ~(np.isfinite(low) & np.isfinite(high)))
+    if spoiled.any() and not get_config()["assume_finite"]:
         raise ValueError(
-            f"{name} contains {'NaN' if np.isnan(largest).any() else 'infinity'} in {len(spoiled)} of {len(array)} "
-            f"signals, first in signal {spoiled[0]}: replace such values, for example with "
-            f"numpy.nan_to_num({name}), or remove the signals."
+            f"{name} contains {kind} in {np.count_nonzero(spoiled)} of {len(array)} signals, first in "
+            f"{whole}[{numbers[spoiled.argmax()]}]: remove such signals, or replace the values, for example with "
+            f"numpy.nan_to_num({whole}, posinf=0, neginf=0)."
         )
-    dtype = exact_dtype(array.dtype, largest.max())
-    check_size(largest.max(), dtype, name)
+    largest = float(np.nanmax(sizes, initial=0))
+    dtype = exact_dtype(array.dtype, largest)
+    check_size(largest, dtype, name)
     smallest = np.sqrt(np.finfo(dtype).tiny)
-    tiny = np.flatnonzero((largest > 0) & (largest < smallest))
-    if len(tiny) == 0:
-        return None
-    which, size = name, largest.max()
-    if size >= smallest:
-        which, size = f"Signal {tiny[0]} of {name}", largest[tiny[0]]
-    return (
+    tiny = (sizes > 0) & (sizes < smallest)
+    if not tiny.any():
+        return largest, None
+    first = tiny.argmax()
+    which, size = (f"{whole}[{numbers[first]}]", sizes[first]) if largest >= smallest else (name, largest)
+    return largest, (
         f"{which} has values up to {size:.2g} in magnitude, but for computations in {dtype} they should exceed "
-        f"{smallest:.2g}, because the squares of smaller values lose digits or become 0: multiply {name} by a "
+        f"{smallest:.2g}, because the squares of smaller values lose digits or become 0: multiply {whole} by a "
         f"constant, or replace such signals by zeros."
     )
 
@@ -112,4 +120,13 @@ def check_size(largest, dtype, name="X"):
         raise ValueError(
             f"{name} has values up to {largest:.2g} in magnitude, but for computations in {dtype} they must not exceed "
             f"{limit:.2g}, because their squares are summed: divide {name} by a constant."
+        )
+
+
+def check_diagonal(diagonal, dtype):
+    """Check that ``dtype`` can represent a Gram matrix, whose largest entry is on its diagonal."""
+    if diagonal.max() > np.finfo(dtype).max:
+        raise ValueError(
+            f"The kernel of a signal with itself is {diagonal.max():.2g}, which is too large for {dtype}: divide X by "
+            f"a constant, or set normalize=True."
         )

@@ -20,6 +20,7 @@ OPERATORS = {
     np.multiply: "Mul",
     np.true_divide: "Div",
     np.negative: "Neg",
+    np.absolute: "Abs",
     np.matmul: "MatMul",
     np.power: "Pow",
     np.sqrt: "Sqrt",

@@ -114,7 +114,9 @@ def test_flattened_signals_and_integers_are_accepted(scheduler):
 
 def arrays_in(results):
     """Return all arrays in nested lists or tuples."""
-    return [results] if isinstance(results, np.ndarray) else [x for each in results for x in arrays_in(each)]
+    if isinstance(results, np.ndarray):
+        return [results]
+    return [x for each in results if each is not None for x in arrays_in(each)]
 
 
 def test_fit_transfers_only_the_patches_from_the_blocks_that_they_are_drawn_from():
@@ -274,10 +276,17 @@ def test_invalid_values_are_refused(scheduler):
     broken = X.copy()
     broken[100] = np.nan
     fitted = feature_map().fit(X)
-    with pytest.raises(ValueError, match="NaN"):
+    with pytest.raises(ValueError, match=r"NaN(.|\n)*in signals 70 to 139 of a Dask array"):
         fitted.transform(lazy(broken)).compute()
-    with pytest.raises(ValueError, match=r"X\[70:140\] contains NaN"):
+    with pytest.raises(ValueError, match=r"X\[70:140\] contains NaN in 1 of 70 signals, first in X\[100\]"):
         feature_map().fit(lazy(broken))
+
+
+def test_fit_warns_of_signals_that_underflow(scheduler):
+    small = X.copy()
+    small[100] *= np.float32(1e-30)
+    with pytest.warns(UserWarning, match=r"^X\[100\] has values up to .* in magnitude"):
+        feature_map().fit(lazy(small))
 
 
 def test_masked_values_are_refused(scheduler):

@@ -294,15 +294,26 @@ def test_masked_values_of_a_store_are_refused(method, X):
             getattr(fitted, method)(Masking(hidden))
 
 
-def test_signals_that_underflow_are_named_once(X, tmp_path):
+@pytest.mark.parametrize("kind", ["zarr", "memmap"])
+def test_signals_that_underflow_are_named_once(kind, X, tmp_path):
     fitted, small = feature_map().fit(X), X.copy()
     small[[400, 401]] *= np.float32(1e-30)
-    with (
-        config_context(**SMALL),
-        pytest.warns(UserWarning, match=r"Signal \d+ of X\[\d+:\d+\] has values up") as caught,
-    ):
-        fitted.transform(as_zarr(tmp_path / "X", small))
+    named = r"^X\[400\] has values up to .*: multiply X by"
+    with config_context(**SMALL), pytest.warns(UserWarning, match=named) as caught:
+        fitted.transform(STORES[kind](tmp_path / "X", small))
     assert len(caught) == 1
+
+
+@pytest.mark.parametrize("kind", ["zarr", "memmap"])
+def test_signals_are_counted_in_the_whole_store(kind, X, tmp_path):
+    """Fit reads only some of the signals of a memmap, and whole chunks of a zarr array."""
+    few, broken = layer(n_patches=2000), X.copy()
+    broken[150:300] = np.nan
+    with pytest.raises(ValueError, match=r"contains NaN in \d+ of \d+ signals, first in X\[(1[5-9]|2)\d+\]"):
+        few.fit(STORES[kind](tmp_path / "X", broken))
+    broken[150:300] = 1e-30
+    with pytest.warns(UserWarning, match=r"^X\[(1[5-9]|2)\d+\] has values up to 1e-30"):
+        few.fit(STORES[kind](tmp_path / "Y", broken))
 
 
 def with_attribute(kind, path, X, name, value):

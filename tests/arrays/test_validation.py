@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from numpy.testing import assert_array_equal
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -30,7 +31,7 @@ BAD_X = [
     pytest.param(np.ones((6, 64)), r"shape \(6, 64\).*set input_shape=\(height, width\).*series", id="flat"),
     pytest.param(
         np.ones(6),
-        r"shape \(6,\), but .* Reshape your data: if X is one signal, pass X\[None\]",
+        r"shape \(6,\), but .* Reshape your data: .* pass numpy\.asarray\(X\)\[None\]",
         id="one axis",
     ),
     pytest.param(np.ones((6, 8, 8, 2, 2)), r"shape \(6, 8, 8, 2, 2\), but with ndim=2", id="too many axes"),
@@ -223,7 +224,7 @@ def test_a_single_signal_is_refused_by_estimators_of_every_kind(shape, flattened
     one = X[0].reshape(shape)
     for estimator in (layer(**parameters), CKNFeatureMap(layer(**parameters))):
         fitted = estimator.fit(X)
-        with pytest.raises(ValueError, match=r"pass X\[None\]"):
+        with pytest.raises(ValueError, match=r"pass (X|numpy\.asarray\(X\))\[None\]"):
             fitted.transform(one)
         assert fitted.transform(X[:1]).shape == (1, *fitted.transform(X).shape[1:])
 
@@ -235,20 +236,31 @@ def test_channels_that_come_first_are_named():
     with pytest.raises(ValueError, match=rf"input_shape=\(9, 8, 3\) does not fit X.*{moved}"):
         layer(input_shape=(9, 8, 3)).fit(first)
     with pytest.raises(ValueError, match=rf"must be the same: {moved}"):
-        layer().fit(X).transform(first)
+        layer().fit(X).transform(first[:, :, 2:])
+    with pytest.raises(ValueError, match=r"must be the same\.$"):  # Moving the axis would not give this shape.
+        CKNFeatureMap(layer()).fit(X).transform(first[:, :, 2:])
 
 
 def test_shape_of_all_signals_is_recognised():
     X = np.random.RandomState(0).rand(12, 9, 8, 3)
-    with pytest.raises(ValueError, match=r"the shape of one signal; got \(12, 9, 8, 3\).*set shape=X.shape\[1:\]"):
+    with pytest.raises(ValueError, match=r"the shape of one signal .*got \(12, 9, 8, 3\).*set shape=X.shape\[1:\]"):
         make_classifier("fast", X.shape)
     with pytest.raises(ValueError, match=r"the shape of one signal.*set input_shape=X.shape\[1:\]"):
         layer(input_shape=X.shape).fit(X)
+    with pytest.raises(ValueError, match=r"with ndim=2 spatial axes; got .*If your signals are not images, set ndim"):
+        layer(input_shape=(9, 8, 7, 2)).fit(X)
+
+
+def test_a_batch_of_one_signal_of_one_position_is_accepted():
+    X = np.random.RandomState(0).rand(12, 1, 1)
+    fitted = layer(1, patch_size=1).fit(X)
+    assert_array_equal(fitted.transform(X[:1]), fitted.transform(X)[:1])
 
 
 @pytest.mark.parametrize("value, name", [(np.nan, "NaN"), (-np.inf, "infinity")])
 def test_signals_that_are_not_finite_are_counted(value, name):
     X = np.random.RandomState(0).rand(12, 9, 8)
     X[5, 2, 3] = X[7, 0, 0] = value
-    with pytest.raises(ValueError, match=rf"^X contains {name} in 2 of 12 signals, first in signal 5: replace "):
+    X[3, 1, 1] = np.inf if name == "NaN" else 0
+    with pytest.raises(ValueError, match=rf"^X contains {name} in 2 of 12 signals, first in X\[5\]: remove "):
         layer().fit(X)

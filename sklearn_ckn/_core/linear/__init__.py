@@ -22,7 +22,7 @@ losses          the losses as functions of scores and targets, with their deriva
 lbfgs           `minimise`: L-BFGS for several independent problems in the same calls
 tall_skinny     ``X W^T`` and ``G^T X`` for a few vectors, and the blocks of rows in which X is read
 preconditioner  `Coordinates` in which the Hessian is close to the identity; `Span`, for an X with few rows
-objective       `Objective`: its values, gradients and duality gaps, and L-BFGS in given coordinates
+objective       `Objective`: its values, gradients and duality gaps, with the `scores` and the `Signs` of classes
 solver          `LinearModel`: the optimum for given C and sample weights, optionally from a warm start
 ==============  ======================================================================================
 """

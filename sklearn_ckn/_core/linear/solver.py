@@ -1,4 +1,4 @@
-"""The solver of the linear model, which minimises the `Objective` over W and b for one C after the other.
+"""The solver of the linear model, which minimises the `Objective` over W and b for each value of C in turn.
 
 L-BFGS minimises the objective in the coordinates z of `preconditioner`, in which the Hessian is close to the identity.
 """
