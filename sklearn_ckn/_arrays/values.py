@@ -119,7 +119,7 @@ def check_size(largest, dtype, name="X"):
     if largest > limit:
         raise ValueError(
             f"{name} has values up to {largest:.2g} in magnitude, but for computations in {dtype} they must not exceed "
-            f"{limit:.2g}, because their squares are summed: divide {name} by a constant."
+            f"{limit:.2g}, because their squares are summed: divide {name.partition('[')[0]} by a constant."
         )
 
 
