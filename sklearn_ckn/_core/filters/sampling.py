@@ -1,6 +1,7 @@
 """Patches drawn from many signals, from which filters are learned."""
 
 from functools import partial
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
@@ -35,8 +36,13 @@ def varies_in_signal(P, X):  # (n, k, d), (n, *space, c) -> (n, k)
     If the mean of the signal is large, rounding errors in proportion to the patch may exceed the variation of the
     signal. A patch that varies by more than a fraction of this variation is then accepted, too.
     """
-    extent = np.linalg.norm(np.ptp(X.reshape(len(X), -1, X.shape[-1]), axis=1), axis=-1, keepdims=True)
-    return _variation(P, X) > np.minimum(_rounding(P), LEAST_VARIATION * extent)
+    variation, rounding = _variation(P, X), _rounding(P)
+    varies = variation > rounding
+    doubtful = np.flatnonzero(~varies.all(axis=1))  # Only these signals are read as a whole.
+    channels = np.moveaxis(X[doubtful], -1, 1).reshape(len(doubtful), X.shape[-1], prod(X.shape[1:-1]))
+    extent = np.linalg.norm(np.ptp(channels, axis=2), axis=1, keepdims=True)
+    varies[doubtful] |= variation[doubtful] > LEAST_VARIATION * extent
+    return varies
 
 
 def _variation(P, X):
