@@ -269,9 +269,10 @@ def descend(state, layers, problem, angle):  # -> filters, velocities, head, flo
         )
         found = network.gradients(X, problem.Y[chosen], share[chosen], head, problem.top)
         turns = options.momentum, angle(done / len(batches))
-        filters, velocities = riemannian_sgd.step_filters(filters, velocities, found, *turns)
-        head = riemannian_sgd.step_head(head, found, problem.alpha)
-        total += found.loss * size / len(rows)
+        with np.errstate(over="ignore", invalid="ignore"):  # An epoch that diverges is undone.
+            filters, velocities = riemannian_sgd.step_filters(filters, velocities, found, *turns)
+            head = riemannian_sgd.step_head(head, found, problem.alpha)
+            total += found.loss * size / len(rows)
         if not all(np.isfinite(Z).all() for Z in filters):  # No further step can be computed.
             break
     return filters, velocities, head, total

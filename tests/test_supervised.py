@@ -196,6 +196,19 @@ def test_training_that_never_lowers_the_objective_gives_a_warning(digits):
     assert_array_equal(model.coef_, expected.coef_)
 
 
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_gradients_that_overflow_cause_no_warning_of_numpy(method, digits):
+    """The derivatives of features that are divided by their tiny norms overflow. Such steps are undone."""
+    X, y = digits
+    model = regressor(scale=True, max_iter=1, n_jobs=2)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        getattr(model, method)((X[:64] * 1e-22).astype(np.float32), y[:64].astype(float))
+    assert {warning.category for warning in caught} <= {UserWarning, ConvergenceWarning}
+    assert any("and was undone" in str(each.message) or "No round lowered" in str(each.message) for each in caught)
+    assert np.isfinite(model.coef_).all()
+
+
 def test_partial_fit_learns_from_batches_and_refuses_other_classes(digits):
     X, y = digits
     model = classifier()

@@ -89,19 +89,25 @@ class DifferentiableNetwork:
         return whitening_and_cache(self.filters[k], self.settings[k])
 
     def gradients(self, X, Y, share, head, top):  # -> Gradients
-        """Compute the gradients for a mini-batch of signals X with targets Y and shares in the objective."""
+        """Compute the gradients for a mini-batch of signals X with targets Y and shares in the objective.
+
+        Gradients may overflow, for example if features with tiny norms are divided by their norms. The training takes
+        back steps that are not finite.
+        """
 
         def of_block(rows):
-            return self._of_block(X[rows], Y[rows], share[rows], head, top)
+            with np.errstate(over="ignore", invalid="ignore"):  # Threads do not inherit this setting.
+                return self._of_block(X[rows], Y[rows], share[rows], head, top)
 
         parts = over_blocks(of_block, slices(len(X), self.block), self.n_threads)
         losses, of_heads, curvatures, G_Zs, G_As = zip(*parts)
 
         def of_filters(k):
             Z, G_A = self.filters[k], sum(part[k] for part in G_As)
-            G = sum(part[k] for part in G_Zs)
-            G = G + whitening_vjp(G_A, Z, self.settings[k], self.whitenings[k]).astype(Z.dtype)
-            return tangent(G, Z)
+            with np.errstate(over="ignore", invalid="ignore"):
+                G = sum(part[k] for part in G_Zs)
+                G = G + whitening_vjp(G_A, Z, self.settings[k], self.whitenings[k]).astype(Z.dtype)
+                return tangent(G, Z)
 
         filters = over_blocks(of_filters, range(len(self.layers)), self.n_threads)
         of_head, weight = Head(*map(sum, zip(*of_heads))), min(1.0, float(share.sum(dtype=float)))
