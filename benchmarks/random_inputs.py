@@ -263,6 +263,7 @@ def patches_of(X, layer, centred):
     P = np.lib.stride_tricks.sliding_window_view(X, tuple(size), axis=tuple(range(1, ndim + 1)))
     P = np.moveaxis(P, ndim + 1, -1)  # (n, *positions, *size, c)
     if centred:
+        P = P - P[(slice(None),) * (ndim + 1) + (slice(1),) * ndim]  # The mean of what is left is more exact.
         P = P - P.mean(axis=tuple(range(ndim + 1, 2 * ndim + 1)), keepdims=True)
     return P.reshape(*P.shape[: ndim + 1], -1)
 

@@ -100,7 +100,7 @@ def _check_signals(array, name, numbers):  # -> float, str or None
     largest = float(np.nanmax(sizes, initial=0))
     dtype = exact_dtype(array.dtype, largest)
     check_size(largest, dtype, name)
-    smallest = np.sqrt(np.finfo(dtype).tiny)
+    smallest = np.sqrt(np.finfo(dtype).tiny / np.finfo(dtype).eps)  # so that squares of small parts are exact
     tiny = (sizes > 0) & (sizes < smallest)
     if not tiny.any():
         return largest, None
@@ -108,7 +108,7 @@ def _check_signals(array, name, numbers):  # -> float, str or None
     which, size = (f"{whole}[{numbers[first]}]", sizes[first]) if largest >= smallest else (name, largest)
     return largest, (
         f"{which} has values up to {size:.2g} in magnitude, but for computations in {dtype} they should exceed "
-        f"{smallest:.2g}, because the squares of smaller values lose digits or become 0: multiply {whole} by a "
+        f"{smallest:.2g}, because the squares of much smaller values lose digits or become 0: multiply {whole} by a "
         f"constant, or replace such signals by zeros."
     )
 
