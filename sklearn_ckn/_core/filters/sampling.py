@@ -63,7 +63,9 @@ def not_zero(P, X):  # (n, k, d), (n, *space, c) -> (n, k)
 def directions(X, starts, at, patch, wanted):  # (n, *space, c), (n, k), Layout, PatchGeometry -> (n, k, d)
     """Return the directions of the patches that begin at ``starts`` in each signal, or 0 for unwanted patches."""
     P = patches.extract_at(X, starts, at)
-    U = patches.normalize(patches.center(P, X.shape[-1]) if patch.centering else P)[1]
+    norms, U = patches.normalize(patches.center(P, X.shape[-1]) if patch.centering else P)
+    inexact = norms[..., 0] < np.sqrt(np.finfo(P.dtype).tiny / np.finfo(P.dtype).eps)  # Some squares lost digits.
+    U[inexact] = patches.normalize(U[inexact])[1]
     U[~wanted(P, X)] = 0
     return U
 

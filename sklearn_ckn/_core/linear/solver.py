@@ -93,6 +93,10 @@ class LinearModel:
         The search starts from ``start``, such as the solution for a smaller C, or from zero if ``start`` is None. If
         single precision turns out to be insufficient, this search and later searches use double precision.
         """
+        with np.errstate(over="ignore", invalid="ignore"):  # A start or a step that overflows does not converge.
+            return self._solve(C, weights, start, tol, max_passes)
+
+    def _solve(self, C, weights, start, tol, max_passes):  # -> Solution
         total = weights.sum(dtype=float)
         share = shares(weights)
         objective = Objective(

@@ -29,6 +29,15 @@ def test_sample_draws_every_varying_patch_once_and_no_constant_one(rng):
     assert n_wanted == len(expected)
 
 
+@pytest.mark.parametrize("dtype, scale", [("float32", 1e-21), ("float64", 1e-160)])
+def test_directions_of_tiny_patches_have_norm_one(rng, dtype, scale):
+    """The squares of the values have few digits."""
+    X = (scale * rng.randn(5, 8, 1)).astype(dtype)
+    U, _ = sampling.sample(maps_of(X), 20, valid((3,)), rng, sampling.not_zero)
+    assert len(U) == 20
+    assert_allclose(np.linalg.norm(U, axis=-1), 1, rtol=4 * np.finfo(dtype).eps)
+
+
 def test_sample_is_uniform_over_signals_and_positions(rng):
     """In 1000 samples of 80, each of 100 x 20 patches is drawn 40 times on average."""
     X = np.stack(np.divmod(np.arange(2000.0), 20) + (np.ones(2000),), axis=-1).reshape(100, 20, 3)
