@@ -50,7 +50,8 @@ def minimise(function, z, tol, trust, max_calls, resolution):
         allowed, predicted = tol * values.sum(), max(-slopes.sum() / 2, gained)
         converged = predicted <= allowed and gaps.sum() <= trust * allowed and not searching
         if converged or gaps.sum() <= allowed or n_calls >= max_calls or n_idle >= IDLE:
-            return Minimum(z, values.sum(), gaps.sum(), n_calls, bool(converged or gaps.sum() <= allowed))
+            converged = (converged or gaps.sum() <= allowed) and np.isfinite(allowed)
+            return Minimum(z, values.sum(), gaps.sum(), n_calls, bool(converged))
         trial = z + lengths[:, None] * directions
         trial_values, trial_gradients, trial_gaps = function(trial)
         n_calls += 1

@@ -84,7 +84,10 @@ class Objective(NamedTuple):
     n_threads: int
 
     def descend(self, start, coordinates, tol, trust, max_passes):  # -> Solution
-        """Minimise the objective, starting from ``start``, whose passes count towards ``max_passes``."""
+        """Minimise the objective, starting from ``start``, whose passes count towards ``max_passes``.
+
+        If the objective overflows at ``start`` in these coordinates, return ``start`` without convergence.
+        """
         k = self.Y.shape[1]
         coordinates.choose(self.ridge)
 
@@ -99,7 +102,10 @@ class Objective(NamedTuple):
 
         z = coordinates.coordinates(start.W, start.b).reshape(k if self.loss.separable else 1, -1)
         found = minimise(function, z, tol, trust, max_passes - start.n_passes, np.finfo(self.share.dtype).eps)
-        return Solution(*model(found.z), start.n_passes + found.n_calls, found.converged, found.value, found.gap)
+        n_passes = start.n_passes + found.n_calls
+        if not np.isfinite(found.value):
+            return start._replace(n_passes=n_passes, converged=False)
+        return Solution(*model(found.z), n_passes, found.converged, found.value, found.gap)
 
     def evaluate(self, W, b, means):  # (k, d), (k,), (k, d) -> (g,), (k, d), (k,), (g,)
         """Return the values of the objective, the gradients with respect to W and b, and the duality gaps.

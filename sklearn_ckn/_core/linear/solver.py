@@ -127,11 +127,15 @@ class LinearModel:
         """Minimise the objective in the current precision."""
         start = None if start is None else start._replace(n_passes=0, value=np.inf)
         if self.common is None:
-            return self._newton(objective, start or self._zero(), tol, max_passes)
+            found = self._newton(objective, start or self._zero(), tol, max_passes)
+            is_useless = start is not None and not np.isfinite(found.value)
+            return self._newton(objective, self._zero(), tol, max_passes) if is_useless else found
         newton = not self.loss.quadratic and (self.small or self.loss.separable)
         # Newton's method can use the remaining passes.
         n_passes = min(-(-max_passes // 2), self.first_round) if newton else max_passes
         first = objective.descend(start or self._zero(), self.common, tol, self.trust, n_passes)
+        if start is not None and not np.isfinite(first.value):
+            return self._minimise(objective, None, tol, max_passes)  # The start is useless.
         if not newton or first.n_passes == max_passes or (first.converged and not self.small):
             return first
         if first.converged:  # Convergence was judged by typical second derivatives and must be confirmed.
@@ -174,8 +178,11 @@ class LinearModel:
             solution = start._replace(W=start.W[columns], b=start.b[columns], converged=False)
             last = None
             while not solution.converged and solution.n_passes < max_passes and solution.is_better_than(last):
+                curvatures, last = part.second(solution), solution
+                if not np.isfinite(curvatures).all():  # The scores overflow.
+                    break
                 coordinates = None  # The old coordinates are freed first to save memory.
-                coordinates, last = self._coordinates(part.second(solution)), solution
+                coordinates = self._coordinates(curvatures)
                 n_passes = min(max_passes, solution.n_passes + ROUND)
                 solution = part.descend(solution, coordinates, tol, self.trust, n_passes)
             parts.append(solution)

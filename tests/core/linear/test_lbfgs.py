@@ -37,6 +37,12 @@ def test_line_search_backs_off_from_points_without_a_finite_value():
     assert_allclose(found.z, 2, rtol=1e-5)
 
 
+def test_start_without_a_finite_value_does_not_converge():
+    with np.errstate(invalid="ignore"):
+        found = lbfgs.minimise(lambda z: (z[:, 0] * np.inf, 0 * z, z[:, 0] * np.inf), np.ones((1, 2)), 1e-3, 0, 200, 0)
+    assert not found.converged
+
+
 @pytest.mark.parametrize("trust", [0, 10])
 def test_prediction_is_trusted_only_if_the_gap_is_small(trust):
     """Directions of tiny curvature hide a decrease that the quadratic model does not predict."""

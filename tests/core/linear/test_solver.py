@@ -26,6 +26,22 @@ def test_start_at_the_optimum_needs_two_passes(rng, monkeypatch, wide):
     assert_allclose(warm.value, cold.value, rtol=1e-12)
 
 
+@pytest.mark.parametrize("small", [solver.SMALL, 0])
+@pytest.mark.parametrize("loss", ["squared_hinge", "logistic", "squared_error"])
+def test_start_that_overflows_does_no_harm(rng, monkeypatch, loss, small):
+    """A gradient step on the filters can leave a linear model of any finite size."""
+    monkeypatch.setattr(solver, "SMALL", small)
+    X, weights = rng.randn(60, 5), np.ones(60)
+    Y = Signs.of_all(np.arange(60) % 3, 3)
+    model = solver.LinearModel(X, Y, weights, loss, True, 1)
+    huge = solver.Solution(1e300 * rng.randn(3, 5), 1e300 * rng.randn(3))
+    for _ in range(2):  # In the second call, a large model has no shared coordinates.
+        found = model.solve(10.0, weights, huge, 1e-9, 1000)
+        assert found.converged
+        expected = model.solve(10.0, weights, None, 1e-9, 1000)
+        assert_allclose(found.value, expected.value, rtol=1e-8)
+
+
 def test_newtons_method_gets_half_of_the_passes(rng, monkeypatch):
     """The first round takes at most half of the passes, even if its own limit is higher."""
     monkeypatch.setattr(solver, "SMALL", 0)
