@@ -551,7 +551,7 @@ def check_scores(model, X, exact, dtype):
     scores = np.asarray(predict(X)).reshape(len(exact), -1)
     S = exact @ coef.T.astype(np.longdouble) + intercept
     error = FACTOR * np.finfo(dtype).eps * (np.abs(exact) @ np.abs(coef.T) + np.abs(intercept))
-    agree(scores, S, error, "scores")
+    agree(scores, S, error + np.finfo(dtype).tiny, "scores")  # Smaller scores lose digits.
 
 
 def check_linear_classifier(draw):

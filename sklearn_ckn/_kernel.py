@@ -45,6 +45,10 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
     signals and with the square of the number of positions in a signal. The kernel is therefore best suited to at most a
     few thousand small signals.
 
+    With ``patch_centering`` in later layers, the norm of a constant patch of a map, which is 0 after centring, is
+    computed as up to about 1e-8 times the norm before centring, because it is a difference of inner products in double
+    precision.
+
     To let a Gaussian process tune the scale of the kernel as well, pass ``ConstantKernel(10) * kernel``. Gaussian
     process regression requires a positive definite matrix, but in single precision the kernel matrix is not always
     positive definite. Pass signals in float64, or set ``normalize=True`` and an `alpha` of at least 1e-5. The noise

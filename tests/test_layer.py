@@ -145,6 +145,15 @@ def test_images_whose_squares_underflow_count_as_zero(dtype, scale, init):
         assert not fitted.transform(X).any()
 
 
+@pytest.mark.parametrize("dtype, scale", [("float32", 1e-17), ("float64", 1e-147)])
+def test_signals_whose_small_parts_underflow_cause_a_warning(rng, dtype, scale):
+    """The square of a thousandth of the largest value has fewer digits than usual."""
+    X = rng.rand(5, 8, 8).astype(dtype)
+    layer().fit(100 * scale * X)  # no warning
+    with pytest.warns(UserWarning, match="squares of much smaller values lose digits"):
+        layer().fit(scale * X)
+
+
 def test_one_signal_whose_squares_underflow_is_named(rng):
     X = rng.rand(5, 8, 8).astype(np.float32)
     X[0], X[3] = 0, 1e-25 * X[3] / X[3].max()
