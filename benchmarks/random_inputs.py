@@ -34,6 +34,7 @@ import warnings
 from collections import Counter, defaultdict
 from math import prod
 from pathlib import Path
+from textwrap import shorten
 
 import numpy as np
 import pandas as pd
@@ -764,7 +765,7 @@ def judge_error(error):
 
 def shortened(message):
     """Return a message without its numbers, so that equal messages can be counted."""
-    return re.sub(r"[-+]?\d[\d.,e+-]*", "#", message.split("\n")[0])[:110]
+    return shorten(re.sub(r"[-+]?\d[\d.,e+-]*", "#", message.split("\n")[0]), 110, placeholder="...")
 
 
 def report(counts, messages):
