@@ -267,9 +267,9 @@ def descend(state, layers, problem, angle):  # -> filters, velocities, head, flo
         network = riemannian_sgd.DifferentiableNetwork(
             filters, settings, X.shape[1:], problem.n_threads, problem.memory
         )
-        found = network.gradients(X, problem.Y[chosen], share[chosen], head, problem.top)
         turns = options.momentum, angle(done / len(batches))
         with np.errstate(over="ignore", invalid="ignore"):  # An epoch that diverges is undone.
+            found = network.gradients(X, problem.Y[chosen], share[chosen], head, problem.top)
             filters, velocities = riemannian_sgd.step_filters(filters, velocities, found, *turns)
             head = riemannian_sgd.step_head(head, found, problem.alpha)
             total += found.loss * size / len(rows)

@@ -96,18 +96,16 @@ class DifferentiableNetwork:
         """
 
         def of_block(rows):
-            with np.errstate(over="ignore", invalid="ignore"):  # Threads do not inherit this setting.
-                return self._of_block(X[rows], Y[rows], share[rows], head, top)
+            return self._of_block(X[rows], Y[rows], share[rows], head, top)
 
         parts = over_blocks(of_block, slices(len(X), self.block), self.n_threads)
         losses, of_heads, curvatures, G_Zs, G_As = zip(*parts)
 
         def of_filters(k):
             Z, G_A = self.filters[k], sum(part[k] for part in G_As)
-            with np.errstate(over="ignore", invalid="ignore"):
-                G = sum(part[k] for part in G_Zs)
-                G = G + whitening_vjp(G_A, Z, self.settings[k], self.whitenings[k]).astype(Z.dtype)
-                return tangent(G, Z)
+            G = sum(part[k] for part in G_Zs)
+            G = G + whitening_vjp(G_A, Z, self.settings[k], self.whitenings[k]).astype(Z.dtype)
+            return tangent(G, Z)
 
         filters = over_blocks(of_filters, range(len(self.layers)), self.n_threads)
         of_head, weight = Head(*map(sum, zip(*of_heads))), min(1.0, float(share.sum(dtype=float)))

@@ -96,9 +96,8 @@ class Objective(NamedTuple):
             return self._centre(W), self._centre(b)
 
         def function(z):  # (g, m) -> (g,), (g, m), (g,)
-            with np.errstate(over="ignore", invalid="ignore"):  # A step that overflows is rejected.
-                values, D, e, gaps = self.evaluate(*model(z), coordinates.means)
-                return values, coordinates.gradients(D, e).reshape(z.shape), gaps
+            values, D, e, gaps = self.evaluate(*model(z), coordinates.means)
+            return values, coordinates.gradients(D, e).reshape(z.shape), gaps
 
         z = coordinates.coordinates(start.W, start.b).reshape(k if self.loss.separable else 1, -1)
         found = minimise(function, z, tol, trust, max_passes - start.n_passes, np.finfo(self.share.dtype).eps)
@@ -138,13 +137,12 @@ class Objective(NamedTuple):
             for block in row_blocks((part.stop - part.start, d)):
                 rows = slice(part.start + block.start, part.start + block.stop)
                 x = read(self.X, rows, W.dtype)
-                with np.errstate(over="ignore", invalid="ignore"):  # Threads do not inherit this setting.
-                    losses, G = self.loss.function(product(x, W) + b, self.Y[rows])
-                    h += (self.loss.second(G) * self.share[rows]).sum(axis=0, dtype=float)
-                    G *= self.share[rows]
-                    values += (losses * self.share[rows]).sum(axis=0, dtype=float)
-                    D += product_adjoint(x, G)
-                    e += G.sum(axis=0, dtype=float)
+                losses, G = self.loss.function(product(x, W) + b, self.Y[rows])
+                h += (self.loss.second(G) * self.share[rows]).sum(axis=0, dtype=float)
+                G *= self.share[rows]
+                values += (losses * self.share[rows]).sum(axis=0, dtype=float)
+                D += product_adjoint(x, G)
+                e += G.sum(axis=0, dtype=float)
             return values, D, e, h
 
         return tuple(sum(sums) for sums in zip(*over_blocks(add, slices(n, -(-n // N_PARTS)), self.n_threads)))

@@ -93,7 +93,7 @@ class LinearModel:
         The search starts from ``start``, such as the solution for a smaller C, or from zero if ``start`` is None. If
         single precision turns out to be insufficient, this search and later searches use double precision.
         """
-        with np.errstate(over="ignore", invalid="ignore"):  # A start or a step that overflows does not converge.
+        with np.errstate(over="ignore", invalid="ignore"):  # Steps that overflow are rejected.
             return self._solve(C, weights, start, tol, max_passes)
 
     def _solve(self, C, weights, start, tol, max_passes):  # -> Solution
@@ -115,9 +115,8 @@ class LinearModel:
 
     def _confirm(self, objective, found, tol):  # Objective in double precision, Solution -> Solution
         """Return the solution, as converged only if double precision confirms this for the rounded coefficients."""
-        with np.errstate(over="ignore", invalid="ignore"):  # Coefficients that overflow are not confirmed.
-            W, b = found.cast(self.dtype)
-            values, _, _, gaps = objective.evaluate(W.astype(float), b.astype(float), self.means)
+        W, b = found.cast(self.dtype)
+        values, _, _, gaps = objective.evaluate(W.astype(float), b.astype(float), self.means)
         rounding = max(tol, 4 * np.finfo(self.dtype).eps)
         is_close = values.sum() <= (1 + rounding) * found.value
         is_near_optimum = self.precision == DOUBLE or gaps.sum() <= self.trust * rounding * values.sum()

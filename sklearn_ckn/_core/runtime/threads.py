@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from threading import RLock
 
+import numpy as np
 from threadpoolctl import ThreadpoolController
 
 
@@ -114,21 +115,22 @@ if hasattr(os, "register_at_fork"):  # Threads do not survive in a forked proces
     os.register_at_fork(after_in_child=single_threaded_blas.forget_users)
 
 
-def _limited(function, block):
-    with single_threaded_blas():
-        return function(block)
-
-
 def over_blocks(function, blocks, n_threads=1):
     """Call ``function(block)`` for every block, in threads, and return the results in the order of the blocks.
 
-    Meanwhile, BLAS is limited to one thread. The function must not call `over_blocks` itself. Simultaneous callers
-    share the threads.
+    Meanwhile, BLAS is limited to one thread. NumPy handles floating-point errors as it does in the calling thread. The
+    function must not call `over_blocks` itself. Simultaneous callers share the threads.
     """
+    handling = np.geterr()
+
+    def call(block):
+        with single_threaded_blas(), np.errstate(**handling):
+            return function(block)
+
     with single_threaded_blas():
         if min(n_threads, len(blocks)) <= 1:
             return [function(block) for block in blocks]
-        futures = [_pool(n_threads).submit(_limited, function, block) for block in blocks]
+        futures = [_pool(n_threads).submit(call, block) for block in blocks]
         try:
             return [future.result() for future in futures]
         finally:  # Even after an error, all blocks must end before the limit on BLAS is lifted.

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from threadpoolctl import ThreadpoolController
 
@@ -41,6 +42,14 @@ def test_blocks_run_with_one_blas_thread(blas_threads):
     for n_threads in (1, 2):
         found = threads.over_blocks(lambda block: blas_threads(), threads.slices(2, 1), n_threads)
         assert found == [[1] * len(blas_threads())] * 2
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_threads_handle_floating_point_errors_like_the_caller(n_threads):
+    handling = {"over": "ignore", "invalid": "raise", "divide": "warn", "under": "ignore"}
+    with np.errstate(**handling):
+        found = threads.over_blocks(lambda block: np.geterr(), threads.slices(4, 1), n_threads)
+    assert found == [handling] * 4
 
 
 def test_threads_may_leave_the_limit_in_any_order(blas_threads):
