@@ -123,19 +123,21 @@ class LinearModel:
         return found._replace(converged=bool(found.converged and is_close and is_near_optimum))
 
     def _minimise(self, objective, start, tol, max_passes):  # -> Solution
-        """Minimise the objective in the current precision."""
+        """Minimise the objective in the current precision, from zero if the objective overflows at ``start``."""
+        found = self._search(objective, start, tol, max_passes)
+        return found if np.isfinite(found.value) else self._search(objective, None, tol, max_passes)
+
+    def _search(self, objective, start, tol, max_passes):  # -> Solution
+        """Search for the minimum from ``start``, or from zero if ``start`` is None."""
         start = None if start is None else start._replace(n_passes=0, value=np.inf)
         if self.common is None:
-            found = self._newton(objective, start or self._zero(), tol, max_passes)
-            is_useless = start is not None and not np.isfinite(found.value)
-            return self._newton(objective, self._zero(), tol, max_passes) if is_useless else found
+            return self._newton(objective, start or self._zero(), tol, max_passes)
         newton = not self.loss.quadratic and (self.small or self.loss.separable)
         # Newton's method can use the remaining passes.
         n_passes = min(-(-max_passes // 2), self.first_round) if newton else max_passes
         first = objective.descend(start or self._zero(), self.common, tol, self.trust, n_passes)
-        if start is not None and not np.isfinite(first.value):
-            return self._minimise(objective, None, tol, max_passes)  # The start is useless.
-        if not newton or first.n_passes == max_passes or (first.converged and not self.small):
+        is_last = not newton or first.n_passes == max_passes or not np.isfinite(first.value)
+        if is_last or (first.converged and not self.small):
             return first
         if first.converged:  # Convergence was judged by typical second derivatives and must be confirmed.
             start = first
