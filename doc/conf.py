@@ -60,7 +60,7 @@ def place_in_gallery(name):
 
 
 def raise_warnings(gallery_conf, script, when):
-    """Warnings of the examples are errors, but for the one of plt.show() without a screen."""
+    """Treat warnings of the examples as errors, except two that do not concern the package."""
     if when == "before":
         warnings.simplefilter("error")
         warnings.filterwarnings("ignore", message="FigureCanvasAgg is non-interactive")

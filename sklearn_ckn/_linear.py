@@ -155,10 +155,9 @@ class LinearClassifier(Classification, _Linear):
     tol : float, default=1e-6
         Relative tolerance. For up to 4 million values in `X`, `fit` stops when the duality gap, an upper bound of the
         excess of the objective over its minimum (the part due to the intercepts is an estimate), is at most this
-        fraction of the objective. For larger `X`, `fit` stops
-        when a quadratic model predicts that the objective can decrease by no more than this fraction, and the duality
-        gap is at most 10 000 times as large. In hard cases, the possible decrease was up to 35 times larger than
-        predicted.
+        fraction of the objective. For larger `X`, `fit` stops when a quadratic model predicts that the objective can
+        decrease by no more than this fraction, and the duality gap is at most 10 000 times as large. In hard cases, the
+        possible decrease was up to 35 times larger than predicted.
 
     max_iter : int, default=1000
         Maximum number of passes over `X` for each value of C. Every pass evaluates the objective once.

@@ -32,7 +32,7 @@ PARTS = {  # part of the package -> other parts that its files import
     "_core.patch_whitening": "_core.layer",
     "_core.riemannian_sgd": "_core.runtime _core.layer _core.linear _core.network",
     "_utils": "",
-    "_arrays": "_core.runtime _core.network _utils",
+    "_arrays": "_core.runtime _core.layer _core.network _utils",
     "_flatten": "_core.layer _utils _arrays",
     "_layer": "_core.layer _core.filters _utils _arrays",
     "_network": "_arrays _layer",

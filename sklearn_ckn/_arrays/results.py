@@ -43,7 +43,7 @@ def check_out(out, shape, dtype, source=None):
             else type(out).__name__
         )
         is_integer = getattr(getattr(source, "dtype", None), "kind", "") in ("i", "u")
-        explains_dtype = is_integer and dtype == np.float64 != getattr(out, "dtype", dtype)
+        explains_dtype = is_integer and dtype == np.float64 and getattr(out, "dtype", dtype) != dtype
         reason = f" Integers beyond {LARGEST_EXACT} are computed in float64." if explains_dtype else ""
         raise ValueError(
             f"out must be a writeable array of dtype {dtype} and shape {shape} for this input; got {found}.{reason}"

@@ -14,6 +14,16 @@ def record_feature_names(estimator, X):
     validate_data(estimator, X, reset=True, skip_check_array=True, ensure_2d=False)
 
 
+def check_feature_names(X):
+    """Reject column names of mixed types before any work is done."""
+    record_feature_names(BaseEstimator(), X)
+
+
+def record_columns(estimator, X):
+    """Set ``n_features_in_`` and ``feature_names_in_``, or remove the latter if ``X`` has no column names."""
+    validate_data(estimator, _with_columns(X), reset=True, skip_check_array=True)
+
+
 def check_columns(estimator, X):
     """Check that a table has the number of columns and the column names seen in ``fit``."""
     validate_data(estimator, _with_columns(X), reset=False, skip_check_array=True)
@@ -40,16 +50,6 @@ def as_features(estimator, X, y, **checks):
     X, y = as_array(in_memory(X), check_X_y, y=_read_y(y, **checks), estimator=estimator, **checks)
     check_size(largest_magnitude(X), features_dtype(X.dtype))
     return X, y
-
-
-def check_feature_names(X):
-    """Reject column names of mixed types before any work is done."""
-    record_feature_names(BaseEstimator(), X)
-
-
-def record_columns(estimator, X):
-    """Set ``n_features_in_`` and ``feature_names_in_``, or remove the latter if ``X`` has no column names."""
-    validate_data(estimator, _with_columns(X), reset=True, skip_check_array=True)
 
 
 def as_fitted_features(estimator, X):

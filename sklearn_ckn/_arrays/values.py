@@ -6,6 +6,7 @@ import numpy as np
 from sklearn import get_config
 from sklearn.utils.validation import check_array
 
+from .._core.layer.patches import smallest_norm
 from .._utils.caller import warn
 from .conversion import as_rows, is_real
 from .signals import LARGEST_EXACT, computing_dtype, exact_dtype
@@ -100,7 +101,7 @@ def _check_signals(array, name, numbers):  # -> float, str or None
     largest = float(np.nanmax(sizes, initial=0))
     dtype = exact_dtype(array.dtype, largest)
     check_size(largest, dtype, name)
-    smallest = np.sqrt(np.finfo(dtype).tiny / np.finfo(dtype).eps)  # so that squares of small parts are exact
+    smallest = smallest_norm(dtype)
     tiny = (sizes > 0) & (sizes < smallest)
     if not tiny.any():
         return largest, None

@@ -247,7 +247,7 @@ def test_shape_of_all_signals_is_recognised():
         make_classifier("fast", X.shape)
     with pytest.raises(ValueError, match=r"the shape of one signal.*set input_shape=X.shape\[1:\]"):
         layer(input_shape=X.shape).fit(X)
-    with pytest.raises(ValueError, match=r"with ndim=2 spatial axes; got .*If your signals are not images, set ndim"):
+    with pytest.raises(ValueError, match=r"with ndim=2 spatial axes, .*got .*If your signals are not images, set ndim"):
         layer(input_shape=(9, 8, 7, 2)).fit(X)
 
 

@@ -37,12 +37,12 @@ def varies_in_signal(P, X):  # (n, k, d), (n, *space, c) -> (n, k)
     signal. A patch that varies by more than a fraction of this variation is then accepted, too.
     """
     variation, rounding = _variation(P, X), _rounding(P)
-    varies = variation > rounding
-    doubtful = np.flatnonzero(~varies.all(axis=1))  # Only these signals are read as a whole.
+    accepted = variation > rounding
+    doubtful = np.flatnonzero(~accepted.all(axis=1))  # Only these signals are read as a whole.
     channels = np.moveaxis(X[doubtful], -1, 1).reshape(len(doubtful), X.shape[-1], prod(X.shape[1:-1]))
     extent = np.linalg.norm(np.ptp(channels, axis=2), axis=1, keepdims=True)
-    varies[doubtful] |= variation[doubtful] > LEAST_VARIATION * extent
-    return varies
+    accepted[doubtful] |= variation[doubtful] > LEAST_VARIATION * extent
+    return accepted
 
 
 def _variation(P, X):
@@ -64,7 +64,7 @@ def directions(X, starts, at, patch, wanted):  # (n, *space, c), (n, k), Layout,
     """Return the directions of the patches that begin at ``starts`` in each signal, or 0 for unwanted patches."""
     P = patches.extract_at(X, starts, at)
     norms, U = patches.normalize(patches.center(P, X.shape[-1]) if patch.centering else P)
-    inexact = norms[..., 0] < np.sqrt(np.finfo(P.dtype).tiny / np.finfo(P.dtype).eps)  # Some squares lost digits.
+    inexact = norms[..., 0] < patches.smallest_norm(P.dtype)
     U[inexact] = patches.normalize(U[inexact])[1]
     U[~wanted(P, X)] = 0
     return U

@@ -302,6 +302,11 @@ def inner_products(K, patch):  # (*space, *space), PatchGeometry -> (*positions,
     return total
 
 
+def smallest_norm(dtype):
+    """Return the smallest norm of a patch whose square has all digits: its least digit does not underflow."""
+    return np.sqrt(np.finfo(dtype).tiny / np.finfo(dtype).eps)
+
+
 def normalize(P):  # (..., d) -> (..., 1), (..., d)
     """Return the norms ``r`` and the directions ``U = P / r``; a zero patch has norm 0 and direction 0."""
     r = np.linalg.norm(P, axis=-1, keepdims=True)

@@ -27,7 +27,6 @@ SAVE_FEATURES = """
 """
 
 
-@pytest.mark.skipif(min(TARGETS) >= simd.REGISTER_BYTES, reason="no processor has narrower registers")
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="names of the compiler's targets")
 def test_results_do_not_depend_on_the_width_of_the_registers(tmp_path, monkeypatch):
     """The results of direct and of Winograd convolution on this processor equal those on older ones, up to rounding."""
@@ -38,7 +37,7 @@ def test_results_do_not_depend_on_the_width_of_the_registers(tmp_path, monkeypat
         expected = arrays["features"]
         assert arrays["register_bytes"] == simd.REGISTER_BYTES
     for register_bytes, target in TARGETS.items():
-        if register_bytes < simd.REGISTER_BYTES:
+        if register_bytes <= simd.REGISTER_BYTES:
             run(f"import sys; sys.argv = ['', {path!r}]", SAVE_FEATURES, **target)
             with np.load(path) as arrays:
                 found = arrays["features"]
