@@ -13,6 +13,7 @@ tables      checks of features, targets, class labels and sample weights
 parameters  checks of parameters: shapes, sizes, filters, paths of C
 signals     signals as the layers read them, raw or encoded by the layers fitted so far
 stores      arrays outside of memory, read and written a few rows at a time
+files       where in a file the data of a memory map are
 dask        blocks of Dask arrays, computed on the workers
 encoded     signals encoded by fitted layers, in memory, in a store or on Dask workers
 results     the array for a result: a new array, the caller's `out`, or a Dask array

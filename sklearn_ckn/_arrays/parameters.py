@@ -43,9 +43,9 @@ def check_input_shape(input_shape, ndim, name="input_shape", n_unknown=1):
         sign = ", except that one may be -1" if n_unknown else ""
         whole = f" If this is X.shape, which begins with the number of signals, set {name}=X.shape[1:]."
         raise ValueError(
-            f"{name} must be ({space}) or ({space}, n_channels), the shape of one signal with ndim={ndim} spatial axes, "
-            f"with ints >= 1{sign}; got {input_shape!r}.{whole if len(sizes) == ndim + 2 else ''} If your signals are "
-            f"not {KINDS[ndim]}, set ndim to the number of their spatial axes."
+            f"{name} must be ({space}) or ({space}, n_channels), the shape of one signal with ndim={ndim} spatial "
+            f"axes, with ints >= 1{sign}; got {input_shape!r}.{whole if len(sizes) == ndim + 2 else ''} If your "
+            f"signals are not {KINDS[ndim]}, set ndim to the number of their spatial axes."
         )
     return sizes if len(sizes) == ndim + 1 else (*sizes, 1)
 

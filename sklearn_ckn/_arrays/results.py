@@ -4,8 +4,9 @@ import numpy as np
 from sklearn.utils._set_output import _get_output_config
 
 from .dask import transform_blocks
+from .files import overlap, reserve
 from .signals import LARGEST_EXACT, Destination
-from .stores import is_lazy, is_stored, overlap, reserve
+from .stores import is_lazy, is_stored
 
 
 def transformed(transformer, signals, shape, write, out, X):
