@@ -62,6 +62,11 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
     patch_size : int or tuple of ndim ints, default=3
         Size of a patch along each spatial axis, in positions (pixels, voxels or time steps).
 
+    dilation : int or tuple of ndim ints, default=1
+        Distance between neighbouring positions of a patch along each spatial axis. The patch at position u consists of
+        the values ``x(u + dilation * v)``, so a patch of 3 positions with a dilation of 4 extends over 9 positions of
+        the map. Networks with dilations of 1, 2, 4 and 8 side by side see a time series at several scales.
+
     pooling_width : int or tuple of ndim ints, default=2
         Width of the pooling weights, in positions. It sets the scale of the translation invariance. 1 means no
         smoothing.
@@ -79,8 +84,9 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
 
     padding : {"same", "valid"}, default="same"
         `"same"` pads the map with zeros, so that there is one patch for every position. A patch of even size extends
-        one position further after its centre than before it. `"valid"` uses only patches that lie inside the map. With
-        zero padding, patches at the border of a bright image contain an artificial edge, which some filters learn.
+        one position (`dilation` positions of the map) further after its centre than before it. `"valid"` uses only
+        patches that lie inside the map. With zero padding, patches at the border of a bright image contain an
+        artificial edge, which some filters learn.
 
     patch_centering : bool, default=False
         Whether to subtract from each patch its mean over positions, channel by channel. With ``padding="valid"``,
@@ -231,6 +237,7 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
     _parameter_constraints = {
         "n_filters": [Interval(Integral, 1, None, closed="left")],
         "patch_size": _SIZE,
+        "dilation": _SIZE,
         "pooling_width": _SIZE,
         "subsampling": [*_SIZE, None],
         "pooling": [StrOptions(set(WINDOWS))],
@@ -255,6 +262,7 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
         n_filters: int = 64,
         *,
         patch_size: Sizes = 3,
+        dilation: Sizes = 1,
         pooling_width: Sizes = 2,
         subsampling: Sizes | None = None,
         pooling: PoolingName = "gaussian",
@@ -275,6 +283,7 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
     ) -> None:
         self.n_filters = n_filters
         self.patch_size = patch_size
+        self.dilation = dilation
         self.pooling_width = pooling_width
         self.subsampling = subsampling
         self.pooling = pooling
@@ -346,8 +355,8 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If a parameter is invalid, as in `fit`, or if `patch_size`, `padding` or `patch_centering` has changed since
-            the first call.
+            If a parameter is invalid, as in `fit`, or if `patch_size`, `dilation`, `padding` or `patch_centering` has
+            changed since the first call.
         """
         reservoir = getattr(self, "_reservoir", None)
         if reservoir is None:
@@ -356,9 +365,9 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
             signals = validation.as_fitted_signals(self, X, self._flattened, stored=True)
             if self._read_settings().patch != self._settings.patch:
                 raise ValueError(
-                    f"patch_size, padding and patch_centering must stay the same after the first partial_fit; got "
-                    f"patch_size={self.patch_size!r}, padding={self.padding!r}, patch_centering="
-                    f"{self.patch_centering!r}. To start from scratch, call fit."
+                    f"patch_size, dilation, padding and patch_centering must stay the same after the first "
+                    f"partial_fit; got patch_size={self.patch_size!r}, dilation={self.dilation!r}, padding="
+                    f"{self.padding!r}, patch_centering={self.patch_centering!r}. To start from scratch, call fit."
                 )
         progress = Progress(self, 0, False, X, y)
         rng = check_random_state(self.random_state if reservoir is None else reservoir.seed)
@@ -486,6 +495,7 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
     def _read_settings(self):
         """Check that the parameters are consistent, and return them as the record that `_core` uses."""
         patch_size = parameters.per_axis("patch_size", self.patch_size, self.ndim)
+        dilation = parameters.per_axis("dilation", self.dilation, self.ndim)
         pooling_width = parameters.per_axis("pooling_width", self.pooling_width, self.ndim)
         if self.patch_centering and prod(patch_size) == 1:
             raise ValueError(
@@ -496,7 +506,7 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
         if self.subsampling is not None:
             stride = parameters.per_axis("subsampling", self.subsampling, self.ndim)
         return LayerSettings(
-            patch=patches.PatchGeometry.of(patch_size, self.padding, self.patch_centering),
+            patch=patches.PatchGeometry.of(patch_size, self.padding, self.patch_centering, dilation),
             kernel=None,  # It is set once sigma is known.
             pooling=Pooling(self.pooling, pooling_width, stride),
             reg=float(self.reg),

@@ -17,7 +17,8 @@ CASES = [
     {"centering": True, "width": 1, "stride": 1},
     {"size": 2, "width": 2, "stride": 1},
     {"size": 1, "width": 3, "stride": 2, "padding": "valid"},
-    {"size": 2, "centering": True, "kind": "average", "width": 2, "stride": 1, "padding": "valid"},
+    {"dilation": 2},
+    {"size": 2, "centering": True, "kind": "average", "width": 2, "stride": 1, "padding": "valid", "dilation": 2},
 ]
 
 

@@ -15,10 +15,12 @@ def kernels():
     return [pytest.param(name, id=name) for name in kappa.KERNELS]
 
 
-def layer_settings(ndim, kernel="exponential", size=3, width=2, stride=2, padding="same", kind="gaussian", centering=0):
-    size, width, stride = ((n,) * ndim if isinstance(n, int) else n for n in (size, width, stride))
+def layer_settings(
+    ndim, kernel="exponential", size=3, width=2, stride=2, padding="same", kind="gaussian", centering=0, dilation=1
+):
+    size, width, stride, dilation = ((n,) * ndim if isinstance(n, int) else n for n in (size, width, stride, dilation))
     return LayerSettings(
-        patch=patches.PatchGeometry.of(size, padding, centering),
+        patch=patches.PatchGeometry.of(size, padding, centering, dilation),
         kernel=kappa.make(kernel, **PARAMETERS),
         pooling=Pooling(kind, width, stride),
         reg=1e-3,

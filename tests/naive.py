@@ -30,20 +30,27 @@ LOSSES = {  # loss of one sample, from its scores and its targets
 }
 
 
-def patches(x, size, padding="same", centering=False):
+def patches(x, size, padding="same", centering=False, dilation=None):
     """Return the patches (*positions, d) of a signal (*space, c), one patch at a time."""
     *space, c = x.shape
-    before = [(k - 1) // 2 if padding == "same" else 0 for k in size]
-    positions = [n if padding == "same" else n - k + 1 for n, k in zip(space, size)]
+    dilation = dilation or (1,) * len(size)
+    before, positions = patch_positions(space, size, padding, dilation)
     out = np.zeros((*positions, math.prod(size), c))
     for u in np.ndindex(*positions):
         for j, v in enumerate(np.ndindex(*size)):
-            at = tuple(a + b - first for a, b, first in zip(u, v, before))
+            at = tuple(a + step * b - first for a, b, step, first in zip(u, v, dilation, before))
             if all(0 <= a < n for a, n in zip(at, space)):
                 out[(*u, j)] = x[at]
         if centering:
             out[u] -= sum(out[(*u, j)] for j in range(out.shape[-2])) / out.shape[-2]
     return out.reshape(*positions, -1)
+
+
+def patch_positions(space, size, padding, dilation):
+    """Return the number of zeros before the map and the number of patches, along each axis."""
+    if padding == "same":
+        return [d * ((k - 1) // 2) for k, d in zip(size, dilation)], list(space)
+    return [0] * len(size), [n - d * (k - 1) for n, k, d in zip(space, size, dilation)]
 
 
 def pooling_weight(kind, centre, position, width):
@@ -84,24 +91,25 @@ def dot_product_kernel(z, zz, kernel, parameters):
     return norms * KAPPA[kernel](min(max(u, -1.0), 1.0), parameters)
 
 
-def layer(x, Z, A, size, kernel, parameters, width, stride, padding="same", pooling="gaussian", centering=False):
+def layer(
+    x, Z, A, size, kernel, parameters, width, stride, padding="same", pooling="gaussian", centering=False, dilation=None
+):
     """Return the map of one signal (*space, c) after a layer with filters (m, d) and whitening (m, m)."""
-    P = patches(x, size, padding, centering)
+    P = patches(x, size, padding, centering, dilation)
     F = np.zeros((*P.shape[:-1], len(Z)))
     for u in np.ndindex(*P.shape[:-1]):
         F[u] = [dot_product_kernel(P[u], z, kernel, parameters) for z in Z]
     return pool(F, pooling, width, stride) @ A
 
 
-def patch_products(K, size, padding, centering):
+def patch_products(K, size, padding, centering, dilation):
     """Return inner products of patches (*positions, *positions) from inner products of positions (*space, *space)."""
     ndim = len(size)
-    before = [(k - 1) // 2 if padding == "same" else 0 for k in size]
-    positions = [n if padding == "same" else n - k + 1 for n, k in zip(K.shape, size)]
+    before, positions = patch_positions(K.shape[:ndim], size, padding, dilation)
     box = list(np.ndindex(*size))
 
     def value(u, v, other, w):
-        at = [a + b - first for a, b, first in zip((*u, *other), (*v, *w), before * 2)]
+        at = [a + d * b - first for a, b, d, first in zip((*u, *other), (*v, *w), 2 * dilation, 2 * before)]
         return K[tuple(at)] if all(0 <= a < n for a, n in zip(at, K.shape)) else 0.0
 
     out = np.zeros((*positions, *positions))
@@ -117,9 +125,9 @@ def exact_kernel(x, y, layers):
     """Return the exact kernel of two signals (*space, c). Each of the ``layers`` is a dict of settings."""
     products = [np.tensordot(a, b, (-1, -1)) for a, b in ((x, y), (x, x), (y, y))]
     for layer in layers:
-        sizes = layer["size"], layer.get("padding", "same"), layer.get("centering", False)
-        P, xx, yy = (patch_products(K, *sizes) for K in products)
         ndim = len(layer["size"])
+        geometry = layer["size"], layer.get("padding", "same"), layer.get("centering", False)
+        P, xx, yy = (patch_products(K, *geometry, layer.get("dilation", (1,) * ndim)) for K in products)
         products = []
         for K, first, second in ((P, xx, yy), (xx, xx, xx), (yy, yy, yy)):
             F = np.zeros(K.shape)

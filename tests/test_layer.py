@@ -25,6 +25,29 @@ def test_transform_equals_the_definition(ndim, dtype):
 
 
 @every_ndim_and_dtype
+@pytest.mark.parametrize("padding", ["same", "valid"])
+def test_dilation_is_the_distance_between_the_positions_of_a_patch(ndim, dtype, padding):
+    """Every second position of a map is a map on which a patch with a dilation of 2 is not dilated."""
+    X, Z = signals(ndim, dtype, n=3), signals(ndim, dtype, n=5)[(slice(None), *[slice(2)] * ndim)]
+    every_second = (slice(None), *[slice(None, None, 2)] * ndim)
+    case = {"ndim": ndim, "patch_size": 2, "padding": padding, "pooling_width": 1, "init": Z}
+    dilated, plain = layer(5, dilation=2, **case).fit(X), layer(5, **case).fit(X[every_second])
+    expected = plain.transform(X[every_second])
+    at = (slice(None), *[slice(n) for n in expected.shape[1:-1]])
+    assert relative_error(dilated.transform(X)[every_second][at], expected) < TOLERANCE[dtype]
+
+
+def test_dilated_patches_that_do_not_fit_in_the_map_are_rejected():
+    X = signals(2, "float32")
+    n = max(X.shape[1:-1])
+    with pytest.raises(ValueError, match=rf"with dilation=\({n}, {n}\), which extends over .*, a smaller dilation or"):
+        layer(dilation=n, padding="valid").fit(X)
+    with pytest.raises(ValueError, match="dilation must be an int >= 1"):
+        layer(dilation=(1, 0)).fit(X)
+    layer(dilation=n).fit(X)  # with zeros around the map, only the central position of such a patch is inside
+
+
+@every_ndim_and_dtype
 def test_fitted_attributes(ndim, dtype):
     X = signals(ndim, dtype)
     fitted = layer(7, ndim=ndim, sigma="auto").fit(X)
@@ -307,7 +330,7 @@ def test_partial_fit_refuses_other_channels_and_patches():
     streamed = layer(n_patches=2000).partial_fit(X)
     with pytest.raises(ValueError, match="The number of channels, the last axis, must be the same"):
         streamed.partial_fit(X[..., :1])
-    with pytest.raises(ValueError, match="patch_size, padding and patch_centering must stay the same"):
+    with pytest.raises(ValueError, match="patch_size, dilation, padding and patch_centering must stay the same"):
         streamed.set_params(patch_size=2).partial_fit(X)
     assert streamed.fit(X).partial_fit(X).filters_.shape == (8, 2, 2, 2)  # fit starts from scratch.
 

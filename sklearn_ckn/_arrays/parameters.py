@@ -86,9 +86,12 @@ def check_space(settings, space):
     """Check that a layer leaves at least one position on every axis of a signal of spatial shape ``space``."""
     positions = settings.patch_positions(space)
     if 0 in positions:
+        size, dilation = settings.patch.size, settings.patch.dilation
+        extent = tuple(reach + 1 for reach in settings.patch.reach)
+        found = f" with dilation={dilation}, which extends over {extent} positions," if max(dilation) > 1 else ""
         raise ValueError(
-            f"patch_size={settings.patch.size} must not exceed the spatial shape of the layer's input, {tuple(space)}, "
-            f"with padding='valid'. Use smaller patches or padding='same'."
+            f"patch_size={size}{found} must not exceed the spatial shape of the layer's input, {tuple(space)}, with "
+            f"padding='valid'. Use smaller patches{', a smaller dilation' if found else ''} or padding='same'."
         )
     if 0 in settings.pooled_positions(space):
         raise ValueError(

@@ -36,7 +36,7 @@ def stability_report(
 
     where, for layer k, rho_k is the Lipschitz constant of the kernel mapping ([1]_, Remark 8, equation (14)), ``|A_k|``
     is the operator norm of the pooling, and ``|P_k|`` is the operator norm of patch extraction, which is the square
-    root of the number of positions of a patch, or less if there are fewer patches. Projections onto filters, padding,
+    root of the number of positions of a patch, or less if there are few patches. Projections onto filters, padding,
     `augment`, `center` and `patch_centering` do not increase distances.
 
     Let x' be the signal after a deformation by the displacement field tau, as defined in `deformation`. For continuous

@@ -34,6 +34,8 @@ def test_kernels(kernel, signals):
         {"patch_size": 2, "pooling_width": 3, "subsampling": 1},
         {"patch_size": 4, "pooling_width": 1, "subsampling": 2},
         {"pooling_width": 1},
+        {"dilation": 2},
+        {"dilation": 2, "patch_size": 2, "padding": "valid"},
     ],
 )
 @pytest.mark.parametrize("ndim", [1, 2, 3])

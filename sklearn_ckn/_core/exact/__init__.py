@@ -7,10 +7,10 @@ needs are computed. This subpackage imports `runtime` and `layer`. Its arrays ha
 itself and the quantities that are propagated with it (see `patch_products.Quantities`).
 
 ======  ===========================================================  ==========================================
-ring    ``(quantities, size + 1, columns, n_lanes)``                 ring buffer of products of positions m and
+ring    ``(quantities, n_rows + 1, columns, n_lanes)``               ring buffer of products of positions m and
                                                                      n for one pair of lines of patches, summed
                                                                      over the lines under a patch, in row
-                                                                     ``m % size`` and column ``before + n``;
+                                                                     ``m % n_rows`` and column ``before + n``;
                                                                      the last row is 0
 row     ``(quantities, length, n_lanes)``                            products of patches, mapped by kappa
 plane   ``(quantities, pooled_length, width, n_lanes)``              rows, pooled along both lines

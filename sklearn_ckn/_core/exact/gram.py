@@ -80,7 +80,6 @@ def prepare(settings, shape, dtype, differentiated):
     -------
     network : ExactNetwork
     """
-    assert all(step == 1 for layer in settings for step in layer.patch.dilation), "The dilation of patches must be 1."
     (*space, c), (first, *others), centred = shape, settings, None
     dtype = exact_dtype(settings, dtype)
     if first.patch.centering:  # Centring is exact if each centred patch becomes a single position of the map.
@@ -121,8 +120,8 @@ def make_geometry(settings, space, dtype, related):  # -> PairGeometry
     taps = pooling.taps(settings.pooling.along(slice(-1, None)), (length,), dtype)
     ones = np.ones(len(line_taps.outputs))
     reached = sparse.csc_array((ones, line_taps.outputs, line_taps.pointers), (len(kept.pairs), len(met.pairs))).T
-    size, before = patch.size[-1], patch.padding[-1][0]
-    under = np.arange(length)[:, None] + np.arange(size) - before
+    step, (before, _), n_rows = patch.dilation[-1], patch.padding[-1], patch.reach[-1] + 1
+    under = np.arange(length)[:, None] + step * np.arange(patch.size[-1]) - before
     return PairGeometry(
         is_first=False,
         read=read,
@@ -130,8 +129,9 @@ def make_geometry(settings, space, dtype, related):  # -> PairGeometry
         kept=kept,
         sources=lines_under(space[:-1], outer, patch),
         before=before,
-        size=size,
-        slots=np.where((under >= 0) & (under < space[-1]), under % size, size),
+        step=step,
+        n_rows=n_rows,
+        slots=np.where((under >= 0) & (under < space[-1]), under % n_rows, n_rows),
         centring=-1 / prod(patch.size) if patch.centering else 0.0,
         line_taps=line_taps,
         taps=taps,
@@ -145,8 +145,10 @@ def make_geometry(settings, space, dtype, related):  # -> PairGeometry
 def lines_under(space, positions, patch):  # two tuples without the last axis, PatchGeometry with all axes
     """Return the indices of the lines of a map that each line of patches covers, with -1 for lines outside the map."""
     size, widths = patch.size[:-1], patch.padding[:-1]
-    before, space = (np.array(n, dtype=int).reshape(-1, 1, 1) for n in ([first for first, _ in widths], space))
-    index = np.indices((*positions, *size)).reshape(2, len(before), prod(positions), prod(size)).sum(axis=0) - before
+    columns = [first for first, _ in widths], patch.dilation[:-1], space
+    before, steps, space = (np.array(column, dtype=int).reshape(-1, 1, 1) for column in columns)
+    of_patches, of_offsets = np.indices((*positions, *size)).reshape(2, len(before), prod(positions), prod(size))
+    index = of_patches + steps * of_offsets - before
     inside = ((index >= 0) & (index < space)).all(axis=0)
     flat = np.ravel_multi_index((np.zeros_like(inside, dtype=int), *index), (1, *space.ravel()), mode="clip")
     return np.where(inside, flat, -1)

@@ -192,7 +192,8 @@ def find_norms(geometry, side, block, below, scratch):
         for i in range(len(met.begin)):
             if met.pairs[o, o] >= 0 and met.begin[i] <= i < met.end[i]:
                 fill_ring(pair, (o, o), i, (i, i + 1), i - geometry.before)
-                square, uncentred = multiply_patches(pair, 0, i, i), add_diagonal(ring, geometry.slots[i], 0, i)
+                square = multiply_patches(pair, 0, i, i)
+                uncentred = add_diagonal(ring, geometry.slots[i], geometry.step, 0, i)
                 r = simd.sqrt(simd.where_larger(square, rounding * uncentred, square, 0.0))
                 inverse = simd.where_larger(r, 0.0, 1 / simd.larger(r, number.tiny), 0.0)
                 simd.store(r, x.r, (o, i, 0))

@@ -54,7 +54,8 @@ class PairGeometry(NamedTuple):
     kept: Relation  # relation of the positions of the pooled map
     sources: np.ndarray  # (n_lines, n_sources) lines of the map under every line of patches, -1 for lines outside
     before: int  # number of zeros before a line
-    size: int  # number of positions of a patch along a line
+    step: int  # distance between neighbouring positions of a patch along a line
+    n_rows: int  # number of positions from the first to the last position of a patch along a line
     slots: np.ndarray  # (length, size) indices of the rows of the ring under every patch; the last row is zero
     centring: float  # factor of the centring term of a product: -1 / number of positions in a patch, 0 without centring
     line_taps: Taps  # pooling from lines to pooled lines
@@ -80,7 +81,7 @@ class Scratch(NamedTuple):
     """The scratch memory of a layer. The last field receives the result of the layer."""
 
     ring: np.ndarray
-    means: np.ndarray  # (quantities, size + 1, length, n_lanes) terms that centring adds, for each row of the ring
+    means: np.ndarray  # (quantities, n_rows + 1, length, n_lanes) terms that centring adds, for each row of the ring
     buffer: np.ndarray  # (columns, n_lanes)
     row: np.ndarray
     pooled: np.ndarray  # (pooled_length, n_lanes)
@@ -113,7 +114,7 @@ def make_side(geometry, quantities, n, n_channels, dtype):
 def make_scratch(geometry, quantities, n, dtype):
     """Allocate the scratch memory of a layer for n signals x, which are processed in sequence."""
     (_, length), pooled_lines, pooled = geometry.met.shape, len(geometry.kept.pairs), geometry.kept.stored
-    columns, rows = length + geometry.size - 1 + COLUMNS, (quantities.n_read, geometry.size + 1)
+    columns, rows = length + geometry.n_rows - 1 + COLUMNS, (quantities.n_read, geometry.n_rows + 1)
     return Scratch(
         ring=zeros((*rows, columns), dtype),
         means=zeros((*rows, length) if geometry.centring else (0, 0, 0), dtype),
@@ -197,8 +198,8 @@ def multiply_means(pair, quantity, sources, m, slot, columns):
             add_from_below(pair, quantity, (a, b), m, columns, buffer)
     for j in range(len(means)):
         total = simd.zeros(means)
-        for t in range(geometry.size):
-            total = total + simd.load(buffer, (j + t, 0))
+        for t in range(geometry.slots.shape[1]):
+            total = total + simd.load(buffer, (j + t * geometry.step, 0))
         simd.store(geometry.centring * total, means, (j, 0))
 
 
@@ -209,19 +210,19 @@ def multiply_means(pair, quantity, sources, m, slot, columns):
 def fill_ring(pair, lines, i, span, next_row):
     """Compute the missing rows of the ring for patch i and a span of patches j; return the next missing row's index."""
     geometry = pair.geometry
-    first, size, n = i - geometry.before, geometry.size, len(geometry.read.begin)
-    for m in range(max(first, next_row, 0), min(first + size, n)):
+    first, n_rows, n = i - geometry.before, geometry.n_rows, len(geometry.read.begin)
+    for m in range(max(first, next_row, 0), min(first + n_rows, n)):
         low = max(geometry.read.begin[m], span[0] - geometry.before)
-        high = min(geometry.read.end[m], span[1] - geometry.before + size - 1)
-        multiply_positions(pair, lines, m, geometry.slots[i, m - first], (low, high))
-    return max(next_row, min(first + size, n))
+        high = min(geometry.read.end[m], span[1] - geometry.before + n_rows - 1)
+        multiply_positions(pair, lines, m, m % n_rows, (low, high))
+    return max(next_row, min(first + n_rows, n))
 
 
 @njit(inline="always")
 def multiply_patches(pair, quantity, i, j):
     """Return the product of patch i, whose rows are in the ring, and patch j."""
     slots, means = pair.geometry.slots[i], pair.scratch.means
-    total = add_diagonal(pair.scratch.ring, slots, quantity, j)
+    total = add_diagonal(pair.scratch.ring, slots, pair.geometry.step, quantity, j)
     if pair.geometry.centring != 0:
         for t in range(len(slots)):
             total = total + simd.load(means, (quantity, slots[t], j, 0))
@@ -229,9 +230,9 @@ def multiply_patches(pair, quantity, i, j):
 
 
 @njit(inline="always")
-def add_diagonal(ring, slots, quantity, j):
+def add_diagonal(ring, slots, step, quantity, j):
     """Return the sum over a diagonal of the ring, which is the product of two patches before centring."""
     total = simd.load(ring, (quantity, slots[0], j, 0))
     for t in range(1, len(slots)):
-        total = total + simd.load(ring, (quantity, slots[t], j + t, 0))
+        total = total + simd.load(ring, (quantity, slots[t], j + t * step, 0))
     return total

@@ -72,21 +72,26 @@ def of_network(settings, space):
 
 
 def _read_by_pooling(related, windows):  # (pooled, pooled), (pooled, positions) -> (positions, positions)
-    read = windows.T.astype(int) @ related @ windows > 0
-    for row in read:  # Fill the gaps in each row, because `Relation` stores a single range for each position.
+    return _without_gaps(windows.T.astype(int) @ related @ windows > 0)
+
+
+def _read_by_patches(related, n, patch, axis):  # (positions, positions), int, PatchGeometry, int -> (n, n)
+    positions, reach, (before, _) = len(related), patch.reach[axis], patch.padding[axis]
+    offsets = range(0, reach + 1, patch.dilation[axis])
+    read = np.zeros((positions + reach,) * 2, dtype=bool)  # relation of the positions of the padded map
+    for v in offsets:
+        for w in offsets if patch.centering else [v]:
+            read[v : v + positions, w : w + positions] |= related
+    return _without_gaps(read[before : before + n, before : before + n])
+
+
+def _without_gaps(read):
+    """Fill the gaps in each row of a relation, because `Relation` stores a single range for each position."""
+    for row in read:
         inside = np.flatnonzero(row)
         if len(inside):
             row[inside[0] : inside[-1]] = True
     return read
-
-
-def _read_by_patches(related, n, patch, axis):  # (positions, positions), int, PatchGeometry, int -> (n, n)
-    positions, size, (before, _) = len(related), patch.size[axis], patch.padding[axis]
-    read = np.zeros((positions + size - 1,) * 2, dtype=bool)  # relation of the positions of the padded map
-    for v in range(size):
-        for w in range(size) if patch.centering else [v]:
-            read[v : v + positions, w : w + positions] |= related
-    return read[before : before + n, before : before + n]
 
 
 def _by_lines(axes):  # [(n, n) for every axis] -> Relation

@@ -19,10 +19,7 @@ ROUNDING_OF_A_LAYER = 100
 
 
 class PatchGeometry(NamedTuple):
-    """The size, dilation and padding of patches along each spatial axis, and whether patches are centred.
-
-    So far, the dilation is 1 along every axis. `layer` and `network` support other values, but `of` and `exact` do not.
-    """
+    """The size, dilation and padding of patches along each spatial axis, and whether patches are centred."""
 
     size: tuple  # number of positions of a patch along each axis
     dilation: tuple  # distance between neighbouring positions of a patch
@@ -30,10 +27,12 @@ class PatchGeometry(NamedTuple):
     centering: bool  # whether to subtract from each patch its mean over positions, channel by channel
 
     @classmethod
-    def of(cls, size, padding, centering=False):
+    def of(cls, size, padding, centering=False, dilation=None):
         """Return the geometry for padding ``"same"`` (which keeps the size of maps) or ``"valid"`` (no padding)."""
-        widths = tuple(((k - 1) // 2, k // 2) if padding == "same" else (0, 0) for k in size)
-        return cls(tuple(size), (1,) * len(size), widths, bool(centering))
+        dilation = (1,) * len(size) if dilation is None else tuple(dilation)
+        is_padded = padding == "same"
+        widths = tuple((is_padded * d * ((k - 1) // 2), is_padded * d * (k // 2)) for k, d in zip(size, dilation))
+        return cls(tuple(size), dilation, widths, bool(centering))
 
     def positions(self, space):
         """Return the number of patches that fit along each axis, or 0 if the padded axis is shorter than a patch."""
@@ -43,11 +42,12 @@ class PatchGeometry(NamedTuple):
     def norm(self, space):
         """Return the operator norm of patch extraction: the square root of the number of patches per position.
 
-        Along each axis, a position in the middle of the map is in ``size`` patches, or in all patches if there are
-        fewer. The result is only an upper bound if patches are dilated, or if they are centred, because centring is a
-        projection.
+        Along each axis, a position in the middle of the map is in ``size`` patches, or in fewer if there are too few
+        patches at a distance of multiples of ``dilation``. The result is only an upper bound if patches are dilated
+        and padded, or if they are centred, because centring is a projection.
         """
-        return sqrt(prod(map(min, self.size, self.positions(space))))
+        axes = zip(self.size, self.dilation, self.positions(space))
+        return sqrt(prod(min(k, -(-n // step)) for k, step, n in axes))
 
     @property
     def radius(self):
@@ -81,7 +81,7 @@ def flip(X):  # (n, *space, c) -> (n, *space, c)
 def box(counts, shape, steps=1):
     """Return the flat indices of a box of ``counts`` positions, ``steps`` apart, in an array of shape ``shape``."""
     indices = np.indices((1, *counts)).reshape(len(counts) + 1, -1)
-    indices[1:] *= np.reshape(steps, (-1, 1))
+    indices[1:] *= np.array(steps, dtype=int).reshape(-1, 1)
     return np.ravel_multi_index(tuple(indices), (1, *shape))
 
 

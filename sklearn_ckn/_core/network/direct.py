@@ -90,7 +90,7 @@ def add_tiles(X, direct, scratch, Q):
             find_starts(at, line, last_line, column, last_column, scratch.starts)
             here = slice(line, last_line), slice(column, last_column)
             of_tile = patches.Norms(norms.r[here], norms.inverse[here])
-            add_tile(in_place, of_tile, direct, Place(line, column, 0), scratch, Q[signal])
+            add_tile(in_place, of_tile, direct, Place(line, column, 0, 1), scratch, Q[signal])
 
 
 @compiled
@@ -110,7 +110,7 @@ def add_centered_tiles(X, direct, scratch, P, Q):  # P (n_patches, d)
             patches.sum_squares(P, r)
             patches.take_roots(r, inverse)
             of_tile = patches.Norms(r[:n_patches].reshape(shape), inverse[:n_patches].reshape(shape))
-            add_tile(copied, of_tile, direct, Place(line, column, 0), scratch, Q[signal])
+            add_tile(copied, of_tile, direct, Place(line, column, 0, 1), scratch, Q[signal])
 
 
 @compiled
@@ -136,5 +136,5 @@ def add_tile(tile, norms, direct, place, scratch, Q):  # Runs, patches.Norms of 
     products = T[:n_patches].reshape(shape + (lanes,))
     for panel in range(len(direct.panels)):
         multiply_panel(tile, n_patches, direct.panels[panel], T, direct.panels[panel, :0])
-        here = Place(place.line, place.column, panel * lanes)
+        here = Place(place.line, place.column, panel * lanes, 1)
         finish(products, norms, direct.epilogue, here, scratch.epilogue, Q)

@@ -47,6 +47,7 @@ class Place(NamedTuple):
     line: int
     column: int
     filter: int  # index of the first filter in the panel of the tile
+    step: int  # distance between neighbouring lines of the tile
 
 
 def make_pooled(settings, space, dtype):  # -> Pooled
@@ -85,7 +86,8 @@ def keep(T, shape, place, Q):  # (n_lines, n_columns) of T
     """Store a tile in the map of products Q."""
     for line in range(shape[0]):
         for i in range(shape[1]):
-            simd.store(simd.load(T, (line, i, 0)), Q, (place.line + line, place.column + i, place.filter))
+            in_map = place.line + line * place.step
+            simd.store(simd.load(T, (line, i, 0)), Q, (in_map, place.column + i, place.filter))
 
 
 @compiled
@@ -119,7 +121,7 @@ def add_pooled(T, norms, epilogue, place, scratch, Q):
             for i in range(window):
                 total = total + epilogue.weights[i] * simd.load(columns, (i, 0))
             simd.store(total, pooled, (o, 0))
-        in_map = place.line + line
+        in_map = place.line + line * place.step
         for t in range(pointers[in_map], pointers[in_map + 1]):
             weight, target = weights[t], Q[outputs[t], begin:]
             for o in range(end - begin):
@@ -146,4 +148,4 @@ def finish_signals(T, norms, epilogue, scratch, Q):
             of_lines = patches.Norms(norms.r[signal, lines], norms.inverse[signal, lines])
             for first in range(0, T.shape[3], lanes):
                 tile = T[signal, lines, :, first : first + lanes]
-                finish(tile, of_lines, epilogue, Place(line, 0, first), scratch, Q[signal])
+                finish(tile, of_lines, epilogue, Place(line, 0, first, 1), scratch, Q[signal])

@@ -3,6 +3,10 @@
 Tiles of the map are transformed, and so are the filters. For each entry of the transformed tiles, the sum over the
 channels and over the axes that are not transformed is one matrix product. The products are then transformed back.
 
+If patches are dilated, neighbouring positions of a patch are ``dilation`` positions apart. The positions whose indices
+have the same remainder modulo the dilation are a *phase*. Patches of one phase are not dilated, so each phase is
+divided into tiles of its own.
+
 The transforms amplify rounding errors up to tenfold. The error of a product is relative to the largest patches in the
 same tile, so the products of patches of small norm are less accurate. This strategy supports float32 only.
 """
@@ -29,10 +33,11 @@ MOST_WORK = 0.6  # largest fraction of the direct convolution's multiplications 
 
 
 class Tiling(NamedTuple):
-    """The division of a padded signal into planes, and of each plane into rows and columns of tiles.
+    """The division of a padded signal into planes, and of each phase of a plane into rows and columns of tiles.
 
-    If the scheme has only one axis, each plane is a single line. A *band* is one row of tiles across all planes of
-    a signal. Several bands with about `TILES` tiles in total are transformed together.
+    If the scheme has only one axis, each plane is a single line. A *band* is one row of tiles of all planes of a
+    signal, with all phases of columns but one phase of rows. Several bands with about `TILES` tiles in total are
+    transformed together.
     """
 
     n_planes: int
@@ -40,9 +45,10 @@ class Tiling(NamedTuple):
     n_blocks: int  # number of short filters into which a long filter is cut along the columns
     n_rows: int
     n_columns: int
+    steps: tuple  # number of phases of rows and of columns
     n_bands: int  # number of bands that are transformed together
     n_numbers: int  # number of elements per entry in the transformed tiles of `n_bands` bands
-    starts: np.ndarray  # (n_bands * n_outputs * n_columns + ROWS - 1,) start of each tile, as in `Runs.starts`
+    starts: np.ndarray  # (n_bands * n_outputs * tiles of a line + ROWS - 1,) start of each tile, as in `Runs.starts`
     runs: np.ndarray  # (n_runs,)
 
 
@@ -61,13 +67,13 @@ class Winograd(NamedTuple):
     def make(cls, Z, settings, shape, epilogue):  # (m, d), LayerSettings, (*space, c)
         """Prepare the filters, or return None if this strategy is too slow or imprecise, or needs too much memory."""
         (*space, c), patch, positions = shape, settings.patch, settings.patch_positions(shape[:-1])
-        if Z.dtype != np.float32 or patch.centering or c < FEWEST_CHANNELS or max(patch.dilation) > 1:
+        if Z.dtype != np.float32 or patch.centering or c < FEWEST_CHANNELS:
             return None
-        scheme, work = choose(positions, patch.size)
+        scheme, work = choose(positions, patch)
         c_padded = c + -c % simd.n_lanes(Z.dtype)
         if work * c_padded > MOST_WORK * c:
             return None
-        tiling, padded = cut(scheme, positions, patch.size, c_padded)
+        tiling, padded = cut(scheme, positions, patch, c_padded)
         if tiling is None:
             return None
         widths = tuple((before, full - n - before) for n, full, (before, _) in zip(space, padded, patch.padding))
@@ -81,7 +87,7 @@ class Winograd(NamedTuple):
             padded=self.at.padded(X.dtype),
             V=simd.aligned((rows.n, columns.n, tiling.n_numbers + SPACING), X.dtype),
             products=simd.aligned((rows.n, columns.n, len(tiling.starts), lanes), X.dtype),
-            T=simd.aligned((rows.m, tiling.n_columns * columns.m, lanes), X.dtype),
+            T=simd.aligned((rows.m, tiling.n_columns * columns.m, tiling.steps[1], lanes), X.dtype),
             epilogue=self.epilogue.scratch(self.at.length, Q),
         )
         add_bands(patches.by_lines(X), self, scratch, Q)
@@ -93,33 +99,36 @@ class Scratch(NamedTuple):
     padded: np.ndarray  # a padded signal
     V: np.ndarray  # (n_y, n_x, n_numbers + SPACING) transformed tiles of a few bands
     products: np.ndarray  # (n_y, n_x, n_tiles + ROWS - 1, n_lanes) products of the transformed tiles and one panel
-    T: np.ndarray  # (m_y, m_x * n_columns, n_lanes) products of one row of tiles, transformed back
+    T: np.ndarray  # (m_y, m_x * n_columns, phases, n_lanes) products of one row of tiles, transformed back
     epilogue: tuple
 
 
-def cut(scheme, positions, size, c):
+def cut(scheme, positions, patch, c):
     """Return the tiling for patches of c channels, and the spatial shape of the padded signal.
 
     The tiling is None if even one band is too large.
     """
     split = len(positions) - len(scheme.filterings)
-    grid = [filtering.n_tiles(n) for filtering, n in zip(scheme.filterings, positions[split:])]
-    filled = [*positions[:split], *(n * filtering.m for n, filtering in zip(grid, scheme.filterings))]
-    padded = [n + k - 1 for n, k in zip(filled, size)]
+    axes = list(zip(scheme.filterings, positions[split:], patch.dilation[split:]))
+    grid = [filtering.n_tiles(-(-n // step)) for filtering, n, step in axes]
+    filled = [*positions[:split], *(n * filtering.m * step for n, (filtering, _, step) in zip(grid, axes))]
+    padded = [n + reach for n, reach in zip(filled, patch.reach)]
 
-    outer, (n_rows, n_columns), n_blocks = padded[:split], [1, *grid][-2:], size[-1] // scheme.columns.k
-    outputs, offsets = patches.box(positions[:split], outer), patches.box(size[:split], outer)
+    outer, (n_rows, n_columns), n_blocks = padded[:split], [1, *grid][-2:], patch.size[-1] // scheme.columns.k
+    steps, (outer_steps, outer_sizes) = (1, *patch.dilation[split:])[-2:], (patch.dilation[:split], patch.size[:split])
+    outputs, offsets = patches.box(positions[:split], outer), patches.box(outer_sizes, outer, outer_steps)
+    in_line = steps[1] * n_columns  # number of tiles of all phases of a line
     # Number of tiles of products in one band, and number of elements per entry in one band.
-    n_tiles, n_numbers = len(outputs) * n_columns, prod(outer) * n_blocks * n_columns * c
+    n_tiles, n_numbers = len(outputs) * in_line, prod(outer) * n_blocks * in_line * c
     most = MOST_NUMBERS // (scheme.rows.n * scheme.columns.n * n_numbers)
     n_bands = min(max(1, TILES // n_tiles), MOST_TILES // n_tiles, most)
     if n_bands == 0:
         return None, padded
 
     planes = np.add.outer(np.arange(n_bands) * prod(outer), outputs)
-    starts = np.add.outer(planes * n_blocks * n_columns, np.arange(n_columns)).ravel()
-    runs = np.add.outer(offsets * n_blocks, np.arange(n_blocks)).ravel() * n_columns
-    counts = prod(outer), len(outputs), n_blocks, n_rows, n_columns, n_bands, n_bands * n_numbers
+    starts = np.add.outer(planes * n_blocks * in_line, np.arange(in_line)).ravel()
+    runs = np.add.outer(offsets * n_blocks, np.arange(n_blocks)).ravel() * in_line
+    counts = prod(outer), len(outputs), n_blocks, n_rows, n_columns, steps, n_bands, n_bands * n_numbers
     return Tiling(*counts, np.pad(starts, (0, ROWS - 1), mode="edge") * c, runs * c), padded
 
 
@@ -152,30 +161,35 @@ def add_bands(X, winograd, scratch, Q):
     Q : ndarray of shape (n, lines, length, n_panels * n_lanes), out
     """
     at, tiling, V, T = winograd.at, winograd.tiling, scratch.V, scratch.T
-    (n_y, n_x, _), (m_y, width, lanes), c = V.shape, T.shape, at.n_channels
+    (n_y, n_x, _), (m_y, width, _, lanes), c, (step_y, step_x) = V.shape, T.shape, at.n_channels, tiling.steps
     m_x, n_lines, length = width // tiling.n_columns, len(at.starts), at.length
-    height = n_lines // tiling.n_outputs
+    height, by_signal = n_lines // tiling.n_outputs, step_y * tiling.n_rows
+    lines_of_products = T.reshape(m_y, width * step_x, lanes)
     squares, sums = np.empty(at.n_pixels, X.dtype), np.empty(at.n_pixels, X.dtype)
     r, inverse = np.empty((len(X), n_lines, length), X.dtype), np.empty((len(X), n_lines, length), X.dtype)
-    planes = scratch.padded.reshape(tiling.n_planes, m_y * tiling.n_rows + n_y - m_y, -1, c)
+    n_padded_rows = m_y * tiling.n_rows + n_y - m_y
+    planes = scratch.padded.reshape(tiling.n_planes, n_padded_rows, step_y, -1, step_x, c)
     entry_panels = winograd.panels.reshape(len(winograd.panels) * n_y * n_x, -1, lanes)
     entries, entry_products = V.reshape(n_y * n_x, -1), scratch.products.reshape(n_y * n_x, -1, lanes)
-    for first in range(0, len(X) * tiling.n_rows, tiling.n_bands):
-        n_bands = min(tiling.n_bands, len(X) * tiling.n_rows - first)
-        n_tiles, place = n_bands * tiling.n_outputs * tiling.n_columns, 0
+    for first in range(0, len(X) * by_signal, tiling.n_bands):
+        n_bands = min(tiling.n_bands, len(X) * by_signal - first)
+        n_tiles, place = n_bands * tiling.n_outputs * tiling.n_columns * step_x, 0
         for band in range(first, first + n_bands):
-            signal, y = divmod(band, tiling.n_rows)
-            if y == 0:
+            signal, of_signal = divmod(band, by_signal)
+            y, phase_y = divmod(of_signal, step_y)
+            if of_signal == 0:
                 patches.read(X[signal], at, scratch.padded)
                 norms = patches.Norms(r[signal], inverse[signal])
                 patches.find_norms(scratch.padded, at, squares, sums, norms)
             for plane in range(tiling.n_planes):
                 for block in range(tiling.n_blocks):
-                    for x in range(tiling.n_columns):
-                        for j in range(0, c, lanes):
-                            source = plane, m_y * y, m_x * x + (n_x - m_x + 1) * block, j
-                            transform_tile(winograd.scheme, planes, source, V, (0, 0, place))
-                            place += lanes
+                    for phase_x in range(step_x):
+                        phase = planes[:, :, phase_y, :, phase_x]
+                        for x in range(tiling.n_columns):
+                            for j in range(0, c, lanes):
+                                source = plane, m_y * y, m_x * x + (n_x - m_x + 1) * block, j
+                                transform_tile(winograd.scheme, phase, source, V, (0, 0, place))
+                                place += lanes
         for panel in range(len(winograd.panels)):
             for entry in range(n_y * n_x):
                 i = panel * n_y * n_x + entry
@@ -184,13 +198,16 @@ def add_bands(X, winograd, scratch, Q):
                 multiply_panel(tiles, n_tiles, Z, entry_products[entry], following)
             place = 0
             for band in range(first, first + n_bands):
-                signal, y = divmod(band, tiling.n_rows)
+                signal, of_signal = divmod(band, by_signal)
+                y, phase_y = divmod(of_signal, step_y)
                 for plane in range(tiling.n_outputs):
-                    for x in range(tiling.n_columns):
-                        transform_back(winograd.scheme, scratch.products, (0, 0, place, 0), T, (0, m_x * x, 0))
-                        place += 1
-                    line = plane * height + m_y * y
-                    lines = slice(line, min(line + m_y, (plane + 1) * height))
+                    for phase_x in range(step_x):
+                        for x in range(tiling.n_columns):
+                            at_tile = 0, m_x * x, phase_x, 0
+                            transform_back(winograd.scheme, scratch.products, (0, 0, place, 0), T, at_tile)
+                            place += 1
+                    line = plane * height + step_y * m_y * y + phase_y
+                    lines = slice(line, min(line + step_y * m_y, (plane + 1) * height), step_y)
                     norms = patches.Norms(r[signal, lines], inverse[signal, lines])
-                    here = Place(line, 0, panel * lanes)
-                    finish(T, norms, winograd.epilogue, here, scratch.epilogue, Q[signal])
+                    here = Place(line, 0, panel * lanes, step_y)
+                    finish(lines_of_products, norms, winograd.epilogue, here, scratch.epilogue, Q[signal])

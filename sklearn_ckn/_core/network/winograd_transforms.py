@@ -35,12 +35,13 @@ class Filtering(NamedTuple):
         """Return the number of tiles of m products that are needed to cover ``length`` products."""
         return -(-length // self.m)
 
-    def work(self, length, size):
+    def work(self, length, size, n_phases):
         """Return the number of multiplications as a fraction of ``length * size``.
 
         A long filter counts as several filters of size k. The fraction is infinite if the size is not a multiple of k.
         """
-        return self.n_tiles(length) * self.n / (length * self.k) if size % self.k == 0 else np.inf
+        n_tiles = n_phases * self.n_tiles(-(-length // n_phases))
+        return n_tiles * self.n / (length * self.k) if size % self.k == 0 else np.inf
 
 
 def cook_toom(m, k):
@@ -79,18 +80,18 @@ Line43, Line53, Line63 = (_scheme(f"Line{m}3", cook_toom(m, 3)) for m in (4, 5, 
 SCHEMES = Square43, Square53, Square63, Square42, Square52, Square62, Line43, Line53, Line63
 
 
-def choose(positions, patch_size):
+def choose(positions, patch):
     """Return the scheme with the fewest multiplications, and its fraction of the direct convolution's multiplications.
 
-    Ties are broken in favour of smaller tiles. A patch can span several filters of the
-    scheme only along the last axis.
+    Ties are broken in favour of smaller tiles. A patch can span several filters of the scheme only along the last
+    axis. If patches are dilated, each phase is covered by tiles of its own.
     """
 
     def work(scheme):
-        if scheme.rows.k not in (1, *patch_size[-2:-1]):
+        if scheme.rows.k not in (1, *patch.size[-2:-1]):
             return np.inf
-        axes = zip(scheme.filterings[::-1], positions[::-1], patch_size[::-1])
-        return prod(filtering.work(length, size) for filtering, length, size in axes)
+        axes = zip(scheme.filterings[::-1], positions[::-1], patch.size[::-1], patch.dilation[::-1])
+        return prod(filtering.work(length, size, step) for filtering, length, size, step in axes)
 
     scheme = min(SCHEMES, key=lambda scheme: (work(scheme), scheme.rows.n * scheme.columns.n))
     return scheme(), work(scheme)

@@ -27,6 +27,7 @@ def naive_settings(a_layer):
 
     return {
         "size": per_axis(a_layer.patch_size),
+        "dilation": per_axis(a_layer.dilation),
         "padding": a_layer.padding,
         "centering": a_layer.patch_centering,
         "kernel": a_layer.kernel,
@@ -85,6 +86,8 @@ ARCHITECTURES = [
     [layer(pooling_width=1), layer(subsampling=1), layer()],
     [layer(patch_centering=True), layer(pooling_width=1)],
     [layer(pooling_width=1), layer(patch_centering=True, padding="valid", patch_size=2)],
+    [layer(dilation=2, pooling_width=1), layer(dilation=(3, 1))],
+    [layer(pooling_width=1), layer(patch_centering=True, padding="valid", patch_size=2, dilation=(2, 3))],
 ]
 
 
@@ -123,6 +126,7 @@ def test_random_networks_equal_the_definition(data):
         a_layer = layer(
             ndim,
             patch_size=sizes(min(4, *below)),
+            dilation=sizes(3),
             pooling_width=sizes(min(3, *below)),
             subsampling=sizes(3),
             pooling=data.draw(st.sampled_from(["average", "gaussian"])),
@@ -153,8 +157,8 @@ def test_networks_with_all_patches_as_filters_give_the_exact_kernel(space, rng):
     """The identity of kernel and network holds for one, two and three layers."""
     X, ndim, steps = rng.randn(2, *space, 2), len(space), []
     maps = X
-    for kernel in ("exponential", "arccos1", "exponential"):
-        a_layer = layer(ndim, kernel=kernel, patch_size=2, subsampling=1, reg=1e-13)
+    for kernel, dilation in (("exponential", 1), ("arccos1", 2), ("exponential", 3)):
+        a_layer = layer(ndim, kernel=kernel, patch_size=2, dilation=dilation, subsampling=1, reg=1e-13)
         filters = patches.extract(maps, a_layer._read_settings().patch).reshape(-1, *[2] * ndim, maps.shape[-1])
         maps = a_layer.set_params(init=filters, n_filters=len(filters)).fit_transform(maps)
         steps.append(a_layer)

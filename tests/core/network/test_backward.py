@@ -36,13 +36,6 @@ def test_gradients_equal_those_of_the_definition(case, ndim, dtype, tolerance, r
     assert_equals_definition(layer, X, Z, A, dtype, tolerance, rng)
 
 
-@pytest.mark.parametrize("ndim", [1, 2, 3])
-def test_gradients_equal_those_of_the_definition_for_dilated_patches(ndim, rng):
-    layer, X, Z, A = a_layer(rng, ndim, {"size": 2, "padding": "valid"})
-    layer = layer._replace(patch=layer.patch._replace(dilation=(2,) * ndim))
-    assert_equals_definition(layer, X, Z, A, np.float64, 1e-12, rng)
-
-
 @pytest.mark.parametrize(
     "space, case",
     [

@@ -21,6 +21,8 @@ CASES = [
     {"kind": "average", "width": 2, "stride": 1},
     {"centering": True, "width": 1, "stride": 1},
     {"size": 1, "width": 2, "stride": 3},
+    {"dilation": 2},
+    {"size": 2, "dilation": 2, "padding": "valid", "centering": True},
     *({"kernel": name} for name in kappa.KERNELS if name != "exponential"),
 ]
 # The other kernels are tested in compiled code by tests/core/layer/test_kappa.py, which takes less time.
@@ -39,7 +41,7 @@ def test_definition_and_fast_transform_equal_loops(space, case, rng):
     expected = [
         naive.layer(
             x, Z, A, layer.patch.size, case.get("kernel", "exponential"), PARAMETERS, layer.pooling.width,
-            layer.pooling.stride, padding, layer.pooling.window, layer.patch.centering,
+            layer.pooling.stride, padding, layer.pooling.window, layer.patch.centering, layer.patch.dilation,
         )
         for x in X
     ]  # fmt: skip
@@ -56,6 +58,7 @@ UNEQUAL = [  # sizes, widths and strides that differ by axis, some strides large
     {"size": (3, 3), "width": (2, 3), "stride": (1, 3), "kind": "average"},
     {"size": (2, 2), "width": (30, 1000), "stride": (2, 5), "padding": "valid"},
     {"size": (5, 3), "width": (3, 5), "stride": (3, 2), "kind": "average", "padding": "valid"},
+    {"size": (3, 3), "width": (3, 2), "stride": (2, 3), "dilation": (1, 4)},
 ]
 
 

@@ -16,16 +16,20 @@ WINOGRAD_CASES = [  # spatial shape and patch size: squares, lines, volumes, and
     ((12, 5), 2), ((40,), 3), ((33,), 9), ((70,), 6), ((15,), 3), ((4, 5, 9), 3), ((3, 6, 8), 2), ((9, 13), (1, 3)),
     ((7, 14), (5, 6)), ((12, 14), (3, 6)), ((3, 6, 9), (2, 5, 3)),
 ]  # fmt: skip
+DILATED = [  # spatial shape, patch size and dilation, with phases of different lengths
+    ((13, 18), 3, 2), ((15, 13), 3, (1, 4)), ((23, 9), 3, (4, 1)), ((47,), 9, 4), ((9, 15), 2, 3),
+    ((14, 18), (5, 6), 2), ((9, 19), (1, 3), 2), ((7, 8, 9), 3, 2), ((5, 9, 8), 2, (3, 2, 1)),
+]  # fmt: skip
 
 
-@pytest.mark.parametrize("space, size", WINOGRAD_CASES, ids=str)
+@pytest.mark.parametrize("space, size, dilation", [*((*case, 1) for case in WINOGRAD_CASES), *DILATED], ids=str)
 @pytest.mark.parametrize("padding", ["same", "valid"])
 @pytest.mark.parametrize("c, m, tiles", [(1, 3, 96), (37, 70, 96), (20, 40, 7), (16, 33, 1)])
-def test_winograd_equals_the_definition(space, size, padding, c, m, tiles, rng, monkeypatch):
+def test_winograd_equals_the_definition(space, size, dilation, padding, c, m, tiles, rng, monkeypatch):
     monkeypatch.setattr(winograd, "TILES", tiles)
     monkeypatch.setattr(winograd, "MOST_WORK", np.inf)
     monkeypatch.setattr(winograd, "FEWEST_CHANNELS", 1)
-    layer = layer_settings(len(space), padding=padding, size=size)
+    layer = layer_settings(len(space), padding=padding, size=size, dilation=dilation)
     X = rng.randn(3, *space, c).astype(np.float32)
     X[0, 1:4] = 0  # includes zero patches
     Z = unit_rows(rng, m, math.prod(layer.patch.size) * c, np.float32)
@@ -46,17 +50,19 @@ def test_cook_toom_computes_correlations(m, k, rng):
 
 
 @pytest.mark.parametrize(
-    "positions, size, expected",
-    [((16, 16), (3, 3), "Square43"), ((14, 14), (3, 3), "Square53"), ((12, 12, 12), (3, 3, 3), "Square63"),
-     ((16, 16), (2, 2), "Square42"), ((9, 9), (2, 2), "Square52"), ((6, 12), (2, 4), "Square62"),
-     ((16,), (3,), "Line43"), ((15,), (9,), "Line53"), ((9, 18), (5, 6), "Line63"), ((1, 16), (3, 3), "Line43"),
-     ((2, 16), (3, 3), "Line43")],
+    "positions, size, dilation, expected",
+    [((16, 16), (3, 3), 1, "Square43"), ((14, 14), (3, 3), 1, "Square53"), ((12, 12, 12), (3, 3, 3), 1, "Square63"),
+     ((16, 16), (2, 2), 1, "Square42"), ((9, 9), (2, 2), 1, "Square52"), ((6, 12), (2, 4), 1, "Square62"),
+     ((16,), (3,), 1, "Line43"), ((15,), (9,), 1, "Line53"), ((9, 18), (5, 6), 1, "Line63"),
+     ((1, 16), (3, 3), 1, "Line43"), ((2, 16), (3, 3), 1, "Line43"), ((14, 14), (3, 3), 4, "Square43"),
+     ((24, 24), (3, 3), 2, "Square63"), ((64,), (3,), 16, "Line43")],
 )  # fmt: skip
-def test_scheme_with_the_fewest_multiplications_is_chosen(positions, size, expected):
-    scheme, part = winograd_transforms.choose(positions, size)
+def test_scheme_with_the_fewest_multiplications_is_chosen(positions, size, dilation, expected):
+    patch = patches.PatchGeometry.of(size, "same", dilation=(dilation,) * len(size))
+    scheme, part = winograd_transforms.choose(positions, patch)
     assert type(scheme).__name__ == expected
     axes = len(scheme.filterings)
-    tiles = [-(-n // f.m) for n, f in zip(positions[-axes:], scheme.filterings)]
+    tiles = [dilation * -(-n // dilation // f.m) for n, f in zip(positions[-axes:], scheme.filterings)]
     filters = [k // f.k for k, f in zip(size[-axes:], scheme.filterings)]
     multiplications = math.prod(tiles) * math.prod(filters) * scheme.rows.n * scheme.columns.n
     assert part == pytest.approx(multiplications / math.prod(positions[-axes:]) / math.prod(size[-axes:]), rel=1e-12)
@@ -72,6 +78,7 @@ def test_winograd_is_used_only_for_many_channels_in_single_precision():
     assert not goes((16, 16), 64, 3, np.float64)
     assert not goes((16, 16), 3, 3)  # there are too few channels
     assert not goes((2, 2), 64, 3)  # most of each tile would be empty
+    assert goes((16, 16), 64, 3, dilation=4) and not goes((16, 16), 64, 3, dilation=8)
     assert not goes((16, 16), 64, 5) and not goes((64,), 64, 4)  # no scheme exists
     assert not goes((16, 16), 64, 3, centering=True)
     assert goes((64,), 64, 3) and not goes((64,), simd.n_lanes(np.float32) + 1, 3)  # half of each vector would be empty
