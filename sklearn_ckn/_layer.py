@@ -17,7 +17,7 @@ from ._arrays.results import transformed
 from ._arrays.signals import frozen
 from ._core.filters import bandwidth, kmeans, sampling
 from ._core.layer import kappa, nystroem, patches
-from ._core.layer.pooling import WINDOWS, Pooling
+from ._core.layer.pooling import WINDOWS, Fixed, Sliding
 from ._core.layer.settings import LayerSettings
 from ._utils.caller import warn
 from ._utils.maps import MapsMixin, channel_names
@@ -67,20 +67,28 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
         the values ``x(u + dilation * v)``, so a patch of 3 positions with a dilation of 4 extends over 9 positions of
         the map. Networks with dilations of 1, 2, 4 and 8 side by side see a time series at several scales.
 
-    pooling_width : int or tuple of ndim ints, default=2
+    pooling_width : int, tuple of ndim ints or None, default=None
         Width of the pooling weights, in positions. It sets the scale of the translation invariance. 1 means no
-        smoothing.
+        smoothing. None means 2, unless `n_positions` is given.
 
     subsampling : int, tuple of ndim ints or None, default=None
         Stride of the pooling: the number of positions from one pooled position to the next. If None, it equals
         `pooling_width`. Gaussian pooling reduces an axis of n positions to ``ceil(n / subsampling)``.
 
+    n_positions : int, tuple of ndim ints or None, default=None
+        Number of pooled positions along each spatial axis, whatever the size of the map. It replaces `pooling_width`
+        and `subsampling`, which must be None. The map is divided evenly into cells, one for each pooled position. In
+        the last layer of a network, it makes the number of features the same for signals of all sizes. If the map has
+        fewer positions than `n_positions`, pooled positions repeat its values.
+
     pooling : {"gaussian", "average"}, default="gaussian"
         `"gaussian"` uses the weights ``exp(-(d / pooling_width)^2)`` for ``|d| <= pooling_width`` (only ``d = 0`` if
         the width is 1), divided by their sum. The windows are centred at the positions 0, `subsampling`, ..., and the
         map counts as zero outside its borders. `"average"` takes the mean of `pooling_width` positions, in full windows
-        only. To average over the whole map, use `"average"` with `pooling_width` equal to the size of the map:
-        `"gaussian"` would centre its only window at the first position.
+        only. With `n_positions`, `"gaussian"` centres a window at the centre of each cell, with the width of the cell
+        as `pooling_width` (which need not be a whole number) and weights divided by their sum over the positions in the
+        map, and `"average"` takes the mean over each cell, to which positions at its edges belong in part. Thus
+        ``n_positions=1`` gives a mean over the whole map, weighted or not.
 
     padding : {"same", "valid"}, default="same"
         `"same"` pads the map with zeros, so that there is one patch for every position. A patch of even size extends
@@ -232,14 +240,23 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
     True
     """
 
-    _RECORDS = Reservoir, sampling.Sample, LayerSettings, patches.PatchGeometry, Pooling, *kappa.KERNELS.values()
+    _RECORDS = (
+        Reservoir,
+        sampling.Sample,
+        LayerSettings,
+        patches.PatchGeometry,
+        Sliding,
+        Fixed,
+        *kappa.KERNELS.values(),
+    )
     _SIZE = [Interval(Integral, 1, None, closed="left"), tuple, list]  # parameters.per_axis checks the sizes
     _parameter_constraints = {
         "n_filters": [Interval(Integral, 1, None, closed="left")],
         "patch_size": _SIZE,
         "dilation": _SIZE,
-        "pooling_width": _SIZE,
+        "pooling_width": [*_SIZE, None],
         "subsampling": [*_SIZE, None],
+        "n_positions": [*_SIZE, None],
         "pooling": [StrOptions(set(WINDOWS))],
         "padding": [StrOptions({"same", "valid"})],
         "patch_centering": ["boolean"],
@@ -263,8 +280,9 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
         *,
         patch_size: Sizes = 3,
         dilation: Sizes = 1,
-        pooling_width: Sizes = 2,
+        pooling_width: Sizes | None = None,
         subsampling: Sizes | None = None,
+        n_positions: Sizes | None = None,
         pooling: PoolingName = "gaussian",
         padding: Literal["same", "valid"] = "same",
         patch_centering: bool = False,
@@ -286,6 +304,7 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
         self.dilation = dilation
         self.pooling_width = pooling_width
         self.subsampling = subsampling
+        self.n_positions = n_positions
         self.pooling = pooling
         self.padding = padding
         self.patch_centering = patch_centering
@@ -496,21 +515,34 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
         """Check that the parameters are consistent, and return them as the record that `_core` uses."""
         patch_size = parameters.per_axis("patch_size", self.patch_size, self.ndim)
         dilation = parameters.per_axis("dilation", self.dilation, self.ndim)
-        pooling_width = parameters.per_axis("pooling_width", self.pooling_width, self.ndim)
         if self.patch_centering and prod(patch_size) == 1:
             raise ValueError(
                 "patch_centering=True needs a patch_size of at least two positions; got 1, so every patch would be "
                 "zero. Use a larger patch_size or patch_centering=False."
             )
-        stride = pooling_width
-        if self.subsampling is not None:
-            stride = parameters.per_axis("subsampling", self.subsampling, self.ndim)
         return LayerSettings(
             patch=patches.PatchGeometry.of(patch_size, self.padding, self.patch_centering, dilation),
             kernel=None,  # It is set once sigma is known.
-            pooling=Pooling(self.pooling, pooling_width, stride),
+            pooling=self._read_pooling(),
             reg=float(self.reg),
         )
+
+    def _read_pooling(self):  # -> Sliding or Fixed
+        if self.n_positions is None:
+            width = parameters.per_axis(
+                "pooling_width", 2 if self.pooling_width is None else self.pooling_width, self.ndim
+            )
+            stride = width
+            if self.subsampling is not None:
+                stride = parameters.per_axis("subsampling", self.subsampling, self.ndim)
+            return Sliding(self.pooling, width, stride)
+        if self.pooling_width is not None or self.subsampling is not None:
+            raise ValueError(
+                f"n_positions replaces pooling_width and subsampling, which must both be None; got n_positions="
+                f"{self.n_positions!r}, pooling_width={self.pooling_width!r} and subsampling={self.subsampling!r}. Set "
+                f"either n_positions or the other two."
+            )
+        return Fixed(self.pooling, parameters.per_axis("n_positions", self.n_positions, self.ndim))
 
     def _read_kernel(self, sigma):
         return kappa.make(self.kernel, sigma=sigma, degree=int(self.degree), coef0=float(self.coef0))

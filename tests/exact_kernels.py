@@ -5,4 +5,4 @@ from sklearn_ckn import CKNLayer
 
 def layer(ndim=2, **parameters):
     """Return a layer with the parameters that most tests share."""
-    return CKNLayer(**{"ndim": ndim, "pooling_width": 2, "degree": 3, "coef0": 0.5, **parameters})
+    return CKNLayer(**{"ndim": ndim, "degree": 3, "coef0": 0.5, **parameters})

@@ -18,7 +18,10 @@ CASES = [
     {"size": 2, "width": 2, "stride": 1},
     {"size": 1, "width": 3, "stride": 2, "padding": "valid"},
     {"dilation": 2},
-    {"size": 2, "centering": True, "kind": "average", "width": 2, "stride": 1, "padding": "valid", "dilation": 2},
+    {"count": 2},
+    {"count": 3, "kind": "average", "size": 2},
+    {"size": 2, "centering": True, "kind": "average", "width": 2, "stride": 1, "padding": "valid"},
+    {"size": 2, "centering": True, "width": 1, "stride": 1, "padding": "valid", "dilation": 2},
 ]
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from sklearn_ckn._core.layer import kappa, patches
-from sklearn_ckn._core.layer.pooling import Pooling
+from sklearn_ckn._core.layer.pooling import Fixed, Sliding
 from sklearn_ckn._core.layer.settings import LayerSettings
 from sklearn_ckn._core.network import forward
 
@@ -16,13 +16,16 @@ def kernels():
 
 
 def layer_settings(
-    ndim, kernel="exponential", size=3, width=2, stride=2, padding="same", kind="gaussian", centering=0, dilation=1
-):
-    size, width, stride, dilation = ((n,) * ndim if isinstance(n, int) else n for n in (size, width, stride, dilation))
+    ndim, kernel="exponential", size=3, width=2, stride=2, padding="same", kind="gaussian", centering=0, dilation=1,
+    count=None,
+):  # fmt: skip
+    size, width, stride, dilation, count = (
+        (n,) * ndim if isinstance(n, int) else n for n in (size, width, stride, dilation, count)
+    )
     return LayerSettings(
         patch=patches.PatchGeometry.of(size, padding, centering, dilation),
         kernel=kappa.make(kernel, **PARAMETERS),
-        pooling=Pooling(kind, width, stride),
+        pooling=Fixed(kind, count) if count else Sliding(kind, width, stride),
         reg=1e-3,
     )
 

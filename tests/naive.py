@@ -1,6 +1,7 @@
 """The definitions in explicit loops, for small signals. They import nothing from the package."""
 
 import math
+from functools import reduce
 from itertools import product
 
 import numpy as np
@@ -64,21 +65,35 @@ def pooling_weight(kind, centre, position, width):
     return math.exp(-((d / width) ** 2)) / total if abs(d) <= width else 0
 
 
-def pooled_length(kind, length, width, stride):
-    """Return the number of pooled positions on one axis."""
-    if kind == "average":
-        return len([i for i in range(0, length, stride) if i + width <= length])
-    return len(range(0, length, stride))
+def cell_weight(kind, i, position, length, count):
+    """Return the weight of a position for cell i of an axis that is divided evenly into ``count`` cells."""
+    low, high = i * length / count, (i + 1) * length / count
+    if kind == "average" or length <= count:
+        return max(0, min(high, position + 1) - max(low, position)) / (high - low)
+
+    def weight(u):
+        d = (u - (low + high - 1) / 2) / (high - low)
+        return math.exp(-(d**2)) if abs(d) <= 1 + 1e-12 else 0
+
+    return weight(position) / sum(weight(u) for u in range(length))
 
 
-def pool(F, kind, width, stride):
+def pooling_axis(kind, length, width, stride, count=None):
+    """Return the pooling along one axis (pooled, length), one weight at a time."""
+    if count is not None:
+        return np.array([[cell_weight(kind, i, u, length, count) for u in range(length)] for i in range(count)])
+    centres = [i for i in range(0, length, stride) if kind != "average" or i + width <= length]
+    weights = [[pooling_weight(kind, i, u, width) for u in range(length)] for i in centres]
+    return np.array(weights).reshape(len(centres), length)
+
+
+def pool(F, kind, width, stride, count=None):
     """Return the pooled map (*pooled, m) of a map (*positions, m)."""
     *positions, m = F.shape
-    pooled = [pooled_length(kind, *sizes) for sizes in zip(positions, width, stride)]
-    out = np.zeros((*pooled, m))
-    for i, u in product(np.ndindex(*pooled), np.ndindex(*positions)):
-        weights = [pooling_weight(kind, a * s, b, w) for a, b, s, w in zip(i, u, stride, width)]
-        out[i] += math.prod(weights) * F[u]
+    axes = [pooling_axis(kind, *sizes) for sizes in zip(positions, width, stride, count or [None] * len(width))]
+    out = np.zeros((*(len(axis) for axis in axes), m))
+    for i, u in product(np.ndindex(*out.shape[:-1]), np.ndindex(*positions)):
+        out[i] += math.prod(axis[a, b] for axis, a, b in zip(axes, i, u)) * F[u]
     return out
 
 
@@ -92,14 +107,15 @@ def dot_product_kernel(z, zz, kernel, parameters):
 
 
 def layer(
-    x, Z, A, size, kernel, parameters, width, stride, padding="same", pooling="gaussian", centering=False, dilation=None
-):
+    x, Z, A, size, kernel, parameters, width, stride, padding="same", pooling="gaussian", centering=False,
+    dilation=None, count=None,
+):  # fmt: skip
     """Return the map of one signal (*space, c) after a layer with filters (m, d) and whitening (m, m)."""
     P = patches(x, size, padding, centering, dilation)
     F = np.zeros((*P.shape[:-1], len(Z)))
     for u in np.ndindex(*P.shape[:-1]):
         F[u] = [dot_product_kernel(P[u], z, kernel, parameters) for z in Z]
-    return pool(F, pooling, width, stride) @ A
+    return pool(F, pooling, width, stride, count) @ A
 
 
 def patch_products(K, size, padding, centering, dilation):
@@ -137,20 +153,8 @@ def exact_kernel(x, y, layers):
                 if squares > 0:  # The root of the product of equal factors is exact.
                     cosine = min(max(K[index] / math.sqrt(squares), -1.0), 1.0)
                     F[index] = math.sqrt(squares) * KAPPA[layer["kernel"]](cosine, layer["parameters"])
-            W = pooling_matrix(K.shape[:ndim], layer.get("pooling", "gaussian"), layer["width"], layer["stride"])
-            pooled = [
-                pooled_length(layer.get("pooling", "gaussian"), *n)
-                for n in zip(K.shape, layer["width"], layer["stride"])
-            ]
+            sizes = layer["width"], layer["stride"], layer.get("count") or [None] * ndim
+            axes = [pooling_axis(layer.get("pooling", "gaussian"), *n) for n in zip(K.shape, *sizes)]
+            W, pooled = reduce(np.kron, axes), [len(axis) for axis in axes]
             products.append((W @ F.reshape(len(W.T), -1) @ W.T).reshape(*pooled, *pooled))
     return np.trace(products[0].reshape(len(W), len(W)))
-
-
-def pooling_matrix(positions, kind, width, stride):
-    """Return the pooling matrix (n_pooled, n_positions), one weight at a time."""
-    pooled = [pooled_length(kind, *sizes) for sizes in zip(positions, width, stride)]
-    weights = [
-        math.prod(pooling_weight(kind, a * s, b, w) for a, b, w, s in zip(i, u, width, stride))
-        for i, u in product(np.ndindex(*pooled), np.ndindex(*positions))
-    ]
-    return np.array(weights).reshape(math.prod(pooled), math.prod(positions))

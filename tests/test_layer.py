@@ -37,6 +37,28 @@ def test_dilation_is_the_distance_between_the_positions_of_a_patch(ndim, dtype, 
     assert relative_error(dilated.transform(X)[every_second][at], expected) < TOLERANCE[dtype]
 
 
+@every_ndim_and_dtype
+@pytest.mark.parametrize("pooling", ["gaussian", "average"])
+def test_the_number_of_positions_may_be_fixed_for_maps_of_any_size(ndim, dtype, pooling):
+    X = signals(ndim, dtype, n=3)
+    fitted = layer(5, ndim=ndim, n_positions=3, pooling=pooling).fit(X)
+    Z, A = fitted.filters_.reshape(5, -1).astype(float), fitted.whitening_.astype(float)
+    case = ((3,) * ndim, "exponential", {"sigma": 0.6}, (None,) * ndim, (None,) * ndim, "same", pooling)
+    for signals_of_a_size in (X, X[(slice(None), *[slice(4)] * ndim)], X[(slice(None), *[slice(1)] * ndim)]):
+        expected = [naive.layer(x.astype(float), Z, A, *case, count=(3,) * ndim) for x in signals_of_a_size]
+        maps = fitted.transform(signals_of_a_size)
+        assert maps.shape == (3, *[3] * ndim, 5)
+        assert relative_error(maps, expected) < TOLERANCE[dtype]
+
+
+@pytest.mark.parametrize(
+    "parameters", [{"pooling_width": 2}, {"subsampling": 1}, {"pooling_width": 2, "subsampling": 1}]
+)
+def test_a_fixed_number_of_positions_excludes_a_width_and_a_subsampling(parameters):
+    with pytest.raises(ValueError, match="n_positions replaces pooling_width and subsampling, which must both be None"):
+        layer(n_positions=2, **parameters).fit(signals(2, "float32"))
+
+
 def test_dilated_patches_that_do_not_fit_in_the_map_are_rejected():
     X = signals(2, "float32")
     n = max(X.shape[1:-1])

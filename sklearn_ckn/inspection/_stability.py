@@ -94,7 +94,8 @@ def stability_report(
         - kernel_constants, patch_norms, pooling_norms : ndarrays of shape `(n_layers,)`, the factors rho_k, ``|P_k|``
           and ``|A_k|``;
         - scale : float, the scale sigma_n of the last pooling, as a standard deviation in positions of the signals:
-          ``pooling_width / sqrt(2)`` times the subsampling of the earlier layers, for the axis where it is smallest;
+          ``pooling_width / sqrt(2)`` times the subsampling of the earlier layers, for the axis where it is smallest.
+          If a layer has `n_positions`, its width and subsampling are the number of its patches divided by it;
         - beta : float, the largest ratio, over all layers, of the radius of a patch (the distance from its position to
           its furthest corner) to the scale of the previous layer, which is one position for the first layer.
 
@@ -141,7 +142,7 @@ def stability_report(
         gradient_norm.append(deformed.gradient_norm.mean())
     find_distances = _kernel_distances if isinstance(estimator, CKNKernel) else _feature_distances
     norms, distances = find_distances(estimator, maps, np.stack(signals))
-    scale, beta = _scale_and_beta(settings)
+    scale, beta = _scale_and_beta(settings, maps.shape[1:-1])
     factors = lipschitz_factors(settings, maps.shape[1:-1])
     return Bunch(
         sizes=sizes,
@@ -343,11 +344,12 @@ def _c2(ndim):
     return 2**ndim * sqrt(2) * gamma((ndim + 1) / 2) / gamma(ndim / 2)
 
 
-def _scale_and_beta(settings):
+def _scale_and_beta(settings, space):
     """Return the scale sigma_n of the last layer, in positions of the signals, and the ratio beta."""
     step, scale, beta = np.ones(len(settings[0].patch.size)), 1.0, 0.0  # step: distance between adjacent positions
     for layer in settings:
         beta = max(beta, float(np.linalg.norm(step * layer.patch.radius)) / scale)
-        scale = float((step * layer.pooling.width).min()) / sqrt(2)
-        step = step * layer.pooling.stride
+        positions = layer.patch_positions(space)
+        scale = float((step * layer.pooling.widths(positions)).min()) / sqrt(2)
+        step, space = step * layer.pooling.strides(positions), layer.pooling.positions(positions)
     return scale, beta

@@ -35,6 +35,8 @@ def test_kernels(kernel, signals):
         {"patch_size": 4, "pooling_width": 1, "subsampling": 2},
         {"pooling_width": 1},
         {"dilation": 2},
+        {"n_positions": 2},
+        {"n_positions": 5, "pooling": "average"},
         {"dilation": 2, "patch_size": 2, "padding": "valid"},
     ],
 )

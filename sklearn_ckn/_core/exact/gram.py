@@ -115,9 +115,9 @@ def make_geometry(settings, space, dtype, related):  # -> PairGeometry
     positions.
     """
     (read, met, kept), patch, (*outer, length) = related, settings.patch, settings.patch_positions(space)
-    offsets, window = settings.pooling.weights(-1, length)
     line_taps = pooling.taps(settings.pooling.along(slice(-1)), tuple(outer), dtype)
     taps = pooling.taps(settings.pooling.along(slice(-1, None)), (length,), dtype)
+    starts, weights = settings.pooling.windows(-1, length)
     ones = np.ones(len(line_taps.outputs))
     reached = sparse.csc_array((ones, line_taps.outputs, line_taps.pointers), (len(kept.pairs), len(met.pairs))).T
     step, (before, _), n_rows = patch.dilation[-1], patch.padding[-1], patch.reach[-1] + 1
@@ -136,9 +136,7 @@ def make_geometry(settings, space, dtype, related):  # -> PairGeometry
         line_taps=line_taps,
         taps=taps,
         wanted=reached @ (kept.pairs >= 0) > 0,
-        first=int(offsets[0]),
-        stride=settings.pooling.stride[-1],
-        window=window.astype(dtype),
+        windows=pooling.Windows(starts, weights.astype(dtype)),
     )
 
 

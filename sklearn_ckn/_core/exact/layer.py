@@ -79,7 +79,13 @@ def pool_row(pair, quantity, i, span):
     The row contains values only for a span of patches j.
     """
     geometry, scratch = pair.geometry, pair.scratch
-    window, kept, row, pooled, plane = geometry.window, geometry.kept, scratch.row, scratch.pooled, scratch.plane
+    (starts, window), kept, row, pooled, plane = (
+        geometry.windows,
+        geometry.kept,
+        scratch.row,
+        scratch.pooled,
+        scratch.plane,
+    )
     pointers, outputs, weights = geometry.taps
     from_v, to_v = len(pooled), 0  # range of v that the pooled positions of patch i need
     for t in range(pointers[i], pointers[i + 1]):
@@ -87,9 +93,9 @@ def pool_row(pair, quantity, i, span):
         if kept.begin[u] < kept.end[u]:
             from_v, to_v = min(from_v, kept.begin[u]), max(to_v, kept.end[u])
     for v in range(from_v, to_v):
-        start, total = v * geometry.stride + geometry.first, simd.zeros(row)
-        for j in range(max(start, span[0]), min(start + len(window), span[1])):
-            total = total + window[j - start] * simd.load(row, (quantity, j, 0))
+        start, total = starts[v], simd.zeros(row)
+        for j in range(max(start, span[0]), min(start + window.shape[1], span[1])):
+            total = total + window[v, j - start] * simd.load(row, (quantity, j, 0))
         simd.store(total, pooled, (v, 0))
     for t in range(pointers[i], pointers[i + 1]):
         u, weight, first = outputs[t], weights[t], kept.begin[outputs[t]]

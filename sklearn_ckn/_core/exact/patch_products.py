@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from ..layer.pooling import Taps
+from ..layer.pooling import Taps, Windows
 from ..runtime import simd
 from ..runtime.compilation import compiled_loops, inlined_loops
 from .sparsity import Relation
@@ -59,11 +59,9 @@ class PairGeometry(NamedTuple):
     slots: np.ndarray  # (length, size) indices of the rows of the ring under every patch; the last row is zero
     centring: float  # factor of the centring term of a product: -1 / number of positions in a patch, 0 without centring
     line_taps: Taps  # pooling from lines to pooled lines
-    taps: Taps  # pooling along the lines
+    taps: Taps  # pooling along the lines, position by position
     wanted: np.ndarray  # (n_lines, pooled_lines) whether a line of x meets a pooled line of y
-    first: int  # Pooled position v is the sum over k of ``window[k] * x(first + v * stride + k)``.
-    stride: int
-    window: np.ndarray
+    windows: Windows  # pooling along the lines
 
 
 class Side(NamedTuple):

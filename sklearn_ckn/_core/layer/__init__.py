@@ -21,7 +21,7 @@ A     ``(m, m)``                         whitening, ``(kappa(Z Z^T) + reg I)^(-1
 settings    `LayerSettings`: a patch geometry, a kernel, a pooling and a regularisation
 kappa       the kernels: records with ``kappa`` and its derivative, for arrays and SIMD vectors
 patches     `PatchGeometry`; extraction, its adjoint, centring, norms, and inner products of patches
-pooling     `Pooling`; windows, sparse operators, pooling and its adjoint
+pooling     `Sliding` and `Fixed` windows, sparse operators, pooling and its adjoint
 nystroem    the whitening A and its derivative
 flatten     the conversion of maps to rows of features, and its derivative
 definition  a layer as a transform, its vector-Jacobian product, and its exact kernel

@@ -1,8 +1,9 @@
-"""Linear pooling, axis by axis: a window of weights moves over the map with a stride.
+"""Linear pooling, axis by axis: weighted sums of the positions in windows of a map.
 
-Along one axis, with stride s, the output at i is the sum over t of ``weights[t] * x(i s + offsets[t])``, where x is
-zero outside the map. To add a kind of pooling, write a function that returns its offsets and weights, and add an
-entry to `WINDOWS`.
+Along one axis, output i is the sum over t of ``weights[i, t] * x(starts[i] + t)``, where x is zero outside the map.
+There are two ways to place the windows: a window of a given width moves over the map with a stride (`Sliding`), or a
+given number of windows divides the map evenly, whatever its size (`Fixed`). To add a kind of window, write its weights
+for both ways and add an entry to `WINDOWS`.
 """
 
 from collections.abc import Callable
@@ -12,6 +13,16 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
+
+
+class Windows(NamedTuple):
+    """The windows along one axis, in the order of their starts."""
+
+    starts: np.ndarray  # (count,) first position of each window, which may lie outside the map
+    weights: np.ndarray  # (count, size)
+
+
+# Windows of a given width: the offsets of their positions and their weights
 
 
 def gaussian(width):
@@ -27,32 +38,51 @@ def average(width):
     return np.arange(width), np.full(width, 1 / width)
 
 
-class Window(NamedTuple):
-    """The weights of a kind of pooling, and whether its windows must lie entirely inside the map."""
+# A given number of windows: positions u are compared with the edges i * length / count and (i + 1) * length / count of
+# cell i, in units of 1 / count, so that all comparisons are exact.
 
-    weights: Callable  # width -> offsets, weights
-    is_full: bool  # whether the whole window must lie inside the map, rather than only its centre
+
+def gaussian_cells(length, count):
+    """Return windows centred at the centres c of the cells.
+
+    For a cell of width w, the weights ``exp(-((u - c) / w)^2)``, for ``|u - c| <= w``, are divided by their sum over
+    the positions in the map. If no cell is wider than one position, nothing is smoothed, as in `average_cells`.
+    """
+    if length <= count:
+        return average_cells(length, count)
+    centres = (2 * np.arange(count)[:, None] + 1) * length - count  # in units of 1 / (2 count)
+    starts = np.maximum(-((2 * length - centres) // (2 * count)), 0)
+    u = starts + np.arange(2 * length // count + 1)
+    d = (2 * count * u - centres) / (2 * length)
+    weights = np.where((np.abs(d) <= 1) & (u < length), np.exp(-(d**2)), 0)
+    return Windows(starts[:, 0], weights / weights.sum(axis=1, keepdims=True))
+
+
+def average_cells(length, count):
+    """Return windows that take the mean over each cell, to which positions at its edges belong in part."""
+    low = np.arange(count)[:, None] * length
+    starts = low // count
+    u = starts + np.arange(-(-length // count) + 1)
+    parts = np.minimum(count * (u + 1), low + length) - np.maximum(count * u, low)
+    return Windows(starts[:, 0], np.maximum(parts, 0) / length)
+
+
+class Window(NamedTuple):
+    """A kind of window."""
+
+    of_width: Callable  # width -> offsets, weights
+    of_cells: Callable  # length of the map, number of windows -> Windows
+    is_full: bool  # whether a window of a given width must lie inside the map, rather than only its centre
 
 
 WINDOWS = {
-    "gaussian": Window(gaussian, is_full=False),
-    "average": Window(average, is_full=True),
+    "gaussian": Window(gaussian, gaussian_cells, is_full=False),
+    "average": Window(average, average_cells, is_full=True),
 }
 
 
-class Taps(NamedTuple):
-    """The columns of a pooling operator: position u adds ``weights[t] * x(u)`` to output ``outputs[t]``.
-
-    The index t runs from ``pointers[u]`` to ``pointers[u + 1] - 1``.
-    """
-
-    pointers: np.ndarray
-    outputs: np.ndarray
-    weights: np.ndarray
-
-
-class Pooling(NamedTuple):
-    """A window, and its width and stride along each axis, in positions."""
+class Sliding(NamedTuple):
+    """Pooling by windows that move over the map, with a width and a stride along each axis, in positions."""
 
     window: str  # a name in `WINDOWS`
     width: tuple
@@ -68,26 +98,63 @@ class Pooling(NamedTuple):
         sizes = zip(space, self.width, self.stride)
         return tuple(len(range(0, n - w + 1 if is_full else n, s)) for n, w, s in sizes)
 
-    def weights(self, axis, length):
-        """Return the offsets along one axis whose absolute values are below ``length``, and their weights."""
-        offsets, weights = WINDOWS[self.window].weights(self.width[axis])
+    def windows(self, axis, length):  # -> Windows
+        """Return the windows along one axis, without the offsets that are outside any map of this length."""
+        offsets, weights = WINDOWS[self.window].of_width(self.width[axis])
         near = np.abs(offsets) < length
-        return offsets[near], weights[near]
+        (count,) = self.along(slice(axis, axis + 1 or None)).positions((length,))
+        starts = self.stride[axis] * np.arange(count) + offsets[near][0]
+        return Windows(starts, np.tile(weights[near], (count, 1)))
 
-    def operators(self, space):
-        """Return one sparse matrix of shape ``(positions, length)`` for each axis."""
-        return [self._operator(axis, *sizes) for axis, sizes in enumerate(zip(space, self.positions(space)))]
+    def widths(self, space):
+        """Return the width of the windows along each axis."""
+        return self.width
 
-    def norm(self, space):
-        """Return the operator norm of the pooling of a map, which is the product of the norms along its axes."""
-        return prod(_norm(matrix) for matrix in self.operators(space))
+    def strides(self, space):
+        """Return the distance between the centres of neighbouring windows along each axis."""
+        return self.stride
 
-    def _operator(self, axis, length, count):
-        offsets, weights = self.weights(axis, length)
-        positions = self.stride[axis] * np.arange(count)[:, None] + offsets
-        inside = (positions >= 0) & (positions < length)
-        rows, values = np.nonzero(inside)[0], np.broadcast_to(weights, inside.shape)[inside]
-        return sparse.csc_array((values, (rows, positions[inside])), shape=(count, length))
+
+class Fixed(NamedTuple):
+    """Pooling by a fixed number of windows along each axis, which divide the map evenly."""
+
+    window: str  # a name in `WINDOWS`
+    count: tuple
+
+    def along(self, axes):
+        """Return the pooling along only the axes in the slice ``axes``."""
+        return self._replace(count=self.count[axes])
+
+    def positions(self, space):
+        """Return the number of positions of the pooled map along each axis."""
+        return self.count
+
+    def windows(self, axis, length):  # -> Windows
+        """Return the windows along one axis."""
+        return WINDOWS[self.window].of_cells(length, self.count[axis])
+
+    def widths(self, space):
+        """Return the width of the windows along each axis, which need not be a whole number."""
+        return tuple(n / count for n, count in zip(space, self.count))
+
+    strides = widths
+
+
+def operators(pooling, space):  # Sliding or Fixed, (*space,) -> [(positions, length) for every axis]
+    """Return the pooling along each axis as a sparse matrix."""
+    matrices = []
+    for axis, length in enumerate(space):
+        starts, weights = pooling.windows(axis, length)
+        positions = starts[:, None] + np.arange(weights.shape[1])
+        inside = (positions >= 0) & (positions < length) & (weights > 0)
+        entries = weights[inside], (np.nonzero(inside)[0], positions[inside])
+        matrices.append(sparse.csc_array(entries, shape=(len(starts), length)))
+    return matrices
+
+
+def norm(pooling, space):
+    """Return the operator norm of the pooling of a map, which is the product of the norms along its axes."""
+    return prod(_norm(matrix) for matrix in operators(pooling, space))
 
 
 def _norm(matrix, n_iter=100):
@@ -104,11 +171,22 @@ def _norm(matrix, n_iter=100):
     return sqrt(largest)
 
 
+class Taps(NamedTuple):
+    """The columns of a pooling operator: position u adds ``weights[t] * x(u)`` to output ``outputs[t]``.
+
+    The index t runs from ``pointers[u]`` to ``pointers[u + 1] - 1``.
+    """
+
+    pointers: np.ndarray
+    outputs: np.ndarray
+    weights: np.ndarray
+
+
 @lru_cache(maxsize=16)
 def taps(pooling, space, dtype):
     """Return the columns of the operators' Kronecker product: the outputs and weights of each position."""
     product = sparse.csc_array(np.ones((1, 1)))
-    for matrix in pooling.operators(space):
+    for matrix in operators(pooling, space):
         product = sparse.kron(product, matrix, format="csc")
     return Taps(product.indptr.astype(np.int64), product.indices.astype(np.int64), product.data.astype(dtype))
 

@@ -4,9 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import kappa
+from . import kappa, pooling
 from .patches import PatchGeometry
-from .pooling import Pooling
 
 
 class LayerSettings(NamedTuple):
@@ -14,7 +13,7 @@ class LayerSettings(NamedTuple):
 
     patch: PatchGeometry
     kernel: tuple  # a record whose class is in `kappa.KERNELS`
-    pooling: Pooling
+    pooling: pooling.Sliding | pooling.Fixed
     reg: float
 
     def __eq__(self, other):
@@ -36,7 +35,7 @@ class LayerSettings(NamedTuple):
 
     def pooling_operators(self, space):
         """Return the pooling operator of each axis, for a map of the spatial shape ``space``."""
-        return self.pooling.operators(self.patch.positions(space))
+        return pooling.operators(self.pooling, self.patch.positions(space))
 
 
 def lipschitz_factors(layers, space):  # LayerSettings of each layer, (*space,) -> (n_layers, 3)
@@ -49,7 +48,7 @@ def lipschitz_factors(layers, space):  # LayerSettings of each layer, (*space,) 
     factors = []
     for layer in layers:
         positions = layer.patch_positions(space)
-        norms = layer.patch.norm(space), layer.pooling.norm(positions)
+        norms = layer.patch.norm(space), pooling.norm(layer.pooling, positions)
         factors.append((kappa.lipschitz_constant(layer.kernel), *norms))
         space = layer.pooling.positions(positions)
     return np.array(factors)

@@ -22,15 +22,13 @@ class Pooled(NamedTuple):
 
     kernel: tuple
     line_taps: pooling.Taps  # pooling along all axes except the last
-    first: int  # Column o of a pooled line is the sum over i of ``weights[i] * x(first + o * stride + i)``.
-    stride: int
-    weights: np.ndarray
+    windows: pooling.Windows  # along the last axis
+    begin: np.ndarray  # (length,) index of the first window that contains each column or a later one
+    end: np.ndarray  # (length,) index of the last window that contains each column or an earlier one, plus 1
 
     def scratch(self, n_columns, Q):
         """Allocate the scratch memory of `add_pooled` for tiles of ``n_columns`` columns: a row and a pooled row."""
-        window, lanes = len(self.weights), simd.n_lanes(Q.dtype)
-        n_pooled = min(Q.shape[2], (n_columns + window) // self.stride + 1)
-        return tuple(simd.aligned((n, lanes), Q.dtype) for n in (n_columns + 2 * window, n_pooled))
+        return tuple(simd.aligned((n, simd.n_lanes(Q.dtype)), Q.dtype) for n in (n_columns, Q.shape[2]))
 
 
 class Kept(NamedTuple):
@@ -56,15 +54,21 @@ def make_pooled(settings, space, dtype):  # -> Pooled
     The epilogue pools the last axis first, and then all other axes.
     """
     *outer, length = settings.patch_positions(space)
-    offsets, weights = settings.pooling.weights(-1, length)
     taps = pooling.taps(settings.pooling.along(slice(-1)), tuple(outer), dtype)
-    return Pooled(settings.kernel, taps, int(offsets[0]), settings.pooling.stride[-1], weights.astype(dtype))
+    return _pooled(settings.kernel, taps, settings.pooling.windows(-1, length), length, dtype)
 
 
 def make_pooled_by_patch(settings, space, dtype):  # -> Pooled
     """Return an epilogue that pools all axes at once, because it treats every patch as a line of one column."""
     taps = pooling.taps(settings.pooling, settings.patch_positions(space), dtype)
-    return Pooled(settings.kernel, taps, 0, 1, np.ones(1, dtype))
+    return _pooled(settings.kernel, taps, pooling.Windows(np.zeros(1, np.int64), np.ones((1, 1))), 1, dtype)
+
+
+def _pooled(kernel, taps, windows, length, dtype):  # -> Pooled
+    (starts, weights), columns = windows, np.arange(length)
+    begin = np.searchsorted(starts + weights.shape[1], columns, side="right")
+    end = np.searchsorted(starts, columns, side="right")
+    return Pooled(kernel, taps, pooling.Windows(starts, weights.astype(dtype)), begin, end)
 
 
 def finish(T, norms, epilogue, place, scratch, Q):
@@ -103,23 +107,19 @@ def add_pooled(T, norms, epilogue, place, scratch, Q):
     scratch : result of `Pooled.scratch`, overwritten
     Q : ndarray of shape (pooled_lines, pooled_length, n_filled), out
     """
-    (r, inverse), (row, pooled), window = norms, scratch, len(epilogue.weights)
+    (r, inverse), (row, pooled), (starts, window) = norms, scratch, epilogue.windows
     (n_lines, n_columns), (pointers, outputs, weights) = r.shape, epilogue.line_taps
-    begin = max(0, -(-(place.column - epilogue.first - window + 1) // epilogue.stride))
-    end = min(Q.shape[1], (place.column + n_columns - 1 - epilogue.first) // epilogue.stride + 1)
-    start = window + epilogue.first + begin * epilogue.stride - place.column  # start of the first window in the row
-    for i in range(window):  # zeros before and after the tile's columns
-        simd.store(0.0, row, (i, 0))
-        simd.store(0.0, row, (window + n_columns + i, 0))
+    begin, end = epilogue.begin[place.column], epilogue.end[place.column + n_columns - 1]
     for line in range(n_lines):
-        columns = row[window:]
         for i in range(n_columns):
             cosines = simd.load(T, (line, i, 0)) * inverse[line, i]
-            simd.store(kappa.homogeneous(epilogue.kernel, r[line, i], cosines), columns, (i, 0))
+            simd.store(kappa.homogeneous(epilogue.kernel, r[line, i], cosines), row, (i, 0))
         for o in range(end - begin):
-            total, columns = simd.zeros(T), row[start + o * epilogue.stride :]
-            for i in range(window):
-                total = total + epilogue.weights[i] * simd.load(columns, (i, 0))
+            start, total = starts[begin + o] - place.column, simd.zeros(T)
+            first = max(0, start)
+            columns, taps = row[first:], window[begin + o, first - start :]
+            for i in range(min(start + window.shape[1], n_columns) - first):
+                total = total + taps[i] * simd.load(columns, (i, 0))
             simd.store(total, pooled, (o, 0))
         in_map = place.line + line * place.step
         for t in range(pointers[in_map], pointers[in_map + 1]):

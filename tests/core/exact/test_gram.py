@@ -33,8 +33,9 @@ def naive_settings(a_layer):
         "kernel": a_layer.kernel,
         "parameters": {"sigma": a_layer.sigma, "degree": a_layer.degree, "coef0": a_layer.coef0},
         "pooling": a_layer.pooling,
-        "width": per_axis(a_layer.pooling_width),
-        "stride": per_axis(a_layer.pooling_width if a_layer.subsampling is None else a_layer.subsampling),
+        "width": per_axis(a_layer.pooling_width or 2),
+        "stride": per_axis(a_layer.subsampling or a_layer.pooling_width or 2),
+        "count": None if a_layer.n_positions is None else per_axis(a_layer.n_positions),
     }
 
 
@@ -88,6 +89,8 @@ ARCHITECTURES = [
     [layer(pooling_width=1), layer(patch_centering=True, padding="valid", patch_size=2)],
     [layer(dilation=2, pooling_width=1), layer(dilation=(3, 1))],
     [layer(pooling_width=1), layer(patch_centering=True, padding="valid", patch_size=2, dilation=(2, 3))],
+    [layer(), layer(n_positions=1)],
+    [layer(n_positions=(4, 3), pooling="average"), layer(n_positions=(2, 5), pooling="average")],
 ]
 
 
@@ -127,8 +130,11 @@ def test_random_networks_equal_the_definition(data):
             ndim,
             patch_size=sizes(min(4, *below)),
             dilation=sizes(3),
-            pooling_width=sizes(min(3, *below)),
-            subsampling=sizes(3),
+            **data.draw(
+                st.sampled_from(
+                    [{"pooling_width": sizes(min(3, *below)), "subsampling": sizes(3)}, {"n_positions": sizes(4)}]
+                )
+            ),
             pooling=data.draw(st.sampled_from(["average", "gaussian"])),
             padding=data.draw(st.sampled_from(["same", "valid"])),
             patch_centering=data.draw(st.booleans()),
@@ -158,7 +164,8 @@ def test_networks_with_all_patches_as_filters_give_the_exact_kernel(space, rng):
     X, ndim, steps = rng.randn(2, *space, 2), len(space), []
     maps = X
     for kernel, dilation in (("exponential", 1), ("arccos1", 2), ("exponential", 3)):
-        a_layer = layer(ndim, kernel=kernel, patch_size=2, dilation=dilation, subsampling=1, reg=1e-13)
+        pooling = {"n_positions": 3} if dilation == 3 else {"pooling_width": 2, "subsampling": 1}
+        a_layer = layer(ndim, kernel=kernel, patch_size=2, dilation=dilation, reg=1e-13, **pooling)
         filters = patches.extract(maps, a_layer._read_settings().patch).reshape(-1, *[2] * ndim, maps.shape[-1])
         maps = a_layer.set_params(init=filters, n_filters=len(filters)).fit_transform(maps)
         steps.append(a_layer)

@@ -11,7 +11,7 @@ from sklearn_ckn._core.layer import definition, nystroem
 from sklearn_ckn._core.network import direct
 from sklearn_ckn._core.runtime import simd
 
-CASES = [{}, {"size": 2, "padding": "valid"}, {"kind": "average", "width": 2, "stride": 1}]
+CASES = [{}, {"size": 2, "padding": "valid"}, {"kind": "average", "width": 2, "stride": 1}, {"count": 1}, {"count": 3}]
 
 
 @pytest.mark.parametrize("tile_bytes", [1, 2000, 9000])  # tiles of one patch, of a part of a line, of several lines

@@ -23,6 +23,8 @@ CASES = [
     {"size": 1, "width": 2, "stride": 3},
     {"dilation": 2},
     {"size": 2, "dilation": 2, "padding": "valid", "centering": True},
+    {"count": 2},
+    {"count": 4, "kind": "average"},
     *({"kernel": name} for name in kappa.KERNELS if name != "exponential"),
 ]
 # The other kernels are tested in compiled code by tests/core/layer/test_kappa.py, which takes less time.
@@ -38,10 +40,13 @@ def test_definition_and_fast_transform_equal_loops(space, case, rng):
     Z = unit_rows(rng, 5, math.prod(layer.patch.size) * 2)
     A = rng.randn(5, 5)
     padding = "same" if case.get("padding", "same") == "same" else "valid"
+    ndim = len(space)
+    sizes = (case.get("width", 2),) * ndim, (case.get("stride", 2),) * ndim
+    count = (case["count"],) * ndim if "count" in case else None
     expected = [
         naive.layer(
-            x, Z, A, layer.patch.size, case.get("kernel", "exponential"), PARAMETERS, layer.pooling.width,
-            layer.pooling.stride, padding, layer.pooling.window, layer.patch.centering, layer.patch.dilation,
+            x, Z, A, layer.patch.size, case.get("kernel", "exponential"), PARAMETERS, *sizes, padding,
+            layer.pooling.window, layer.patch.centering, layer.patch.dilation, count,
         )
         for x in X
     ]  # fmt: skip
@@ -59,6 +64,8 @@ UNEQUAL = [  # sizes, widths and strides that differ by axis, some strides large
     {"size": (2, 2), "width": (30, 1000), "stride": (2, 5), "padding": "valid"},
     {"size": (5, 3), "width": (3, 5), "stride": (3, 2), "kind": "average", "padding": "valid"},
     {"size": (3, 3), "width": (3, 2), "stride": (2, 3), "dilation": (1, 4)},
+    {"size": (3, 3), "count": (3, 1)},
+    {"size": (2, 3), "count": (1, 20), "kind": "average"},
 ]
 
 
