@@ -24,7 +24,8 @@ from .._linear import LinearClassifier, LinearRegressor
 from .._network import kind_of
 from .._supervised import CKNClassifier, CKNRegressor
 from .._targets import decide
-from ..preprocessing import Differences, PatchWhitening, first_differences
+from ..preprocessing import Differences, PatchWhitening
+from ..preprocessing._differences import first_differences
 from . import _layers
 from ._graph import take
 
