@@ -53,8 +53,8 @@ def ours(X, Y, filters, head, n_threads):  # -> step, gradients
     state = {"filters": filters, "velocities": [np.zeros_like(Z) for Z in filters]}
 
     def gradients(filters):
-        network = riemannian_sgd.DifferentiableNetwork(filters, layers, SHAPE, n_threads, MEMORY)
-        return network.gradients(X, Y, share, head, TOP)
+        network = riemannian_sgd.DifferentiableNetwork(filters, layers, n_threads, MEMORY)
+        return network.gradients([(np.arange(len(X)), X)], Y, share, head, TOP)
 
     def step():
         found = gradients(state["filters"])

@@ -1,7 +1,6 @@
 """The base class of CKNClassifier and CKNRegressor: a network and a linear model on its features, trained jointly."""
 
 import copy
-from math import prod
 from numbers import Integral, Real
 from os import PathLike
 
@@ -14,14 +13,15 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from . import _training
-from ._arrays import tables, validation
-from ._arrays.signals import Signals, working_memory
+from ._arrays import tables
+from ._arrays.signals import working_memory
 from ._core.filters.sampling import LARGEST_SEED
 from ._core.riemannian_sgd import Head, Top
-from ._network import input_tags, learn, read_signals, to_be_fitted
+from ._network import input_tags, learn, read_fitted_signals, read_signals, to_be_fitted
 from ._targets import Units, hold_out
 from ._utils.caller import warn
 from ._utils.checkpoint import Checkpoint
+from ._utils.maps import SignalsMixin
 from ._utils.n_jobs import effective_n_jobs
 from ._utils.progress import CallbackSupportMixin, Progress
 from ._utils.serialization import PersistentMixin
@@ -30,7 +30,7 @@ from ._utils.serialization import PersistentMixin
 NOT_OF_THE_RESULT = ("checkpoint", "warm_start", "n_jobs", "verbose", "memory", "transform_input")
 
 
-class EndToEnd(PersistentMixin, CallbackSupportMixin, BaseEstimator):
+class EndToEnd(PersistentMixin, CallbackSupportMixin, SignalsMixin, BaseEstimator):
     """Base class of estimators that are trained end to end.
 
     Subclasses define ``_read_targets`` and ``_loss``.
@@ -160,14 +160,11 @@ class EndToEnd(PersistentMixin, CallbackSupportMixin, BaseEstimator):
         if not is_warm:
             steps = to_be_fitted(self.network)
             return steps, read_signals(self, X, steps)
-        steps, signals = [(name, copy.copy(layer)) for name, layer in self.network_.steps], self._read_fitted(X)
-        signals = Signals(signals.array, signals.shape, np.result_type(signals.dtype, self.coef_))
+        steps, signals = [(name, copy.copy(layer)) for name, layer in self.network_.steps], read_fitted_signals(self, X)
+        signals = signals.of_dtype(np.result_type(signals.dtype, self.coef_))
         for _, layer in steps:
             layer.filters_ = layer.filters_.astype(signals.dtype, copy=False)
         return steps, signals
-
-    def _read_fitted(self, X, stored=False):
-        return validation.as_fitted_signals(self, X, self.network_[0]._flattened, same_space=True, stored=stored)
 
     def _draw_seeds(self, layers):  # -> int
         """Draw a seed for every layer without a `random_state`, and return the seed of the gradient descent."""
@@ -233,7 +230,6 @@ class EndToEnd(PersistentMixin, CallbackSupportMixin, BaseEstimator):
             "loss_curve_": list(state.loss_curve),
             "validation_scores_": None if state.scores is None else list(state.scores),
             "input_shape_": signals.shape,
-            "n_features_in_": prod(signals.shape),
             "_top": self._top_of_fit(),
             "_velocities": None,
             **targets.attributes,
@@ -243,7 +239,7 @@ class EndToEnd(PersistentMixin, CallbackSupportMixin, BaseEstimator):
         """Compute ``W x + b`` for the features x of every signal."""
         check_is_fitted(self)
         score = self._top.scorer(Head(np.atleast_2d(self.coef_), np.atleast_1d(self.intercept_)))
-        signals = self._read_fitted(X, stored=True)
+        signals = read_fitted_signals(self, X, stored=True)
         return _training.over_signals(signals, [*self.network_], score, effective_n_jobs(self.n_jobs))
 
     def __sklearn_tags__(self):

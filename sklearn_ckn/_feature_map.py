@@ -11,19 +11,20 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
-from ._arrays import tables, validation
+from ._arrays import tables
 from ._arrays.encoded import encoded
 from ._arrays.results import check_container, transformed
 from ._core.layer.flatten import flatten
 from ._flatten import feature_names
-from ._network import Network, input_tags, learn, read_signals, to_be_fitted
+from ._network import Network, input_tags, learn, read_fitted_signals, read_signals, to_be_fitted
+from ._utils.maps import SignalsMixin
 from ._utils.n_jobs import effective_n_jobs
 from ._utils.progress import CallbackSupportMixin, Count, Progress
 from ._utils.serialization import PersistentMixin
 from ._utils.typing import Result, Rows, Writable, typed
 
 
-class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, TransformerMixin, BaseEstimator):
+class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, SignalsMixin, TransformerMixin, BaseEstimator):
     """Feature map of a convolutional kernel network, which transforms signals to rows of features.
 
     Unless `augment`, `center` or `scale` is set, the features are the same as those of a `Pipeline` of the network's
@@ -183,7 +184,6 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, TransformerMixin, Bas
         self.network_ = Pipeline(steps)
         self.input_shape_ = signals.shape
         self.output_shape_ = maps.shape
-        self.n_features_in_ = prod(signals.shape)
         progress.end()
         return self
 
@@ -217,18 +217,18 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, TransformerMixin, Bas
         check_is_fitted(self)
         self._validate_params()  # center, scale and augment may have been changed since fit
         layers = [layer for _, layer in self.network_.steps]
-        signals = validation.as_fitted_signals(self, X, layers[0]._flattened, same_space=True, stored=True)
-        maps = encoded(signals, layers, effective_n_jobs(self.n_jobs))
+        signals, n_threads = read_fitted_signals(self, X, stored=True), effective_n_jobs(self.n_jobs)
         check_container(self, out, signals.is_lazy)
+        count = Count(self, len(signals), "signals", self.verbose)
 
         def finish(block):
             return flatten(block, self.center, self.scale)
 
-        def write(destination):
-            count = Count(self, len(signals), "signals", self.verbose)
-            return maps.write(signals, destination, finish, self.augment == "flip", count=count)
+        def write(part, destination):
+            maps = encoded(part, layers, n_threads)
+            return maps.write(part, destination, finish, self.augment == "flip", count=count)
 
-        return transformed(self, signals, (prod(maps.shape),), write, out, X)
+        return transformed(self, signals, lambda shape: (prod(self.output_shape_),), write, out, X)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return feature names, which state the position and the filter of each feature.

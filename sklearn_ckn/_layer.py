@@ -12,7 +12,7 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from ._arrays import parameters, tables, validation
-from ._arrays.encoded import encoded
+from ._arrays.encoded import check_spaces, encoded
 from ._arrays.results import transformed
 from ._arrays.signals import frozen
 from ._core.filters import bandwidth, kmeans, sampling
@@ -343,7 +343,7 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
             If a parameter is out of range or contradicts another, if ``kernel="arccos0"``, or if `init` has the
             wrong shape or contains an all-zero filter.
         """
-        signals = validation.as_signals(self, X, self.ndim, self.input_shape, stored=True)
+        signals = validation.as_signals(self, X, self.ndim, self.input_shape, stored=True, mixed=True)
         progress = Progress(self, 0, False, X, y)
         attributes, _ = self._learn(encoded(signals, [], effective_n_jobs(self.n_jobs)))
         tables.record_feature_names(self, X)
@@ -379,9 +379,9 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
         """
         reservoir = getattr(self, "_reservoir", None)
         if reservoir is None:
-            signals = validation.as_signals(self, X, self.ndim, self.input_shape, stored=True)
+            signals = validation.as_signals(self, X, self.ndim, self.input_shape, stored=True, mixed=True)
         else:
-            signals = validation.as_fitted_signals(self, X, self._flattened, stored=True)
+            signals = validation.as_fitted_signals(self, X, self._flattened, stored=True, mixed=True)
             if self._read_settings().patch != self._settings.patch:
                 raise ValueError(
                     f"patch_size, dilation, padding and patch_centering must stay the same after the first "
@@ -425,10 +425,17 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
             If there is not enough disk space for `out`.
         """
         check_is_fitted(self)
-        signals = validation.as_fitted_signals(self, X, self._flattened, stored=True)
-        parameters.check_space(self._settings, signals.shape[:-1])
-        maps = encoded(signals, [self], effective_n_jobs(self.n_jobs))
-        return transformed(self, signals, maps.shape, lambda destination: maps.write(signals, destination), out, X)
+        signals = validation.as_fitted_signals(self, X, self._flattened, stored=True, mixed=True)
+        settings, n_threads = self._settings, effective_n_jobs(self.n_jobs)
+        check_spaces(signals, [self])
+
+        def shape_of(shape):
+            return (*settings.pooled_positions(shape[:-1]), len(self.filters_))
+
+        def write(part, destination):
+            return encoded(part, [self], n_threads).write(part, destination)
+
+        return transformed(self, signals, shape_of, write, out, X)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the channels of the output maps, one per filter.
@@ -462,8 +469,9 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
         reservoir : Reservoir or None
             What the previous call of `partial_fit` kept, or None to start from scratch.
         """
-        *space, n_channels = maps.shape
-        settings = self._check_before_fit(space, n_channels)
+        n_channels = maps.shape[-1]
+        for _, part in maps.groups:
+            settings = self._check_before_fit(part.shape[:-1], n_channels)
         rng, n_iter, drawn = check_random_state(self.random_state) if rng is None else rng, 0, None
         if isinstance(self.init, str) or self.sigma == "auto":
             drawn = self._draw(maps, settings, rng)
@@ -492,7 +500,6 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
             "sigma_": sigma,
             "n_iter_": n_iter,
             "input_shape_": maps.shape,
-            "n_features_in_": prod(maps.shape),
             "_settings": settings,
             "_flattened": self.input_shape is not None,
         }

@@ -9,7 +9,10 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils import get_tags
 
 from ._arrays import tables, validation
-from ._arrays.encoded import encoded
+from ._arrays.conversion import describe_shapes
+from ._arrays.encoded import check_spaces, encoded
+from ._arrays.mixed import MixedSignals
+from ._core.layer.pooling import Fixed
 from ._layer import CKNLayer
 
 Network: TypeAlias = CKNLayer | Pipeline
@@ -89,12 +92,42 @@ def read_signals(estimator, X, steps, stored=False):
     """Check ``X`` and all layers of an estimator, and return ``X`` as `Signals`."""
     first = steps[0][1]
     tables.check_feature_names(X)
-    signals = validation.as_signals(estimator, X, first.ndim, first.input_shape, stored=stored)
-    *space, n_channels = signals.shape
-    for name, layer in steps:
-        with in_step(name):
-            settings = layer._check_before_fit(space, n_channels)
-        space, n_channels = settings.pooled_positions(space), None  # A layer may have fewer filters than n_filters.
+    signals = validation.as_signals(estimator, X, first.ndim, first.input_shape, stored=stored, mixed=True)
+    for _, part in signals.groups:
+        *space, n_channels = part.shape
+        for name, layer in steps:
+            with in_step(name):
+                settings = layer._check_before_fit(space, n_channels)
+            space, n_channels = settings.pooled_positions(space), None  # A layer may have fewer filters than n_filters.
+    if isinstance(signals, MixedSignals):
+        check_fixed_positions(settings, signals, "X")
+    return signals
+
+
+def check_fixed_positions(settings, signals, name):  # LayerSettings of the last layer, MixedSignals
+    """Check that the maps of signals of different shapes have the same number of positions after the last layer."""
+    if not isinstance(settings.pooling, Fixed):
+        shapes = [part.shape for _, part in signals.groups for _ in range(len(part))]
+        raise ValueError(
+            f"{name} contains {describe_shapes(shapes)}, but without n_positions the last layer of network accepts "
+            f"signals of one shape only: set n_positions in the last layer (and pooling_width=None), or crop, resize "
+            f"or pad the signals to one shape."
+        )
+
+
+def read_fitted_signals(estimator, X, stored=False):
+    """Check that a fitted network can encode ``X``, and return ``X`` as `Signals` or `MixedSignals`.
+
+    If the last layer has a fixed number of positions, the spatial sizes of the signals are arbitrary.
+    """
+    layers = [layer for _, layer in estimator.network_.steps]
+    is_any_size = isinstance(layers[-1]._settings.pooling, Fixed)
+    signals = validation.as_fitted_signals(
+        estimator, X, layers[0]._flattened, same_space=not is_any_size, stored=stored, mixed=True
+    )
+    if isinstance(signals, MixedSignals):
+        check_fixed_positions(layers[-1]._settings, signals, "X")
+    check_spaces(signals, layers)
     return signals
 
 

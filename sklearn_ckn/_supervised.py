@@ -326,14 +326,14 @@ class CKNClassifier(Classification, EndToEnd):
         return self.loss
 
     def _read_targets(self, signals, y, sample_weight, is_warm, classes=None):
-        y = tables.as_labels_or_targets(self, signals.array, y)
+        y = tables.as_labels_or_targets(self, range(len(signals)), y)
         if is_warm and classes is not None and not np.array_equal(classes, self.classes_):
             raise ValueError(
                 f"classes={classes.tolist()} are not the classes of the previous fit, {self.classes_.tolist()}: leave "
                 f"classes out, or use a new estimator."
             )
         classes = self.classes_ if is_warm else classes
-        return of_classes(*self._read_classes(signals.array, y, sample_weight, signals.dtype, classes))
+        return of_classes(*self._read_classes(range(len(signals)), y, sample_weight, signals.dtype, classes))
 
 
 class CKNRegressor(RegressorMixin, EndToEnd):
@@ -625,8 +625,8 @@ class CKNRegressor(RegressorMixin, EndToEnd):
         return "squared_error"
 
     def _read_targets(self, signals, y, sample_weight, is_warm):
-        y = tables.as_labels_or_targets(self, signals.array, y, multi_output=True, y_numeric=True)
-        weights = tables.check_weights(sample_weight, signals.array, signals.dtype)
+        y = tables.as_labels_or_targets(self, range(len(signals)), y, multi_output=True, y_numeric=True)
+        weights = tables.check_weights(sample_weight, range(len(signals)), signals.dtype)
         if is_warm and y.shape[1:] != self.coef_.shape[:-1]:
             expected = ", ".join(map(str, ("n_samples", *self.coef_.shape[:-1])))
             raise ValueError(

@@ -14,6 +14,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from ._arrays import validation
+from ._arrays.mixed import MixedSignals
 from ._arrays.signals import Destination, EncodedSignals, Signals, frozen
 from ._core import riemannian_sgd
 from ._core.layer.nystroem import whitening
@@ -67,11 +68,19 @@ def augmentation(chosen):  # name in AUGMENTATIONS, function or None
     return lambda X, rng: validation.as_augmented(chosen(X.copy(), rng), X)
 
 
-def over_signals(signals, layers, finish, n_threads):  # -> (n, columns)
+def over_signals(signals, layers, finish, n_threads):  # Signals or MixedSignals -> (n, columns)
     """Compute ``finish(maps)`` for the last maps of all signals, block by block."""
-    maps = EncodedSignals(signals, layers, n_threads)
-    like = finish(np.zeros((1, *maps.shape), signals.dtype))
-    return maps.write(signals, Destination(np.empty((len(signals), like.shape[1]), like.dtype)), finish)
+    results = []
+    for _, part in signals.groups:
+        maps = EncodedSignals(part, layers, n_threads)
+        like = finish(np.zeros((1, *maps.shape), part.dtype))
+        results.append(maps.write(part, Destination(np.empty((len(part), like.shape[1]), like.dtype)), finish))
+    if len(results) == 1:
+        return results[0]
+    found = np.empty((len(signals), results[0].shape[1]), results[0].dtype)
+    for (rows, _), result in zip(signals.groups, results):
+        found[rows] = result
+    return found
 
 
 class Options(NamedTuple):
@@ -144,8 +153,11 @@ class Problem(NamedTuple):
             return over_signals(signals, layers, self.top.features, self.n_threads)
         for some in slices(len(signals), CHUNK):
             rng = np.random.default_rng([self.options.seed, 1, some.start])
-            X = self.options.augmentation(signals.read(some), rng)
-            varied = over_signals(Signals(X, X.shape[1:]), layers, self.top.features, self.n_threads)
+            groups = [
+                (rows, self.options.augmentation(part.read(slice(None)), rng)) for rows, part in signals[some].groups
+            ]
+            augmented = MixedSignals([(rows, Signals(X, X.shape[1:])) for rows, X in groups])
+            varied = over_signals(augmented, layers, self.top.features, self.n_threads)
             if features is None:
                 features = np.empty((len(signals), varied.shape[1]), varied.dtype)
             features[some] = varied
@@ -261,15 +273,13 @@ def descend(state, layers, problem, angle):  # -> filters, velocities, head, flo
     batches = slices(len(order), size)
     for done, batch in enumerate(batches):
         chosen = order[batch]
-        X = problem.signals.read(chosen)
+        groups = [(rows, part.read(slice(None))) for rows, part in problem.signals[chosen].groups]
         if options.augmentation is not None:
-            X = options.augmentation(X, rng)
-        network = riemannian_sgd.DifferentiableNetwork(
-            filters, settings, X.shape[1:], problem.n_threads, problem.memory
-        )
+            groups = [(rows, options.augmentation(X, rng)) for rows, X in groups]
+        network = riemannian_sgd.DifferentiableNetwork(filters, settings, problem.n_threads, problem.memory)
         turns = options.momentum, angle(done / len(batches))
         with np.errstate(over="ignore", invalid="ignore"):  # An epoch that diverges is undone.
-            found = network.gradients(X, problem.Y[chosen], share[chosen], head, problem.top)
+            found = network.gradients(groups, problem.Y[chosen], share[chosen], head, problem.top)
             filters, velocities = riemannian_sgd.step_filters(filters, velocities, found, *turns)
             head = riemannian_sgd.step_head(head, found, problem.alpha)
             total += found.loss * size / len(rows)

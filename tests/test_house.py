@@ -35,7 +35,7 @@ PARTS = {  # part of the package -> other parts that its files import
     "_arrays": "_core.runtime _core.layer _core.network _utils",
     "_flatten": "_core.layer _utils _arrays",
     "_layer": "_core.layer _core.filters _utils _arrays",
-    "_network": "_arrays _layer",
+    "_network": "_core.layer _arrays _layer",
     "_feature_map": "_core.layer _utils _arrays _flatten _network",
     "_kernel": "_core.layer _core.exact _utils _arrays _layer _network",
     "_targets": "_core.linear _core.riemannian_sgd _utils _arrays",

@@ -102,13 +102,33 @@ def _check_container(X, name):
         raise TypeError(f"{name} must be an array or a list of arrays; got {type(X).__name__}{advice}.")
 
 
-def _stacked(X, name):
-    """Return signals that are passed one by one as one array. Return anything else as it is."""
+def as_mixed_arrays(X, name="X"):
+    """Return signals of different shapes, passed one by one, as a list of arrays of numbers; or None for other input.
+
+    Signals of equal shape, which become one array, are other input.
+    """
+    if isinstance(X, np.ndarray) and X.shape == () and X.dtype == object:
+        X = X.item()
+    signals = _one_by_one(X) if isinstance(X, (list, tuple)) or len(getattr(X, "shape", "")) == 1 else None
+    if not signals or any(isinstance(x, TEXT) for x in signals) or len(set(_shapes(signals, name))) == 1:
+        return None
+    check_unmasked(signals, name)
+    return [as_numbers(x, name) for x in signals]
+
+
+def _one_by_one(X):
+    """Return signals that are passed one by one as a list or a tuple, and None for anything else."""
     signals = X if isinstance(X, (list, tuple)) else np.asarray(X)
     if isinstance(signals, np.ndarray):
-        if signals.dtype.kind not in "OUST" or signals.ndim != 1:
-            return X
-        signals = list(signals)
+        return list(signals) if signals.dtype.kind in "OUST" and signals.ndim == 1 else None
+    return signals
+
+
+def _stacked(X, name):
+    """Return signals that are passed one by one as one array. Return anything else as it is."""
+    signals = _one_by_one(X)
+    if signals is None:
+        return X
     text = next((x for x in signals if isinstance(x, TEXT)), None)
     if text is not None:
         raise TypeError(
@@ -126,6 +146,22 @@ def _stacked(X, name):
 
 def _check_shapes(signals, name):
     """Reject signals of different shapes."""
+    shapes = _shapes(signals, name)
+    if len(set(shapes)) > 1:
+        raise ValueError(
+            f"{name} contains {describe_shapes(shapes)}, but all signals must have the same shape: crop, resize or "
+            f"pad them to one shape, or set n_positions in the last layer of the network."
+        )
+
+
+def describe_shapes(shapes):
+    """Describe, for an error message, how many signals there are and which shapes they have."""
+    different = [shape for shape, _ in Counter(shapes).most_common()]
+    return f"{len(shapes)} signals of {len(different)} shapes, {_listed(different)}"
+
+
+def _shapes(signals, name):
+    """Return the shape of every signal, and reject signals without a shape."""
     shapes = []
     for i, x in enumerate(signals):
         try:
@@ -135,12 +171,7 @@ def _check_shapes(signals, name):
                 f"{name}[{i}] has rows of different lengths, but a signal must be an array: crop, resize or pad the "
                 f"rows of every signal to the same length."
             ) from None
-    different = [shape for shape, _ in Counter(shapes).most_common()]
-    if len(different) > 1:
-        raise ValueError(
-            f"{name} contains {len(shapes)} signals of {len(different)} shapes, {_listed(different)}, but all signals "
-            f"must have the same shape: crop, resize or pad them to one shape."
-        )
+    return shapes
 
 
 def _check_cells(X, name):

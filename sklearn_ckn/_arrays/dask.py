@@ -31,6 +31,11 @@ class EncodedBlocks:
     def __len__(self):
         return len(self.signals)
 
+    @property
+    def groups(self):
+        """The groups of signals of equal shape, here a single one; see `MixedSignals`."""
+        return [(np.arange(len(self)), self)]
+
     def fill(self, rows, finish, companion, out):
         """Set ``out[i]`` to the result of ``finish`` for the maps of signal ``rows[i]`` and for ``companion[i]``."""
         from dask import compute, delayed

@@ -1,9 +1,22 @@
 """Signals encoded by fitted layers, in memory, in a store or on Dask workers."""
 
+from . import parameters
 from .dask import EncodedBlocks
+from .mixed import EncodedMixed, MixedSignals
 from .signals import EncodedSignals
 
 
-def encoded(signals, layers, n_threads):  # Signals, list of CKNLayer, int -> EncodedSignals or EncodedBlocks
+def encoded(signals, layers, n_threads):  # Signals or MixedSignals, list of CKNLayer, int
     """Return the maps of fitted layers, computed only when needed, in this process or on Dask workers."""
+    if isinstance(signals, MixedSignals):
+        return EncodedMixed(signals, layers, n_threads)
     return (EncodedBlocks if signals.is_lazy else EncodedSignals)(signals, layers, n_threads)
+
+
+def check_spaces(signals, layers):
+    """Check that every layer leaves at least one position on every axis of signals of every shape."""
+    for shape in dict.fromkeys(part.shape for _, part in signals.groups):
+        space = shape[:-1]
+        for layer in layers:
+            parameters.check_space(layer._settings, space)
+            space = layer._settings.pooled_positions(space)

@@ -5,26 +5,41 @@ from sklearn.utils._set_output import _get_output_config
 
 from .dask import transform_blocks
 from .files import overlap, reserve
+from .mixed import MixedSignals
 from .signals import LARGEST_EXACT, Destination
 from .stores import is_lazy, is_stored
 
 
-def transformed(transformer, signals, shape, write, out, X):
-    """Return the output of a fitted transformer: an array of shape ``(n, *shape)`` with the dtype of the signals.
+def transformed(transformer, signals, shape_of, write, out, X):
+    """Return the output of a fitted transformer, with the dtype of the signals.
+
+    The output is an array of shape ``(n, *shape)``, or a list of arrays if their shapes differ.
 
     Parameters
     ----------
     transformer : estimator, whose method `transform` is applied to the blocks of a Dask array
-    signals : Signals
-    shape : tuple
-    write : callable ``write(destination)``, which fills and returns the array of a `Destination`
+    signals : Signals or MixedSignals
+    shape_of : callable ``shape_of(shape)``, which returns the shape of the output for signals of a shape
+    write : callable ``write(signals, destination)``, which fills and returns the array of a `Destination` with the
+        output for signals of one shape
     out : the array that the caller passed for the result, or None
     X : the object that the caller passed as signals
     """
+    if isinstance(signals, MixedSignals):
+        if out is not None:
+            raise ValueError("out must be None for signals of different shapes, which are in memory: omit out.")
+
+        def of_group(part):
+            return write(part, Destination(np.empty((len(part), *shape_of(part.shape)), signals.dtype)))
+
+        return signals.combined(of_group, shape_of)
+    shape = shape_of(signals.shape)
     if signals.is_lazy:
         check_no_out(out)
         return transform_blocks(transformer, signals, shape)
-    return write(Destination(check_out(out, (len(signals), *shape), signals.dtype, X), is_callers=out is not None))
+    return write(
+        signals, Destination(check_out(out, (len(signals), *shape), signals.dtype, X), is_callers=out is not None)
+    )
 
 
 def check_out(out, shape, dtype, source=None):

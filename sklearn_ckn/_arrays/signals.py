@@ -13,6 +13,7 @@ from .._core.runtime.threads import slices
 from .stores import Stored, ahead, is_lazy, rows_of_chunk, with_note
 
 LARGEST_EXACT = 2**24  # Single precision represents all integers up to this magnitude.
+MOST_SHAPES = 256  # maximum number of shapes of maps for which the forms of a layer are kept
 PIECE = 1 / 16  # size of the pieces in which stores are read and written, as a fraction of the working memory
 
 
@@ -62,6 +63,11 @@ class Signals:
         return len(self.array if self.chosen is None else self.chosen)
 
     @property
+    def groups(self):
+        """The groups of signals of equal shape, here a single one; see `MixedSignals`."""
+        return [(np.arange(len(self)), self)]
+
+    @property
     def is_lazy(self):
         """Whether the signals are blocks of a Dask array, which are computed on the workers."""
         return isinstance(self.array, Stored) and is_lazy(self.array.source)
@@ -70,6 +76,10 @@ class Signals:
         if self.chosen is None and isinstance(rows, slice):
             return Signals(self.array[rows], self.shape, self.dtype)
         return Signals(self.array, self.shape, self.dtype, self._indices(rows))
+
+    def of_dtype(self, dtype):
+        """Return the signals, to be read in another dtype."""
+        return Signals(self.array, self.shape, dtype, self.chosen)
 
     def read(self, rows):
         """Return the maps of ``rows``, a slice or an array of indices. The maps must not be modified."""
@@ -190,23 +200,32 @@ class Prepared(NamedTuple):
 
     filters: np.ndarray  # frozen
     whitening: np.ndarray  # frozen
-    others: tuple  # the settings of the layer, and the shape and the dtype of its maps
-    layer: forward.PreparedLayer
+    others: tuple  # the settings of the layer, and the number of channels and the dtype of its maps
+    layer: forward.PackedLayer
+    by_shape: dict  # shape of maps -> forward.PreparedLayer
 
     def is_of(self, layer, others):
         """Return whether this form was computed from the current state of the layer."""
         arrays = (self.filters, layer.filters_), (self.whitening, layer.whitening_)
         return self.others == others and all(a is b or np.array_equal(a, b) for a, b in arrays)
 
+    def for_shape(self, shape):  # (*space, c) -> forward.PreparedLayer
+        """Return the layer prepared for maps of the given shape, which is kept for the next call."""
+        made = self.by_shape.get(shape) or self.layer.prepare(shape)
+        if len(self.by_shape) >= MOST_SHAPES:
+            self.by_shape.clear()
+        self.by_shape[shape] = made
+        return made
+
 
 _LAST_PREPARED = WeakKeyDictionary()  # fitted layer -> Prepared
 
 
-def _prepare(layer, shape, dtype):
-    """Return a fitted layer prepared for maps of the given shape, reusing its last form if nothing has changed."""
-    others, last = (layer._settings, shape, dtype), _LAST_PREPARED.get(layer)
+def _prepare(layer, n_channels, dtype):  # -> Prepared
+    """Return a fitted layer prepared for maps of any size, reusing its last form if nothing has changed."""
+    others, last = (layer._settings, n_channels, dtype), _LAST_PREPARED.get(layer)
     if last is None or not last.is_of(layer, others):
-        m, patch = len(layer.filters_), (*layer._settings.patch.size, shape[-1])
+        m, patch = len(layer.filters_), (*layer._settings.patch.size, n_channels)
         if layer.filters_.shape[1:] != patch or layer.whitening_.shape != (m, m):  # Compiled code cannot check shapes.
             raise ValueError(
                 f"filters_ must have shape (n_filters, {', '.join(map(str, patch))}) and whitening_ (n_filters, "
@@ -216,9 +235,9 @@ def _prepare(layer, shape, dtype):
             raise ValueError("filters_ and whitening_ must be finite, as they are after fit: fit the layer again.")
         filters, whitening = frozen(layer.filters_), frozen(layer.whitening_)
         Z, A = filters.reshape(m, -1).astype(dtype, copy=False), whitening.astype(dtype, copy=False)
-        last = Prepared(filters, whitening, others, forward.prepare(Z, A, layer._settings, shape))
+        last = Prepared(filters, whitening, others, forward.pack_layer(Z, A, layer._settings), {})
         _LAST_PREPARED[layer] = last
-    return last.layer
+    return last
 
 
 class EncodedSignals:
@@ -228,11 +247,16 @@ class EncodedSignals:
         self.signals, self.layers, self.n_threads, self.dtype = signals, layers, n_threads, signals.dtype
         self.network, self.shape = [], signals.shape
         for layer in layers:
-            self.network.append(_prepare(layer, self.shape, self.dtype))
+            self.network.append(_prepare(layer, self.shape[-1], self.dtype).for_shape(self.shape))
             self.shape = self.network[-1].output_shape
 
     def __len__(self):
         return len(self.signals)
+
+    @property
+    def groups(self):
+        """The groups of signals of equal shape, here a single one; see `MixedSignals`."""
+        return [(np.arange(len(self)), self)]
 
     def fill(self, rows, finish, companion, out):
         """Set ``out[i]`` to the result of ``finish`` for the maps of signal ``rows[i]`` and for ``companion[i]``."""

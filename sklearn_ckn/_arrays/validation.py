@@ -1,22 +1,37 @@
 """Signals and maps: which shapes are accepted, and how the axes of an array are read."""
 
+from collections import Counter
 from math import prod
 
 import numpy as np
 
-from .conversion import as_rows
+from .._utils.caller import warn
+from .conversion import as_mixed_arrays, as_rows, is_real
 from .misread import warn_of_misreading
+from .mixed import MixedSignals
 from .parameters import AXES, check_input_shape, unflatten
-from .signals import Signals, largest_magnitude
+from .signals import Signals, exact_dtype, largest_magnitude
 from .tables import check_columns
-from .values import as_array, check_size, check_values
+from .values import as_array, check_size, check_values, extremes, judge
 
 
-def as_signals(estimator, X, ndim, input_shape=None, name="X", stored=False):
+def as_signals(estimator, X, ndim, input_shape=None, name="X", stored=False, mixed=False):
     """Check ``X`` and return it as `Signals`, whose shape follows from ``X`` and ``input_shape``.
 
-    If ``stored``, an array in a store is not loaded, and its values are checked when they are read.
+    If ``stored``, an array in a store is not loaded, and its values are checked when they are read. If ``mixed``,
+    signals of different shapes are accepted, too, and returned as `MixedSignals`.
     """
+    arrays = as_mixed_arrays(X, name) if mixed else None
+    if arrays is not None:
+        if input_shape is not None:
+            raise ValueError(
+                f"input_shape must be None, because it is the shape of signals in the rows of a 2-D {name}; got "
+                f"{input_shape!r} and {name} with signals of different shapes. Set input_shape=None, or pass rows."
+            )
+        signals = _as_mixed(estimator, arrays, ndim, name)
+        _, largest_group = max(signals.groups, key=lambda group: len(group[0]))
+        warn_of_misreading(largest_group, ndim, arrays[0].ndim > ndim, name)
+        return signals
     signals = _read_axes(estimator, check_values(estimator, X, name, stored), ndim, input_shape, name)
     declared = signals.shape if input_shape is None else check_input_shape(input_shape, ndim)
     if any(size not in (-1, found) for size, found in zip(declared, signals.shape)):
@@ -31,12 +46,26 @@ def as_signals(estimator, X, ndim, input_shape=None, name="X", stored=False):
     return signals
 
 
-def as_fitted_signals(estimator, X, flattened, same_space=False, stored=False):
-    """Check that ``X`` has the columns, channels and, if ``same_space``, spatial shape of ``fit``; return `Signals`."""
-    array, fitted = check_values(estimator, X, stored=stored), estimator.input_shape_
+def as_fitted_signals(estimator, X, flattened, same_space=False, stored=False, mixed=False):
+    """Check that ``X`` has the columns, channels and, if ``same_space``, spatial shape of ``fit``; return `Signals`.
+
+    If ``mixed``, signals of different shapes are accepted, too, and returned as `MixedSignals`.
+    """
+    fitted = estimator.input_shape_
     ndim, n_channels = len(fitted) - 1, fitted[-1]
+    arrays = as_mixed_arrays(X) if mixed else None
+    if arrays is not None:
+        signals = _as_mixed(estimator, arrays, ndim, "X")
+        if signals.shape[-1] != n_channels:
+            raise ValueError(
+                f"X has signals with {signals.shape[-1]} channels, but {type(estimator).__name__} was fitted on "
+                f"signals with {n_channels}. The number of channels, the last axis, must be the same."
+            )
+        return signals
+    array = check_values(estimator, X, stored=stored)
     shapes = (fitted, fitted[:-1]) if n_channels == 1 else (fitted,)
-    is_batch = array.shape[1:] in shapes or (array.ndim == 2 and array.shape[1] == prod(fitted))
+    n_columns = None if None in fitted else prod(fitted)
+    is_batch = array.shape[1:] in shapes or (array.ndim == 2 and array.shape[1] == n_columns)
     if array.shape in shapes and not is_batch:
         raise ValueError(
             f"X of shape {array.shape} is one signal of the shape with which {type(estimator).__name__} was fitted: "
@@ -53,6 +82,38 @@ def as_fitted_signals(estimator, X, flattened, same_space=False, stored=False):
             f"on signals of shape {fitted}. {which} must be the same{advice and f': {advice}'}."
         )
     return signals
+
+
+def _as_mixed(estimator, arrays, ndim, name):  # list of ndarray -> MixedSignals
+    """Check signals of different spatial shapes, each with or without a channel axis, and return them in groups."""
+    for i, x in enumerate(arrays):
+        if not is_real(x.dtype) or x.ndim not in (ndim, ndim + 1) or x.size == 0:
+            space = ", ".join(AXES[ndim])
+            raise ValueError(
+                f"{name}[{i}] has shape {x.shape} and dtype {x.dtype}, but with ndim={ndim} "
+                f"{type(estimator).__name__} expects signals of real numbers of shape ({space}, n_channels), or "
+                f"({space}) for one channel, with a length of at least 1 along every axis."
+            )
+    shapes = [x.shape if x.ndim == ndim + 1 else (*x.shape, 1) for x in arrays]
+    channels = Counter(shape[-1] for shape in shapes)
+    if len(channels) > 1:
+        first, other = (next(i for i, shape in enumerate(shapes) if shape[-1] == c) for c in list(channels)[:2])
+        raise ValueError(
+            f"{name} has signals with different numbers of channels, the last axis: {shapes[first][-1]} in "
+            f"{name}[{first}] and {shapes[other][-1]} in {name}[{other}]. If the channels come first, pass "
+            f"[np.moveaxis(x, 0, -1) for x in {name}]; otherwise, convert all signals to the same channels."
+        )
+    dtype = np.result_type(*{x.dtype for x in arrays})
+    rows = {shape: np.array([i for i, each in enumerate(shapes) if each == shape]) for shape in dict.fromkeys(shapes)}
+    stacks = {shape: np.stack([arrays[i] for i in here]).astype(dtype, copy=False) for shape, here in rows.items()}
+    low, high = np.empty((2, len(arrays)), dtype)
+    for shape, here in rows.items():
+        low[here], high[here] = extremes(stacks[shape])
+    largest, doubt = judge(low, high, dtype, name, range(len(arrays)))
+    if doubt and not getattr(estimator, "_accepts_tiny_values", False):
+        warn(doubt)
+    computed = exact_dtype(dtype, largest)
+    return MixedSignals([(rows[shape], Signals(stack, shape, computed)) for shape, stack in stacks.items()])
 
 
 def _move_channels(name, signals, expected, same_space=True):

@@ -86,20 +86,30 @@ def _check_signals(array, name, numbers):  # -> float, str or None
     Return the largest magnitude, and a warning if the squares of a whole signal underflow. Messages count signals by
     their numbers in the whole array, of which ``array`` may be a part.
     """
-    axes, whole = tuple(range(1, array.ndim)), name.partition("[")[0]
+    return judge(*extremes(array), array.dtype, name, numbers)
+
+
+def extremes(array):  # (n, ...) -> (n,), (n,)
+    """Return the smallest and the largest value of each signal."""
+    axes = tuple(range(1, array.ndim))
     with np.errstate(over="ignore", invalid="ignore"):
-        low, high = array.min(axis=axes), array.max(axis=axes)
-        sizes = np.maximum(high.astype(float), -low.astype(float))
+        return array.min(axis=axes), array.max(axis=axes)
+
+
+def judge(low, high, dtype, name, numbers):  # (n,), (n,), dtype of the signals, str, (n,) -> float, str or None
+    """Check signals, given their smallest and largest values; see `_check_signals`."""
+    whole = name.partition("[")[0]
+    sizes = np.maximum(high.astype(float), -low.astype(float))
     is_nan = np.isnan(low)
     kind, spoiled = ("NaN", is_nan) if is_nan.any() else ("infinity", ~(np.isfinite(low) & np.isfinite(high)))
     if spoiled.any() and not get_config()["assume_finite"]:
         raise ValueError(
-            f"{name} contains {kind} in {np.count_nonzero(spoiled)} of {len(array)} signals, first in "
+            f"{name} contains {kind} in {np.count_nonzero(spoiled)} of {len(low)} signals, first in "
             f"{whole}[{numbers[spoiled.argmax()]}]: remove such signals, or replace the values, for example with "
             f"numpy.nan_to_num({whole}, posinf=0, neginf=0)."
         )
     largest = float(np.nanmax(sizes, initial=0))
-    dtype = exact_dtype(array.dtype, largest)
+    dtype = exact_dtype(dtype, largest)
     check_size(largest, dtype, name)
     smallest = smallest_norm(dtype)
     tiny = (sizes > 0) & (sizes < smallest)

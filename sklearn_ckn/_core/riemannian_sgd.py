@@ -14,6 +14,7 @@ from .layer.nystroem import whitening_and_cache, whitening_vjp
 from .layer.patches import normalize
 from .linear.losses import LOSSES
 from .network import backward
+from .network.packed_filters import PackedFilters
 from .runtime.threads import over_blocks, slices
 
 BLOCK = 16  # maximum number of signals in a block; one thread computes the forward and backward passes of a block
@@ -62,43 +63,71 @@ class Top(NamedTuple):
         return float((share * losses).sum(dtype=float)), G, Head(G_S.T @ features, G_S.sum(axis=0)), curvature
 
 
+class Block(NamedTuple):
+    """Signals of one shape that a thread processes together, and the layers prepared for this shape."""
+
+    layers: list  # one backward.DifferentiableLayer for each layer
+    X: np.ndarray  # (n, *space, c)
+    rows: np.ndarray  # (n,) indices of the signals in the mini-batch
+
+
 class DifferentiableNetwork:
-    """A network prepared for signals of one shape, to compute features and gradients.
+    """A network, to compute gradients.
 
     Parameters
     ----------
     filters : sequence of ndarrays of shape (m, d)
     settings : sequence of LayerSettings
-    shape : tuple, ``(*space, c)`` of the signals
     n_threads : int
     memory : int, maximum number of bytes for a block of signals; every thread takes one block at a time
     """
 
-    def __init__(self, filters, settings, shape, n_threads, memory):
-        self.filters, self.settings, self.n_threads = filters, settings, n_threads
+    def __init__(self, filters, settings, n_threads, memory):
+        self.filters, self.settings, self.n_threads, self.memory = filters, settings, n_threads, memory
         self.whitenings = over_blocks(self._whiten, range(len(filters)), n_threads)
-        self.layers = []
-        for k, (Z, A) in enumerate(zip(filters, self.whitenings)):
-            A = A.value.astype(Z.dtype)
-            self.layers.append(backward.prepare(Z, A, settings[k], shape, is_first=k == 0))
-            shape = self.layers[-1].output_shape
-        size = sum(layer.numbers_per_signal for layer in self.layers) * filters[0].itemsize
-        self.block = int(min(max(1, memory / size), BLOCK))  # independent of n_threads, so that the sums are, too
+        self.packed = [(PackedFilters(Z), A.value.astype(Z.dtype)) for Z, A in zip(filters, self.whitenings)]
 
     def _whiten(self, k):
         return whitening_and_cache(self.filters[k], self.settings[k])
 
-    def gradients(self, X, Y, share, head, top):  # -> Gradients
-        """Compute the gradients for a mini-batch of signals X with targets Y and shares in the objective.
+    def layers(self, shape):  # (*space, c) -> list of backward.DifferentiableLayer
+        """Return the layers prepared for signals of one shape."""
+        layers = []
+        for k, ((filters, A), settings) in enumerate(zip(self.packed, self.settings)):
+            layers.append(backward.prepare(filters, A, settings, shape, is_first=k == 0))
+            shape = layers[-1].output_shape
+        return layers
+
+    def blocks(self, groups):  # -> list of Block
+        """Cut the signals of each shape into blocks."""
+        blocks = []
+        for rows, X in groups:
+            layers = self.layers(X.shape[1:])
+            size = sum(layer.numbers_per_signal for layer in layers) * X.itemsize
+            n_together = int(min(max(1, self.memory / size), BLOCK))  # independent of n_threads, so the sums are, too
+            blocks += [Block(layers, X[block], rows[block]) for block in slices(len(X), n_together)]
+        return blocks
+
+    def gradients(self, groups, Y, share, head, top):  # -> Gradients
+        """Compute the gradients for a mini-batch of signals with targets Y and shares in the objective.
 
         Gradients may overflow, for example if features with tiny norms are divided by their norms. The training takes
         back steps that are not finite.
+
+        Parameters
+        ----------
+        groups : list of (ndarray of ints, ndarray of shape (n, *space, c)), the signals of each shape and their numbers
+        Y : ndarray of shape (n_samples, k)
+        share : ndarray of shape (n_samples,)
+        head : Head
+        top : Top
         """
 
-        def of_block(rows):
-            return self._of_block(X[rows], Y[rows], share[rows], head, top)
+        def of_block(block):
+            layers, X, rows = block
+            return _of_block(layers, X, Y[rows], share[rows], head, top)
 
-        parts = over_blocks(of_block, slices(len(X), self.block), self.n_threads)
+        parts = over_blocks(of_block, self.blocks(groups), self.n_threads)
         losses, of_heads, curvatures, G_Zs, G_As = zip(*parts)
 
         def of_filters(k):
@@ -107,20 +136,21 @@ class DifferentiableNetwork:
             G = G + whitening_vjp(G_A, Z, self.settings[k], self.whitenings[k]).astype(Z.dtype)
             return tangent(G, Z)
 
-        filters = over_blocks(of_filters, range(len(self.layers)), self.n_threads)
+        filters = over_blocks(of_filters, range(len(self.filters)), self.n_threads)
         of_head, weight = Head(*map(sum, zip(*of_heads))), min(1.0, float(share.sum(dtype=float)))
         return Gradients(sum(losses), filters, of_head, sum(curvatures), weight)
 
-    def _of_block(self, X, Y, share, head, top):  # -> float, Head, float, (m, d) and (m, m) of every layer
-        caches = []
-        for layer in self.layers:
-            X, cache = backward.encode(X, layer)
-            caches.append(cache)
-        loss, G, of_head, curvature = top.losses(X, Y, share, head)
-        G_Zs, G_As = [None] * len(caches), [None] * len(caches)
-        for k in reversed(range(len(caches))):
-            G, G_Zs[k], G_As[k] = backward.encode_vjp(G, self.layers[k], caches.pop(), wanted=k > 0)
-        return loss, of_head, curvature, G_Zs, G_As
+
+def _of_block(layers, X, Y, share, head, top):  # -> float, Head, float, (m, d) and (m, m) of every layer
+    caches = []
+    for layer in layers:
+        X, cache = backward.encode(X, layer)
+        caches.append(cache)
+    loss, G, of_head, curvature = top.losses(X, Y, share, head)
+    G_Zs, G_As = [None] * len(caches), [None] * len(caches)
+    for k in reversed(range(len(caches))):
+        G, G_Zs[k], G_As[k] = backward.encode_vjp(G, layers[k], caches.pop(), wanted=k > 0)
+    return loss, of_head, curvature, G_Zs, G_As
 
 
 def tangent(G, Z):  # (m, d), (m, d)

@@ -1,5 +1,6 @@
 """Code shared by the transformers that turn signals into maps."""
 
+from math import prod
 from typing import Literal, Self
 
 import numpy as np
@@ -11,7 +12,19 @@ def channel_names(letter, n):  # -> ndarray of str
     return np.array([f"{letter}{i}" for i in range(n)], dtype=object)
 
 
-class MapsMixin(TransformerMixin):
+class SignalsMixin:
+    """A mixin for estimators whose input are signals, which have the shape `input_shape_`."""
+
+    @property
+    def n_features_in_(self) -> int:
+        """Number of values in one signal, which is the number of columns of a 2-D `X`."""
+        shape = getattr(self, "input_shape_", None)
+        if shape is None or None in shape:  # The estimator is not fitted, or was fitted on signals of different sizes.
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute 'n_features_in_'")
+        return prod(shape)
+
+
+class MapsMixin(SignalsMixin, TransformerMixin):
     """A mixin for transformers that return maps and have the parameters `ndim` and `input_shape`."""
 
     __metadata_request__transform = {"out": UNUSED}  # `out` is not metadata.

@@ -203,15 +203,15 @@ class PatchWhitening(PersistentMixin, MapsMixin, BaseEstimator):
         ValueError
             If a parameter is out of range.
         """
-        signals = validation.as_signals(self, X, self.ndim, self.input_shape, stored=True)
-        settings, whitening = self._read_settings(signals.shape), None
+        signals = validation.as_signals(self, X, self.ndim, self.input_shape, stored=True, mixed=True)
+        for _, part in signals.groups:
+            settings, whitening = self._read_settings(part.shape), None
         if self.method == "global":
             C = self._second_moments(signals, settings)
             whitening = patch_whitening.negative_power(C, self.exponent, self.reg, signals.dtype)
         tables.record_feature_names(self, X)
         self.whitening_ = whitening
         self.input_shape_ = signals.shape
-        self.n_features_in_ = prod(signals.shape)
         self._flattened = self.input_shape is not None
         self._settings = settings
         return self
@@ -244,21 +244,22 @@ class PatchWhitening(PersistentMixin, MapsMixin, BaseEstimator):
             If there is not enough disk space for `out`.
         """
         check_is_fitted(self)
-        signals = validation.as_fitted_signals(self, X, self._flattened, stored=True)
-        settings = self._settings
-        _check_space(settings.patch.size, signals.shape)
-        n_threads, n_together = effective_n_jobs(self.n_jobs), patch_whitening.block_size(signals.shape, settings.patch)
+        signals = validation.as_fitted_signals(self, X, self._flattened, stored=True, mixed=True)
+        settings, n_threads = self._settings, effective_n_jobs(self.n_jobs)
+        for _, group in signals.groups:
+            _check_space(settings.patch.size, group.shape)
 
         def fill(piece, part, place):
             def whiten(rows):
                 part[place(rows)] = patch_whitening.whiten(piece.read(rows), settings, self.whitening_)
 
+            n_together = patch_whitening.block_size(piece.shape, settings.patch)
             over_blocks(whiten, slices(len(piece), n_together), n_threads)
 
-        def write(destination):
-            return over_pieces(signals, destination, fill)
+        def write(group, destination):
+            return over_pieces(group, destination, fill)
 
-        return transformed(self, signals, signals.shape, write, out, X)
+        return transformed(self, signals, lambda shape: shape, write, out, X)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the channels.
@@ -293,6 +294,12 @@ class PatchWhitening(PersistentMixin, MapsMixin, BaseEstimator):
             rng = check_random_state(self.random_state)
             signals = signals[np.sort(rng.choice(len(signals), self.subsample, replace=False))]
 
+        counts = [len(group) * prod(settings.patch.positions(group.shape[:-1])) for _, group in signals.groups]
+        moments = [self._mean_moments(group, settings) for _, group in signals.groups]
+        return sum(C * (count / sum(counts)) for C, count in zip(moments, counts))
+
+    def _mean_moments(self, signals, settings):  # Signals -> (d, d)
+        """Return the second moments of the patches of signals of one shape."""
         n_threads, C = effective_n_jobs(self.n_jobs), 0
         n_together = patch_whitening.block_size(signals.shape, settings.patch)
         for piece, _ in signals.pieces():

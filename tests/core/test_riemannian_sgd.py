@@ -47,8 +47,8 @@ def test_gradients_of_two_layers_equal_central_differences(ndim, loss, is_singul
         values, _ = losses.LOSSES[loss].function(top.scorer(head)(maps(filters)), Y)
         return (share[:, None] * values).sum()
 
-    network = riemannian_sgd.DifferentiableNetwork(filters, settings, shape, n_threads=1, memory=0)
-    found = network.gradients(X, Y, share, head, top)
+    network = riemannian_sgd.DifferentiableNetwork(filters, settings, n_threads=1, memory=0)
+    found = network.gradients([(np.arange(len(X)), X)], Y, share, head, top)
     assert found.loss == pytest.approx(objective(filters, head), rel=1e-10)
     for k, (Z, G) in enumerate(zip(filters, found.filters)):
         assert_allclose((G * Z).sum(axis=1), 0, atol=1e-9 * np.abs(G).max())
@@ -70,15 +70,31 @@ def test_gradients_do_not_depend_on_the_number_of_threads(rng):
     Y, share = rng.randn(70, 2).astype(np.float32), np.full(70, 1 / 70, np.float32)
     head = riemannian_sgd.Head(rng.randn(2, 36).astype(np.float32), np.zeros(2, np.float32))
     top = riemannian_sgd.Top("squared_error", center=False, scale=False)
-    networks = [riemannian_sgd.DifferentiableNetwork(filters, settings, X.shape[1:], n, memory=2**30) for n in (1, 2)]
-    one, two = (network.gradients(X, Y, share, head, top) for network in networks)
+    networks = [riemannian_sgd.DifferentiableNetwork(filters, settings, n, memory=2**30) for n in (1, 2)]
+    groups = [(np.arange(70), X)]
+    one, two = (network.gradients(groups, Y, share, head, top) for network in networks)
     assert one.loss == two.loss and one.curvature == two.curvature and one.weight == two.weight == pytest.approx(1)
     assert all(map(np.array_equal, (*one.filters, *one.head), (*two.filters, *two.head)))
-    assert [network.block for network in networks] == [riemannian_sgd.BLOCK] * 2
-    memory = 3 * 4 * sum(k.numbers_per_signal for k in networks[0].layers)
-    small = riemannian_sgd.DifferentiableNetwork(filters, settings, X.shape[1:], 1, memory)
-    assert small.block == 3
-    assert_allclose(small.gradients(X, Y, share, head, top).filters[0], one.filters[0], atol=1e-4)
+    assert [len(network.blocks(groups)[0].X) for network in networks] == [riemannian_sgd.BLOCK] * 2
+    memory = 3 * 4 * sum(k.numbers_per_signal for k in networks[0].layers(X.shape[1:]))
+    small = riemannian_sgd.DifferentiableNetwork(filters, settings, 1, memory)
+    assert len(small.blocks(groups)[0].X) == 3
+    assert_allclose(small.gradients(groups, Y, share, head, top).filters[0], one.filters[0], atol=1e-4)
+
+
+def test_gradients_of_signals_of_different_shapes_are_sums_over_the_shapes(rng):
+    settings = [layer_settings(2), layer_settings(2, size=2, count=2)]
+    filters = [unit_rows(rng, 7, 9), unit_rows(rng, 9, 28)]
+    Y, share, head = rng.randn(5, 2), rng.rand(5), riemannian_sgd.Head(rng.randn(2, 36), rng.randn(2))
+    top = riemannian_sgd.Top("squared_hinge", center=True, scale=True)
+    network = riemannian_sgd.DifferentiableNetwork(filters, settings, 1, memory=2**30)
+    groups = [(np.array([3, 0]), rng.randn(2, 8, 9, 1)), (np.array([1, 4, 2]), rng.randn(3, 5, 4, 1))]
+    together = network.gradients(groups, Y, share, head, top)
+    apart = [network.gradients([(np.arange(len(X)), X)], Y[rows], share[rows], head, top) for rows, X in groups]
+    for k in range(2):
+        assert_allclose(together.filters[k], sum(part.filters[k] for part in apart), rtol=1e-9, atol=1e-12)
+    assert_allclose(together.head.W, sum(part.head.W for part in apart), rtol=1e-12)
+    assert together.loss == pytest.approx(sum(part.loss for part in apart), rel=1e-12)
 
 
 @pytest.mark.parametrize("loss", losses.LOSSES)

@@ -70,6 +70,36 @@ def directions(X, starts, at, patch, wanted):  # (n, *space, c), (n, k), Layout,
     return U
 
 
+class Group(NamedTuple):
+    """Maps of equal shape, from which patches are drawn."""
+
+    rows: np.ndarray  # indices of the signals among all signals
+    maps: object  # see `sample`
+    at: patches.Layout
+
+    @property
+    def n_patches(self):
+        """The number of patches of all signals."""
+        return len(self.rows) * self.at.n_patches
+
+
+def shares(groups, per_signal):  # list of Group, int -> (n,), (n,), (n,), (n,)
+    """Return, for each signal, its group, its place in the group, its number of patches to draw, and an excess.
+
+    On average, ``per_signal`` patches are drawn from a signal, in proportion to its number of patches. This proportion
+    is rounded up to a whole number, so the last patch of a signal must be discarded with probability ``excess``.
+    """
+    n_signals, n_all = sum(len(group.rows) for group in groups), sum(group.n_patches for group in groups)
+    group_of, place, quotas = np.empty((3, n_signals), dtype=int)
+    excess = np.zeros(n_signals)
+    for k, (rows, _, at) in enumerate(groups):
+        exact = per_signal * n_signals * at.n_patches  # in units of 1 / n_all
+        quota = min(-(-exact // n_all), at.n_patches)
+        group_of[rows], place[rows], quotas[rows] = k, np.arange(len(rows)), quota
+        excess[rows] = max(0, quota - exact / n_all)
+    return group_of, place, quotas, excess
+
+
 def sample(signals, n_patches, patch, rng, wanted=varies):
     """Draw the directions of wanted patches uniformly over all signals and positions, without replacement.
 
@@ -79,8 +109,9 @@ def sample(signals, n_patches, patch, rng, wanted=varies):
 
     Parameters
     ----------
-    signals : object with ``len``, ``shape`` ``(*space, c)``, ``dtype`` and ``fill(rows, finish, companion, out)``
-        Its `fill` sets ``out[i]`` to the result of ``finish`` for the maps of signal ``rows[i]`` and ``companion[i]``.
+    signals : object with ``len``, ``dtype`` and ``groups``, a list of pairs (indices of signals, maps of equal shape)
+        The maps of a group have a ``shape`` ``(*space, c)`` and a method ``fill(rows, finish, companion, out)``, which
+        sets ``out[i]`` to the result of ``finish`` for the maps of signal ``rows[i]`` and for ``companion[i]``.
     n_patches : int
     patch : patches.PatchGeometry
     rng : RandomState
@@ -91,20 +122,31 @@ def sample(signals, n_patches, patch, rng, wanted=varies):
     Sample of at most ``n_patches`` directions
     """
     rng = np.random.default_rng(rng.randint(LARGEST_SEED))  # A Generator is faster at drawing without replacement.
-    n_signals, at = len(signals), patches.layout(signals.shape, patch)
+    groups = [Group(rows, maps, patches.layout(maps.shape, patch)) for rows, maps in signals.groups]
+    n_signals, n_all = len(signals), sum(group.n_patches for group in groups)
     order, per_signal = rng.permutation(n_signals), max(PATCHES_PER_SIGNAL, -(-n_patches // n_signals))
-    per_signal = min(per_signal, at.n_patches)
-    n_patches = min(n_patches, per_signal * n_signals)
-    U = np.empty((n_patches + per_signal, len(at.runs) * at.run), dtype=signals.dtype)
-    finish, found, n_visited = partial(directions, at=at, patch=patch, wanted=wanted), 0, 0
+    group_of, place, quotas, excess = shares(groups, per_signal)
+    n_patches = min(n_patches, int(quotas.sum()))
+    U = np.empty((n_patches + quotas.max(), len(groups[0].at.runs) * groups[0].at.run), dtype=signals.dtype)
+    found, n_visited, n_drawn = 0, 0, 0
     while found < n_patches and n_visited < n_signals:
-        rows = order[n_visited : n_visited + -(-(n_patches - found) // per_signal)]
-        starts = np.array([at.start(rng.choice(at.n_patches, per_signal, replace=False)) for _ in rows])
-        drawn = U[found : found + starts.size]
-        signals.fill(rows, finish, starts, drawn.reshape(*starts.shape, -1))
-        found, n_visited = found + keep_directions(drawn), n_visited + len(rows)
-    n_wanted = found * n_signals * at.n_patches / (n_visited * per_signal)
-    return Sample(U[: min(found, n_patches)], n_wanted)
+        needed = np.searchsorted(quotas[order[n_visited:]].cumsum(), n_patches - found) + 1
+        rows = order[n_visited : n_visited + needed]
+        ends = found + quotas[rows].cumsum()  # A signal's place in U does not depend on the groups.
+        picked = [rng.choice(groups[group_of[i]].at.n_patches, quotas[i], replace=False) for i in rows]
+        for k in np.unique(group_of[rows]):
+            members, (_, maps, at) = np.flatnonzero(group_of[rows] == k), groups[k]
+            starts = at.start(np.array([picked[i] for i in members]))
+            drawn = U[found : ends[-1]] if len(members) == len(rows) else np.empty((starts.size, U.shape[1]), U.dtype)
+            finish = partial(directions, at=at, patch=patch, wanted=wanted)
+            maps.fill(place[rows[members]], finish, starts, drawn.reshape(*starts.shape, -1))
+            if len(members) < len(rows):
+                U[(ends[members, None] - np.arange(starts.shape[1], 0, -1)).ravel()] = drawn
+        if excess.any():
+            U[ends[rng.random(len(rows)) < excess[rows]] - 1] = 0
+        n_visited, n_drawn = n_visited + len(rows), n_drawn + (quotas - excess)[rows].sum()
+        found += keep_directions(U[found : ends[-1]])
+    return Sample(U[: min(found, n_patches)], found * n_all / n_drawn)
 
 
 def merge(before, more, n_patches, rng):  # Sample, Sample -> Sample

@@ -16,6 +16,7 @@ S       ``(n, n_patches, n_filled)``         products of all patches, stored for
 forward              the preparation of layers, and the encoding of signals block by block
 backward             the vector-Jacobian product of a layer
 convolution          the interface of the strategies, and the choice between them
+packed_filters       the filters in the forms that the strategies read
 single_patch         the strategy for maps that are a single patch
 winograd             the strategy with fewer multiplications, for float32 and many channels
 winograd_transforms  the matrices of Winograd's method, and compiled code that applies them to tiles

@@ -26,6 +26,7 @@ from ..runtime.compilation import compiled
 from ..runtime.microkernel import count_panels
 from .convolution import Convolution, make_convolution
 from .epilogue import Kept, Pooled, finish_signals, make_pooled_by_patch
+from .packed_filters import PackedFilters
 
 
 class DifferentiableLayer(NamedTuple):
@@ -63,8 +64,9 @@ class Cache(NamedTuple):
     Q: np.ndarray  # (n, n_pooled, n_filled)
 
 
-def prepare(Z, A, settings, shape, is_first):  # (m, d), (m, m), LayerSettings, (*space, c) -> DifferentiableLayer
-    """Prepare a layer with the filters Z and the whitening A for maps of the given shape."""
+def prepare(filters, A, settings, shape, is_first):  # PackedFilters, (m, m), LayerSettings, (*space, c)
+    """Prepare a layer with the given filters and the whitening A for maps of the given shape."""
+    Z = filters.Z
     layer = DifferentiableLayer(
         Z=Z,
         A=A,
@@ -74,21 +76,23 @@ def prepare(Z, A, settings, shape, is_first):  # (m, d), (m, m), LayerSettings, 
         output_shape=(*settings.pooled_positions(shape[:-1]), len(Z)),
         at=patches.layout(shape, settings.patch),
         epilogue=make_pooled_by_patch(settings, shape[:-1], Z.dtype),
-        convolution=make_convolution(Z, settings, shape, Kept()),
+        convolution=make_convolution(filters, settings, shape, Kept()),
         mirrored=None,
     )
     if is_first or settings.patch.centering:
         return layer
-    return layer._replace(mirrored=make_convolution(*mirror(layer), Kept()))
+    adjoint, shape = settings._replace(patch=settings.patch.mirrored), (*layer.positions, layer.n_filled)
+    mirrored = filters.transformed(mirror, settings.patch.size)
+    return layer._replace(mirrored=make_convolution(mirrored, adjoint, shape, Kept()))
 
 
-def mirror(layer):  # -> (c, d), LayerSettings, (*positions, n_filled)
-    """Return the filters, settings and map shape of a convolution that is the adjoint of the layer's convolution."""
-    m, patch, c = len(layer.Z), layer.settings.patch, layer.shape[-1]
-    Z = np.zeros((c, *patch.size, layer.n_filled), layer.Z.dtype)
-    space_axes = range(1, len(patch.size) + 1)
-    Z[..., :m] = np.flip(np.moveaxis(layer.Z.reshape(m, *patch.size, c), (0, -1), (-1, 0)), space_axes)
-    return Z.reshape(c, -1), layer.settings._replace(patch=patch.mirrored), (*layer.positions, layer.n_filled)
+def mirror(Z, size):  # (m, d), patch size -> PackedFilters of (c, prod(size) * n_filled)
+    """Return the filters of the convolution that is the adjoint of a convolution with the filters Z."""
+    m, c = len(Z), Z.shape[1] // prod(size)
+    mirrored = np.zeros((c, *size, filled(m, Z.dtype)), Z.dtype)
+    space_axes = range(1, len(size) + 1)
+    mirrored[..., :m] = np.flip(np.moveaxis(Z.reshape(m, *size, c), (0, -1), (-1, 0)), space_axes)
+    return PackedFilters(mirrored.reshape(c, -1))
 
 
 def encode(X, layer):  # (n, *space, c), DifferentiableLayer -> (n, *pooled, m), Cache

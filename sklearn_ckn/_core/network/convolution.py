@@ -11,6 +11,7 @@ import numpy as np
 from ..layer.settings import LayerSettings
 from .direct import Direct
 from .epilogue import Kept, Pooled
+from .packed_filters import PackedFilters
 from .single_patch import SinglePatch
 from .winograd import Winograd
 
@@ -21,8 +22,10 @@ class Convolution(Protocol):
     numbers_per_signal: int  # number of array elements stored for each signal of a block, besides input and output
 
     @classmethod
-    def make(cls, Z: np.ndarray, settings: LayerSettings, shape: tuple, epilogue: Pooled | Kept) -> Self | None:
-        """Prepare filters Z of shape ``(m, d)`` for maps of shape ``(*space, c)``.
+    def make(
+        cls, filters: PackedFilters, settings: LayerSettings, shape: tuple, epilogue: Pooled | Kept
+    ) -> Self | None:
+        """Prepare filters for maps of shape ``(*space, c)``.
 
         Return None if the strategy does not support such maps or does not pay off for them.
         """
@@ -46,10 +49,10 @@ STRATEGIES = (  # the fastest strategy first; the last strategy supports all map
 )
 
 
-def make_convolution(Z, settings, shape, epilogue):  # (m, d), LayerSettings, (*space, c) -> Convolution
+def make_convolution(filters, settings, shape, epilogue):  # PackedFilters, LayerSettings, (*space, c) -> Convolution
     """Prepare the first strategy that supports maps of the given shape and pays off for them."""
     for strategy in STRATEGIES:
-        made = strategy.make(Z, settings, shape, epilogue)
+        made = strategy.make(filters, settings, shape, epilogue)
         if made is not None:
             return made
     raise AssertionError("The last strategy must support all maps.")

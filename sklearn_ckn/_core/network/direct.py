@@ -11,7 +11,7 @@ import numpy as np
 from ..layer import patches
 from ..runtime import simd
 from ..runtime.compilation import compiled
-from ..runtime.microkernel import ROWS, Runs, multiply_panel, pack
+from ..runtime.microkernel import ROWS, Runs, multiply_panel
 from .epilogue import Place, finish
 
 TILE_BYTES = 2**14  # maximum size in bytes of the products of a tile, which must fit in the first-level cache
@@ -29,10 +29,10 @@ class Direct(NamedTuple):
     numbers_per_signal = 0  # The scratch memory does not grow with the number of signals in a block.
 
     @classmethod
-    def make(cls, Z, settings, shape, epilogue):  # (m, d), LayerSettings, (*space, c)
+    def make(cls, filters, settings, shape, epilogue):  # PackedFilters, LayerSettings, (*space, c)
         """Prepare the filters. This strategy supports maps of any shape."""
         at = patches.layout(shape, settings.patch)
-        return cls(at, settings.patch.centering, cut_tiles(len(at.starts), at.length), pack(Z), epilogue)
+        return cls(at, settings.patch.centering, cut_tiles(len(at.starts), at.length), filters.panels, epilogue)
 
     def add_to(self, Q, X):  # out (n, lines, length, n_panels * n_lanes), (n, *space, c)
         """Compute the products of the filters and all patches of the maps, and apply the epilogue."""

@@ -10,11 +10,13 @@ from typing import NamedTuple
 import numpy as np
 
 from ..layer import patches
+from ..layer.settings import LayerSettings
 from ..runtime import simd
 from ..runtime.microkernel import add_product, pack
 from ..runtime.threads import over_blocks, slices
 from . import epilogue
 from .convolution import Convolution, make_convolution
+from .packed_filters import PackedFilters
 
 BLOCK = 32  # maximum number of signals in a block; each block is encoded by a single thread
 
@@ -28,10 +30,30 @@ class PreparedLayer(NamedTuple):
     whitening: np.ndarray  # (n_panels, m, n_lanes)
 
 
+class PackedLayer(NamedTuple):
+    """A layer that has been prepared for maps of any shape."""
+
+    filters: PackedFilters
+    whitening: np.ndarray  # (n_panels, m, n_lanes)
+    settings: LayerSettings
+
+    def prepare(self, shape):  # (*space, c) -> PreparedLayer
+        """Prepare the layer for maps of the given shape."""
+        filters, settings = self.filters, self.settings
+        pooled = epilogue.make_pooled(settings, shape[:-1], filters.Z.dtype)
+        made = make_convolution(filters, settings, shape, pooled)
+        output_shape = (*settings.pooled_positions(shape[:-1]), len(filters.Z))
+        return PreparedLayer(tuple(shape), output_shape, made, self.whitening)
+
+
+def pack_layer(Z, A, settings):  # (m, d), (m, m), LayerSettings -> PackedLayer
+    """Prepare a layer with filters Z and whitening A for maps of any shape."""
+    return PackedLayer(PackedFilters(Z), pack(A.T), settings)
+
+
 def prepare(Z, A, settings, shape):  # (m, d), (m, m), LayerSettings, (*space, c) -> PreparedLayer
     """Prepare a layer with filters Z and whitening A for maps of the given shape."""
-    made = make_convolution(Z, settings, shape, epilogue.make_pooled(settings, shape[:-1], Z.dtype))
-    return PreparedLayer(tuple(shape), (*settings.pooled_positions(shape[:-1]), len(Z)), made, pack(A.T))
+    return pack_layer(Z, A, settings).prepare(shape)
 
 
 def encode_block(X, layer):  # (n, *space, c), PreparedLayer -> (n, *pooled, m)

@@ -11,7 +11,7 @@ import numpy as np
 from ..layer import patches
 from ..runtime import simd
 from ..runtime.compilation import compiled
-from ..runtime.microkernel import add_product, pack
+from ..runtime.microkernel import add_product
 from .epilogue import finish_signals
 
 
@@ -29,11 +29,11 @@ class SinglePatch(NamedTuple):
         return d + n_panels * lanes
 
     @classmethod
-    def make(cls, Z, settings, shape, epilogue):  # (m, d), LayerSettings, (*space, c)
+    def make(cls, filters, settings, shape, epilogue):  # PackedFilters, LayerSettings, (*space, c)
         """Prepare the filters, or return None if maps of the given shape have more than one patch."""
         if max(settings.patch_positions(shape[:-1])) > 1:
             return None
-        return cls(settings.patch, pack(Z), epilogue)
+        return cls(settings.patch, filters.panels, epilogue)
 
     def add_to(self, Q, X):  # out (n, 1, 1, n_panels * n_lanes), (n, *space, c)
         """Compute the products of the filters and the patch of every map, and apply the epilogue."""

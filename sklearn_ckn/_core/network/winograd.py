@@ -64,13 +64,14 @@ class Winograd(NamedTuple):
     numbers_per_signal = 0  # The scratch memory does not grow with the number of signals in a block.
 
     @classmethod
-    def make(cls, Z, settings, shape, epilogue):  # (m, d), LayerSettings, (*space, c)
+    def make(cls, filters, settings, shape, epilogue):  # PackedFilters, LayerSettings, (*space, c)
         """Prepare the filters, or return None if this strategy is too slow or imprecise, or needs too much memory."""
         (*space, c), patch, positions = shape, settings.patch, settings.patch_positions(shape[:-1])
-        if Z.dtype != np.float32 or patch.centering or c < FEWEST_CHANNELS:
+        dtype = filters.Z.dtype
+        if dtype != np.float32 or patch.centering or c < FEWEST_CHANNELS:
             return None
         scheme, work = choose(positions, patch)
-        c_padded = c + -c % simd.n_lanes(Z.dtype)
+        c_padded = c + -c % simd.n_lanes(dtype)
         if work * c_padded > MOST_WORK * c:
             return None
         tiling, padded = cut(scheme, positions, patch, c_padded)
@@ -78,7 +79,9 @@ class Winograd(NamedTuple):
             return None
         widths = tuple((before, full - n - before) for n, full, (before, _) in zip(space, padded, patch.padding))
         at = patches.layout(shape, patch._replace(padding=widths), positions, extra_channels=c_padded - c)
-        return cls(scheme, at, tiling, transform_filters(Z, scheme, tiling, c_padded), epilogue)
+        how = type(scheme), len(tiling.runs), tiling.n_blocks, c_padded
+        panels = filters.transformed(transform_filters, *how)
+        return cls(scheme, at, tiling, panels, epilogue)
 
     def add_to(self, Q, X):  # out (n, lines, length, n_panels * n_lanes), (n, *space, c)
         """Compute the products of the filters and all patches of the maps, and apply the epilogue."""
@@ -132,10 +135,10 @@ def cut(scheme, positions, patch, c):
     return Tiling(*counts, np.pad(starts, (0, ROWS - 1), mode="edge") * c, runs * c), padded
 
 
-def transform_filters(Z, scheme, tiling, c_padded):  # (m, n_offsets * k_y * n_blocks * k_x * c)
+def transform_filters(Z, scheme, n_runs, n_blocks, c_padded):  # (m, n_offsets * k_y * n_blocks * k_x * c)
     """Return the transformed filters as panels, with zeros for the additional channels that fill the vectors."""
     lanes, rows, columns = simd.n_lanes(Z.dtype), scheme.rows, scheme.columns
-    n_entries, n_runs, n_blocks = rows.n * columns.n, len(tiling.runs), tiling.n_blocks
+    n_entries = rows.n * columns.n
     panels = simd.aligned((count_panels(len(Z), Z.dtype), n_entries, n_runs, c_padded, lanes), Z.dtype, np.zeros)
     G, c = np.kron(rows.G, columns.G), Z.shape[1] // (rows.k * columns.k * n_runs)
     with single_threaded_blas():

@@ -11,6 +11,7 @@ from numpy.testing import assert_allclose
 from sklearn_ckn._core.layer import definition, kappa, patches
 from sklearn_ckn._core.network import backward, epilogue, single_patch, winograd
 from sklearn_ckn._core.network.convolution import make_convolution
+from sklearn_ckn._core.network.packed_filters import PackedFilters
 
 
 def assert_equals_definition(layer, X, Z, A, dtype, tolerance, rng):
@@ -18,7 +19,7 @@ def assert_equals_definition(layer, X, Z, A, dtype, tolerance, rng):
     Y, cache = definition.encode_and_cache(X, Z, A, layer)
     G = rng.randn(*Y.shape)
     expected = [Y, *definition.encode_vjp(G, Z, A, layer, cache)]
-    made = backward.prepare(Z.astype(dtype), A.astype(dtype), layer, X.shape[1:], is_first=False)
+    made = backward.prepare(PackedFilters(Z.astype(dtype)), A.astype(dtype), layer, X.shape[1:], is_first=False)
     got, cache = backward.encode(X.astype(dtype), made)
     got = [got, *backward.encode_vjp(G.astype(dtype), made, cache)]
     for a, b in zip(expected, got):
@@ -75,7 +76,7 @@ def test_gradients_by_winograd_equal_those_of_the_definition(space, size, paddin
 
 def test_first_layer_has_no_gradient_with_respect_to_the_signals(rng):
     layer, X, Z, A = a_layer(rng, 2, {})
-    made = backward.prepare(Z, A, layer, X.shape[1:], is_first=True)
+    made = backward.prepare(PackedFilters(Z), A, layer, X.shape[1:], is_first=True)
     Y, cache = backward.encode(X, made)
     assert made.mirrored is None and backward.encode_vjp(np.ones_like(Y), made, cache, wanted=False)[0] is None
 
@@ -85,7 +86,7 @@ def test_constant_signals_have_finite_gradients(rng):
         layer, X, Z, A = a_layer(rng, 2, case)
         for value in (0, 1):
             X[:] = value
-            made = backward.prepare(Z, A, layer, X.shape[1:], is_first=False)
+            made = backward.prepare(PackedFilters(Z), A, layer, X.shape[1:], is_first=False)
             Y, cache = backward.encode(X, made)
             assert all(np.isfinite(G).all() for G in backward.encode_vjp(np.ones_like(Y), made, cache))
 
@@ -93,5 +94,5 @@ def test_constant_signals_have_finite_gradients(rng):
 def test_kept_products_are_those_of_patches_and_filters(rng):
     layer, X, Z, _ = a_layer(rng, 2, {})
     out = np.zeros((2, 6, 7, 32))
-    make_convolution(Z, layer, X.shape[1:], epilogue.Kept()).add_to(out, X)
+    make_convolution(PackedFilters(Z), layer, X.shape[1:], epilogue.Kept()).add_to(out, X)
     assert_allclose(out[..., :5], patches.extract(X, layer.patch) @ Z.T, atol=1e-13)

@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose
 
 from sklearn_ckn._core.layer import definition, nystroem, patches
 from sklearn_ckn._core.network import epilogue, forward, winograd, winograd_transforms
+from sklearn_ckn._core.network.packed_filters import PackedFilters
 from sklearn_ckn._core.runtime import simd
 
 WINOGRAD_CASES = [  # spatial shape and patch size: squares, lines, volumes, and patches cut into several filters
@@ -72,7 +73,7 @@ def test_winograd_is_used_only_for_many_channels_in_single_precision():
     def goes(space, c, size, dtype=np.float32, **case):
         settings = layer_settings(len(space), size=size, **case)
         Z = np.ones((2, math.prod(settings.patch.size) * c), dtype=dtype)
-        return winograd.Winograd.make(Z, settings, (*space, c), epilogue.Kept()) is not None
+        return winograd.Winograd.make(PackedFilters(Z), settings, (*space, c), epilogue.Kept()) is not None
 
     assert goes((16, 16), 64, 3) and goes((16, 16), 64, 2) and goes((64,), 64, 9) and goes((8, 8, 8), 64, 3)
     assert not goes((16, 16), 64, 3, np.float64)
@@ -90,7 +91,10 @@ def test_winograd_is_used_only_for_many_channels_in_single_precision():
 def test_transformed_tiles_take_bounded_memory(space, c, size):
     settings = layer_settings(len(space), size=size)
     made = winograd.Winograd.make(
-        np.ones((2, math.prod(settings.patch.size) * c), dtype=np.float32), settings, (*space, c), epilogue.Kept()
+        PackedFilters(np.ones((2, math.prod(settings.patch.size) * c), dtype=np.float32)),
+        settings,
+        (*space, c),
+        epilogue.Kept(),
     )
     assert made.tiling.n_numbers * made.scheme.rows.n * made.scheme.columns.n <= winograd.MOST_NUMBERS
 

@@ -1,0 +1,90 @@
+"""Signals of different shapes, which are computed in groups of equal shape."""
+
+from functools import cached_property
+
+import numpy as np
+
+from .signals import EncodedSignals
+
+
+class MixedSignals:
+    """Signals of different spatial shapes, with the same number of channels.
+
+    Parameters
+    ----------
+    groups : list of (ndarray of ints, Signals)
+        The signals of every shape, and their indices among all signals.
+    """
+
+    is_lazy = False
+
+    def __init__(self, groups):
+        self.groups, self.dtype = groups, groups[0][1].dtype
+        self.shape = common_shape([part.shape for _, part in groups])
+
+    def __len__(self):
+        return sum(len(part) for _, part in self.groups)
+
+    def __getitem__(self, rows):
+        chosen = np.arange(len(self))[rows]
+        group, place = self._places[:, chosen]
+        wanted = [(np.flatnonzero(group == k), part) for k, (_, part) in enumerate(self.groups)]
+        return MixedSignals([(members, part[place[members]]) for members, part in wanted if len(members)])
+
+    @cached_property
+    def _places(self):  # (2, n)
+        """The group of each signal, and its index in the group."""
+        return places_in(self.groups)
+
+    @property
+    def array(self):
+        """The values of all signals, for comparisons with the signals of another fit."""
+        return [(rows, part.array, part.chosen) for rows, part in self.groups]
+
+    def of_dtype(self, dtype):
+        """Return the signals, to be read in another dtype."""
+        return MixedSignals([(rows, part.of_dtype(dtype)) for rows, part in self.groups])
+
+    def combined(self, function, shape_of):
+        """Return the results of a function of every group as one array, or as a list if their shapes differ.
+
+        Parameters
+        ----------
+        function : callable, Signals -> ndarray of shape (n, *shape)
+        shape_of : callable, shape of signals -> shape of their results
+        """
+        shapes = {shape_of(part.shape) for _, part in self.groups}
+        results = [None] * len(self) if len(shapes) > 1 else np.empty((len(self), *shapes.pop()), self.dtype)
+        for rows, part in self.groups:
+            found = function(part)
+            if isinstance(results, np.ndarray):
+                results[rows] = found
+            else:
+                for row, result in zip(rows, found):
+                    results[row] = result
+        return results
+
+
+class EncodedMixed:
+    """Signals of different shapes, encoded by fitted layers; maps are computed only when they are needed."""
+
+    def __init__(self, signals, layers, n_threads):
+        self.layers, self.n_threads, self.dtype = layers, n_threads, signals.dtype
+        self.groups = [(rows, EncodedSignals(part, layers, n_threads)) for rows, part in signals.groups]
+        self.shape = common_shape([maps.shape for _, maps in self.groups])
+
+    def __len__(self):
+        return sum(len(maps) for _, maps in self.groups)
+
+
+def places_in(groups):  # [(rows, part)] -> (2, n)
+    """Return, for each signal, the index of its group and its index in the group."""
+    places = np.empty((2, sum(len(rows) for rows, _ in groups)), dtype=int)
+    for k, (rows, _) in enumerate(groups):
+        places[0, rows], places[1, rows] = k, np.arange(len(rows))
+    return places
+
+
+def common_shape(shapes):
+    """Return the sizes that all shapes have in common, with None along axes whose sizes differ."""
+    return tuple(sizes[0] if len(set(sizes)) == 1 else None for sizes in zip(*shapes))
