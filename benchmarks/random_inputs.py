@@ -55,7 +55,7 @@ from sklearn_ckn import (
     inspection,
     presets,
 )
-from sklearn_ckn.preprocessing import Differences
+from sklearn_ckn.preprocessing import Differences, GradientMap
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
 import naive
@@ -487,6 +487,26 @@ def check_differences(draw):
     agree(F, expected, FACTOR * np.finfo(dtype).eps * np.abs(expected), "differences")
 
 
+def check_gradient_map(draw):
+    X, exact, input_shape = draw.signals(2)
+    n = draw.one("n_orientations", [12, 12, 3, 5, 2, None])
+    transformer = GradientMap(n, input_shape=input_shape, n_jobs=draw.one("n_jobs", [None, 2]))
+    found, dtype = transformer.fit(X).transform(X), computing_dtype(X)
+    expect(found.dtype == dtype, f"dtype {found.dtype} instead of {dtype}")
+    expect((transformer.set_params(n_jobs=1).transform(X) == found).all(), "the result depends on n_jobs")
+    G, eps = np.stack(np.gradient(exact, axis=(1, 2)), axis=-1), np.finfo(dtype).eps
+    if n is None:
+        error = FACTOR * (eps * np.abs(G) + np.finfo(dtype).smallest_subnormal)
+        agree(found, G.reshape(found.shape), error.reshape(found.shape), "gradients")
+        return
+    sizes = np.linalg.norm(G.astype(np.longdouble), axis=-1).repeat(n, axis=-1)
+    smallest = np.sqrt(np.finfo(dtype).smallest_subnormal)  # The squares of smaller values are 0.
+    condition = 1 + 1 / (1 - np.cos(2 * np.pi / n))
+    agree(
+        found, np.array([naive.gradient_map(x, n) for x in exact]), condition * (FACTOR * eps * sizes + smallest), "map"
+    )
+
+
 def check_whitening(draw):
     """Compare a whitening with itself in double precision, because it has no condition number of its own."""
     ndim = draw.one("ndim", [1, 2, 2, 3])
@@ -685,6 +705,7 @@ CHECKS = {
     "kernel": check_kernel,
     "flatten": check_flatten,
     "differences": check_differences,
+    "gradient_map": check_gradient_map,
     "whitening": check_whitening,
     "linear_classifier": check_linear_classifier,
     "linear_regressor": check_linear_regressor,

@@ -2,6 +2,8 @@
 
     python benchmarks/small_data.py --data FOLDER --dataset mnist --train 1000
     python benchmarks/small_data.py --data FOLDER --dataset mnist --train 1000 --methods filters
+    python benchmarks/small_data.py --data FOLDER --train 300 --draws 3 --test 1000 --methods patches \\
+        gradients orientations
     python benchmarks/small_data.py --data FOLDER --dataset cifar10 --train 2000 --draws 1 --test 1000
 
 FOLDER holds ``mnist.npz`` and ``cifar10.npz``. Every draw takes other training images, and its own part of the test
@@ -24,10 +26,10 @@ from sklearn.kernel_ridge import KernelRidge
 from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.pipeline import FeatureUnion, make_pipeline
-from sklearn.preprocessing import FunctionTransformer
 from sklearn.svm import SVC
 
 from sklearn_ckn import CKNFeatureMap, CKNKernel, CKNLayer
+from sklearn_ckn.preprocessing import GradientMap
 
 
 def layer(patch_size, pooling_width, sigma=0.6, n_filters=64, patch_centering=False):
@@ -65,15 +67,14 @@ def features(network):
     return CKNFeatureMap(network, center=True, scale=True, n_jobs=2)
 
 
-def gradients(X):
-    """Central differences along both axes, as channels."""
-    return np.stack(np.gradient(X, axis=(1, 2)), axis=-1)
+def seeing(n_orientations):
+    """A network whose first layer sees gradients, one position at a time."""
+    network = make_pipeline(layer(1, 2, 0.5, 16), centred(3, 3, n_filters=1024))
+    return make_pipeline(GradientMap(n_orientations), features(network))
 
 
 PATCH_MAP = features(make_pipeline(centred(3, 2), centred(3, 3, n_filters=1024)))
-GRADIENT_MAP = make_pipeline(
-    FunctionTransformer(gradients), features(make_pipeline(layer(1, 2, 0.5, 16), centred(3, 3, n_filters=1024)))
-)
+GRADIENT_MAP = seeing(None)
 WITH_FILTERS = {
     "mnist": FeatureUnion(
         [("patches", PATCH_MAP), ("gradients", GRADIENT_MAP)],
@@ -145,9 +146,9 @@ def gaussian(F, F_other=None, *, sigma):
     return rbf_kernel(F, F_other, gamma=1 / (2 * sigma**2)).astype(float)
 
 
-def filters(X, y, X_test, options, chosen):
+def filters(X, y, X_test, options, chosen, network=None):
     """A Gaussian kernel of the features of a network with filters, learned without labels from the training images."""
-    network = clone(WITH_FILTERS[options.dataset])
+    network = clone(network or WITH_FILTERS[options.dataset])
     return classify(gaussians(SIGMAS), network.fit_transform(X), y, network.transform(X_test), chosen)
 
 
@@ -158,7 +159,9 @@ def pixels(X, y, X_test, options, chosen):
     return classify(gaussians([scale * factor**0.5 for factor in (1 / 3, 1, 3, 9)]), X, y, X_test, chosen)
 
 
+PARTS = {"patches": PATCH_MAP, "gradients": GRADIENT_MAP, "orientations": seeing(12)}
 METHODS = {method.__name__: method for method in (exact, filters, pixels)}
+METHODS |= {name: partial(filters, network=network) for name, network in PARTS.items()}
 
 
 def run(data, options):

@@ -21,7 +21,7 @@ from ._kernel import CKNKernel
 from ._layer import CKNLayer
 from ._linear import LinearClassifier, LinearRegressor
 from ._supervised import CKNClassifier, CKNRegressor
-from .preprocessing import Differences, PatchWhitening
+from .preprocessing import Differences, GradientMap, PatchWhitening
 from .presets import LabelsFirst
 
 __all__ = ["TRUSTED_TYPES"]
@@ -36,6 +36,7 @@ TRUSTED_TYPES = [  # names by which skops identifies the estimators: ``skops.io.
         CKNRegressor,
         Differences,
         Flatten,
+        GradientMap,
         LabelsFirst,
         LinearClassifier,
         LinearRegressor,

@@ -158,3 +158,29 @@ def exact_kernel(x, y, layers):
             W, pooled = reduce(np.kron, axes), [len(axis) for axis in axes]
             products.append((W @ F.reshape(len(W.T), -1) @ W.T).reshape(*pooled, *pooled))
     return np.trace(products[0].reshape(len(W), len(W)))
+
+
+def gradient(x, u, channel):
+    """Return the derivatives of an image (height, width, c) at position u: central differences, one-sided at an end."""
+    derivatives = []
+    for axis, length in enumerate(x.shape[:2]):
+        before, after = list(u), list(u)
+        before[axis], after[axis] = max(u[axis] - 1, 0), min(u[axis] + 1, length - 1)
+        difference = x[(*after, channel)] - x[(*before, channel)]
+        derivatives.append(difference / (after[axis] - before[axis]))
+    return derivatives
+
+
+def gradient_map(x, n):
+    """Return the gradient map (height, width, c * n) of an image (height, width, c), one channel at a time."""
+    step = 2 * math.pi / n
+    squared_sigma = (1 - math.cos(step)) ** 2 + math.sin(step) ** 2
+    out = np.zeros((*x.shape, n))
+    for *u, channel in np.ndindex(*x.shape):
+        g = gradient(x, u, channel)
+        size = math.hypot(*g)
+        for j in range(n if size > 0 else 0):
+            w = math.cos(j * step), math.sin(j * step)
+            distance = sum((a - b / size) ** 2 for a, b in zip(w, g))
+            out[(*u, channel, j)] = size * math.exp(-distance / squared_sigma)
+    return out.reshape(*x.shape[:2], -1)

@@ -29,6 +29,7 @@ PARTS = {  # part of the package -> other parts that its files import
     "_core.filters": "_core.runtime _core.layer",
     "_core.network": "_core.runtime _core.layer",
     "_core.exact": "_core.runtime _core.layer",
+    "_core.gradient_map": "_core.layer",
     "_core.patch_whitening": "_core.layer",
     "_core.riemannian_sgd": "_core.runtime _core.layer _core.linear _core.network",
     "_utils": "",
@@ -43,12 +44,13 @@ PARTS = {  # part of the package -> other parts that its files import
     "_training": "_core.runtime _core.layer _core.linear _core.riemannian_sgd _utils _arrays",
     "_end_to_end": "_core.filters _core.riemannian_sgd _utils _arrays _network _targets _training",
     "_supervised": "_core.linear _utils _arrays _network _targets _end_to_end",
-    "preprocessing": "_core.runtime _core.layer _core.patch_whitening _utils _arrays",
+    "preprocessing": "_core.runtime _core.layer _core.gradient_map _core.patch_whitening _utils _arrays",
     "presets": "_utils _arrays _layer _feature_map _linear preprocessing",
     "persistence": "_flatten _layer _feature_map _kernel _linear _supervised preprocessing presets",
     "_environment": "_core.runtime _core.layer _utils _layer presets",
     "inspection": "_core.layer _utils _arrays _flatten _layer _network _feature_map _kernel",
-    "onnx": "_core.layer _core.linear _flatten _layer _network _feature_map _targets _linear _supervised preprocessing",
+    "onnx": "_core.gradient_map _core.layer _core.linear _flatten _layer _network _feature_map _targets _linear "
+    "_supervised preprocessing",
 }
 LIBRARIES_OF_CORE = {"numpy", "scipy", "numba", "llvmlite", "threadpoolctl"}
 

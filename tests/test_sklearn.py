@@ -20,7 +20,7 @@ from sklearn_ckn import (
     LinearClassifier,
     LinearRegressor,
 )
-from sklearn_ckn.preprocessing import Differences, PatchWhitening
+from sklearn_ckn.preprocessing import Differences, GradientMap, PatchWhitening, _gradient_map
 
 
 def layer(n_filters=4, **parameters):
@@ -62,6 +62,13 @@ def layer(n_filters=4, **parameters):
     ),
 )
 def test_estimators_pass_the_checks_of_scikit_learn(estimator, check):
+    check(estimator)
+
+
+@parametrize_with_checks([GradientMap(input_shape=(1, -1)), GradientMap(None, input_shape=(-1, 1, 1))])
+def test_gradient_maps_pass_the_checks_of_scikit_learn(estimator, check, monkeypatch):
+    """The checks pass tables of any number of columns, whose rows are read as images of one row or one column."""
+    monkeypatch.setattr(_gradient_map, "SMALLEST", 1)
     check(estimator)
 
 

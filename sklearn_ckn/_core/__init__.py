@@ -11,6 +11,7 @@ linear                 the linear model on the features                 runtime
 filters                unsupervised learning of the filters             runtime, layer
 network                the transform of a network and its gradient      runtime, layer
 exact                  the exact kernel of a network                    runtime, layer
+gradient_map           gradients of images, by orientation              layer
 patch_whitening        whitening of images by their patches             layer
 riemannian_sgd         supervised learning of the filters by SGD        runtime, layer, linear, network
 =====================  ===============================================  ===============================

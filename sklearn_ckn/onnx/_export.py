@@ -18,8 +18,8 @@ def to_onnx(estimator: BaseEstimator) -> onnx.ModelProto:
     Parameters
     ----------
     estimator : estimator
-        A fitted `CKNClassifier`, `CKNRegressor`, `CKNFeatureMap`, `CKNLayer`, `Flatten`, `Differences` or
-        `PatchWhitening`, a classifier from :func:`~sklearn_ckn.presets.make_classifier`, or a
+        A fitted `CKNClassifier`, `CKNRegressor`, `CKNFeatureMap`, `CKNLayer`, `Flatten`, `Differences`, `GradientMap`
+        or `PatchWhitening`, a classifier from :func:`~sklearn_ckn.presets.make_classifier`, or a
         :class:`~sklearn.pipeline.Pipeline`. The steps of a pipeline may be the transformers in this
         list, a :class:`~sklearn.preprocessing.StandardScaler` or a :class:`~sklearn.pipeline.FeatureUnion` of such
         transformers. The last step may also be a `LinearClassifier`, a `LinearRegressor` or one of scikit-learn's
@@ -39,7 +39,7 @@ def to_onnx(estimator: BaseEstimator) -> onnx.ModelProto:
         `"X"`               input, float32, of shape ``(n, *space, n_channels)`` with the sizes seen in `fit`, or of
                             shape ``(n, n_features)`` if the first step has an `input_shape` or expects features
         `"features"`        output of a transformer that returns rows of features
-        `"maps"`            output of a transformer that ends in a layer or in `PatchWhitening`
+        `"maps"`            output of a transformer that ends in a layer, in `GradientMap` or in `PatchWhitening`
         `"targets"`         output of the method `predict` of a regressor
         `"label"`           output of the method `predict` of a classifier, of the dtype of `classes_`
         `"scores"`          output of the method `decision_function` of a classifier, of shape ``(n,)`` for two classes

@@ -185,6 +185,12 @@ def concatenate(tensors, axis=0):
     return tensors[0].graph.node("Concat", tensors, empty, axis=axis)
 
 
+def stack(tensors, axis=0):
+    sizes = list(np.stack([X.empty for X in tensors], axis).shape)
+    sizes[axis] = 1
+    return concatenate([X.reshape(*sizes) for X in tensors], axis)
+
+
 def split(X, n_parts):
     return X.graph.node("Split", [X], np.split(X.empty, n_parts), axis=0, num_outputs=n_parts)
 
@@ -206,6 +212,8 @@ FUNCTIONS = {
     np.linalg.norm: norm,
     np.moveaxis: moveaxis,
     np.concatenate: concatenate,
+    np.stack: stack,
+    np.take: take,
     np.hstack: lambda tensors: concatenate(tensors, axis=1),
     np.split: split,
     np.flip: flip,

@@ -15,6 +15,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import LinearSVC, LinearSVR
 from sklearn.utils.validation import check_is_fitted
 
+from .._core import gradient_map
 from .._core.layer.flatten import flatten
 from .._core.linear import losses
 from .._feature_map import CKNFeatureMap
@@ -24,12 +25,12 @@ from .._linear import LinearClassifier, LinearRegressor
 from .._network import kind_of
 from .._supervised import CKNClassifier, CKNRegressor
 from .._targets import decide
-from ..preprocessing import Differences, PatchWhitening
+from ..preprocessing import Differences, GradientMap, PatchWhitening
 from ..preprocessing._differences import first_differences
 from . import _layers
 from ._graph import take
 
-TRANSFORMERS = CKNFeatureMap, CKNLayer, Differences, Flatten, PatchWhitening, StandardScaler
+TRANSFORMERS = CKNFeatureMap, CKNLayer, Differences, Flatten, GradientMap, PatchWhitening, StandardScaler
 LINEAR_CLASSIFIERS = (  # linear classifiers of scikit-learn
     LinearDiscriminantAnalysis,
     LinearSVC,
@@ -70,8 +71,9 @@ LINEAR_REGRESSORS = (  # linear regressors of scikit-learn
 )
 PREDICTORS = CKNClassifier, CKNRegressor, LinearClassifier, LinearRegressor, *LINEAR_CLASSIFIERS, *LINEAR_REGRESSORS
 SUPPORTED = (
-    "CKNClassifier, CKNRegressor, CKNFeatureMap, CKNLayer, Flatten, Differences, PatchWhitening, StandardScaler, "
-    "LinearClassifier, LinearRegressor, the linear models of scikit-learn, and a Pipeline or FeatureUnion of these"
+    "CKNClassifier, CKNRegressor, CKNFeatureMap, CKNLayer, Flatten, Differences, GradientMap, PatchWhitening, "
+    "StandardScaler, LinearClassifier, LinearRegressor, the linear models of scikit-learn, and a Pipeline or "
+    "FeatureUnion of these"
 )
 
 
@@ -164,6 +166,11 @@ def _(step: Flatten, X):
 @transform.register
 def _(step: Differences, X):
     return first_differences(as_signals(X, step.input_shape_)).reshape(len(X), -1)
+
+
+@transform.register
+def _(step: GradientMap, X):
+    return gradient_map.encode(as_signals(X, step.input_shape_), step.orientations_)
 
 
 @transform.register

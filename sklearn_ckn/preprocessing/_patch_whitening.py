@@ -1,30 +1,29 @@
 """Whitening of images by their patches."""
 
 from collections.abc import Sequence
+from functools import partial
 from math import prod
 from numbers import Integral, Real
 from typing import Any, Literal, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, _fit_context
+from sklearn.base import _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from .._arrays import parameters, tables, validation
-from .._arrays.results import transformed
-from .._arrays.signals import over_pieces
+from .._arrays import parameters, validation
 from .._core import patch_whitening
 from .._core.layer.patches import PatchGeometry
 from .._core.patch_whitening import WhiteningSettings
 from .._core.runtime.threads import over_blocks, slices
-from .._utils.maps import MapsMixin, channel_names
+from .._utils.maps import channel_names
 from .._utils.n_jobs import effective_n_jobs
-from .._utils.serialization import PersistentMixin
 from .._utils.typing import RandomState, Result, Rows, Sizes, Writable, typed
+from ._blockwise import BlockwiseTransformer
 
 
-class PatchWhitening(PersistentMixin, MapsMixin, BaseEstimator):
+class PatchWhitening(BlockwiseTransformer):
     """Patch-based whitening of images, which keeps edges and removes local correlation.
 
     Each patch z that lies entirely inside an image is centred by subtracting its mean over positions, channel by
@@ -209,10 +208,8 @@ class PatchWhitening(PersistentMixin, MapsMixin, BaseEstimator):
         if self.method == "global":
             C = self._second_moments(signals, settings)
             whitening = patch_whitening.negative_power(C, self.exponent, self.reg, signals.dtype)
-        tables.record_feature_names(self, X)
+        self._record(X, signals)
         self.whitening_ = whitening
-        self.input_shape_ = signals.shape
-        self._flattened = self.input_shape is not None
         self._settings = settings
         return self
 
@@ -245,21 +242,12 @@ class PatchWhitening(PersistentMixin, MapsMixin, BaseEstimator):
         """
         check_is_fitted(self)
         signals = validation.as_fitted_signals(self, X, self._flattened, stored=True, mixed=True)
-        settings, n_threads = self._settings, effective_n_jobs(self.n_jobs)
-        for _, group in signals.groups:
-            _check_space(settings.patch.size, group.shape)
-
-        def fill(piece, part, place):
-            def whiten(rows):
-                part[place(rows)] = patch_whitening.whiten(piece.read(rows), settings, self.whitening_)
-
-            n_together = patch_whitening.block_size(piece.shape, settings.patch)
-            over_blocks(whiten, slices(len(piece), n_together), n_threads)
-
-        def write(group, destination):
-            return over_pieces(group, destination, fill)
-
-        return transformed(self, signals, lambda shape: shape, write, out, X)
+        settings = self._settings
+        for _, part in signals.groups:
+            _check_space(settings.patch.size, part.shape)
+        whiten = partial(patch_whitening.whiten, settings=settings, whitening=self.whitening_)
+        n_together = partial(patch_whitening.block_size, patch=settings.patch)
+        return self._compute(whiten, n_together, signals, lambda shape: shape, out, X)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the channels.

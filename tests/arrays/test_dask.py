@@ -22,6 +22,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn_ckn import CKNClassifier, CKNFeatureMap, CKNKernel, LinearClassifier, PatchWhitening
 from sklearn_ckn._arrays import dask as blocks
 from sklearn_ckn._utils.n_jobs import effective_n_jobs
+from sklearn_ckn.preprocessing import GradientMap
 
 dask = pytest.importorskip("dask")
 da = pytest.importorskip("dask.array")
@@ -35,6 +36,8 @@ TRANSFORMERS = {
     "feature map": feature_map(),
     "feature map, flips, threads": feature_map(augment="flip", n_jobs=2),
     "whitening": PatchWhitening(),
+    "gradient map": GradientMap(),
+    "gradients": GradientMap(None),
     "global whitening": PatchWhitening(method="global", subsample=100, random_state=0),
 }
 

@@ -13,6 +13,7 @@ from sklearn import config_context
 from sklearn.pipeline import make_pipeline
 
 from sklearn_ckn import CKNClassifier, CKNFeatureMap, CKNKernel, LinearClassifier, PatchWhitening
+from sklearn_ckn.preprocessing import GradientMap
 
 h5py, zarr = pytest.importorskip("h5py"), pytest.importorskip("zarr")
 
@@ -138,6 +139,17 @@ def test_whitening_reads_and_writes_stores(method, X, tmp_path):
     with config_context(**SMALL):
         whitening.fit(stored).transform(stored, out=out)
     assert np.linalg.norm(out[:] - expected) <= 1e-6 * np.linalg.norm(expected)  # The sums are over other pieces.
+
+
+@pytest.mark.parametrize("n_orientations", [None, 5])
+def test_gradient_maps_are_read_from_stores_and_written_to_stores(n_orientations, X, tmp_path):
+    transformer = GradientMap(n_orientations)
+    expected = transformer.fit_transform(X)
+    stored, out = as_zarr(tmp_path / "X", X), as_zarr(tmp_path / "out", np.zeros_like(expected))
+    with config_context(**SMALL):
+        assert transformer.fit(stored).transform(stored, out=out) is out
+        assert_array_equal(transformer.transform(stored), expected)
+    assert_array_equal(out[:], expected)
 
 
 def test_rows_of_a_store_may_be_flattened_signals(X, features, tmp_path):
@@ -427,7 +439,10 @@ def test_errors_while_writing_state_the_rows(X, features):
     assert_array_equal(out.array[:300], features[:300])
 
 
-@pytest.mark.parametrize("transformer", [layer(), feature_map(), PatchWhitening()], ids=lambda t: type(t).__name__)
+TRANSFORMERS = [layer(), feature_map(), PatchWhitening(), GradientMap()]
+
+
+@pytest.mark.parametrize("transformer", TRANSFORMERS, ids=lambda t: type(t).__name__)
 def test_unsuitable_out_is_refused(transformer, X, tmp_path):
     shape = transformer.fit(X).transform(X[:5]).shape
     read_only = np.empty(shape, np.float32)

@@ -20,6 +20,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
 from sklearn_ckn import CKNClassifier, CKNRegressor, Flatten, LinearClassifier, LinearRegressor
+from sklearn_ckn.preprocessing import GradientMap
 
 # Transformers
 
@@ -49,6 +50,15 @@ def test_steps_one_by_one():
     network = make_pipeline(layer(), None, layer(), "passthrough", Flatten(center=True, scale=True), StandardScaler())
     assert_graph_agrees(network.fit(IMAGES[:50]), IMAGES[:7])
     assert_graph_agrees(network[:3], IMAGES[:7])
+
+
+@pytest.mark.parametrize("n_orientations", [None, 3, 12])
+@pytest.mark.parametrize("shape", [(8, 8, 1), (4, 8, 2), (2, 2, 16)])
+def test_gradient_maps(shape, n_orientations):
+    images, rows = IMAGES[:50].reshape(-1, *shape), IMAGES[:50].reshape(50, -1)
+    assert_graph_agrees(GradientMap(n_orientations).fit(images), images)
+    flat = GradientMap(n_orientations, input_shape=shape)
+    assert_graph_agrees(make_pipeline(flat, feature_map(layer())).fit(rows), rows[:7])
 
 
 def test_rows_with_an_input_shape():

@@ -26,6 +26,7 @@ from sklearn_ckn import (
 )
 from sklearn_ckn._utils.serialization import FORMAT
 from sklearn_ckn.persistence import TRUSTED_TYPES
+from sklearn_ckn.preprocessing import GradientMap
 from sklearn_ckn.presets import make_classifier
 
 X, y = load_digits().images[:100].astype(np.float32), load_digits().target[:100]
@@ -43,6 +44,8 @@ ESTIMATORS = {
     "network": CKNFeatureMap(make_pipeline(layer(), layer(pooling_width=(2, 1))), augment="flip"),
     "flatten": Flatten(center=True),
     "whitening": PatchWhitening(method="global"),
+    "gradient map": GradientMap(),
+    "gradients": GradientMap(None),
     "classifier": CKNClassifier(layer(), max_iter=1, random_state=0),
     "regressor": CKNRegressor(layer(), max_iter=1, random_state=0),
     "recipe": make_classifier("fast", (8, 8), random_state=0),
@@ -104,7 +107,8 @@ def flip_with_numpy(X, rng):
 def test_trusted_types_are_all_estimators_of_the_package():
     public = {getattr(sklearn_ckn, name) for name in sklearn_ckn.__all__}
     classes = {f"{each.__module__}.{each.__qualname__}" for each in public if isinstance(each, type)}
-    others = {"sklearn_ckn.preprocessing._differences.Differences", "sklearn_ckn.presets.LabelsFirst"}
+    others = {"_differences.Differences", "_gradient_map.GradientMap"}
+    others = {f"sklearn_ckn.preprocessing.{name}" for name in others} | {"sklearn_ckn.presets.LabelsFirst"}
     assert set(TRUSTED_TYPES) == classes | others
 
 

@@ -1,0 +1,39 @@
+"""Code shared by the transformers that compute one map from each signal, a block of signals at a time."""
+
+from sklearn.base import BaseEstimator
+
+from .._arrays import tables
+from .._arrays.results import transformed
+from .._arrays.signals import over_pieces
+from .._core.runtime.threads import over_blocks, slices
+from .._utils.maps import MapsMixin
+from .._utils.n_jobs import effective_n_jobs
+from .._utils.serialization import PersistentMixin
+
+
+class BlockwiseTransformer(PersistentMixin, MapsMixin, BaseEstimator):
+    """A base class for transformers with the parameters `input_shape` and `n_jobs`, which return maps of any size."""
+
+    def _record(self, X, signals):
+        """Set the attributes that describe the signals seen in `fit`."""
+        tables.record_feature_names(self, X)
+        self.input_shape_ = signals.shape
+        self._flattened = self.input_shape is not None
+
+    def _compute(self, function, n_together, signals, shape_of, out, X):
+        """Return the results of a function of a few signals at a time, computed in threads.
+
+        ``n_together(shape)`` is the number of signals of a shape. See `transformed` for the other parameters.
+        """
+        n_threads = effective_n_jobs(self.n_jobs)
+
+        def fill(piece, part, place):
+            def compute(rows):
+                part[place(rows)] = function(piece.read(rows))
+
+            over_blocks(compute, slices(len(piece), n_together(piece.shape)), n_threads)
+
+        def write(group, destination):
+            return over_pieces(group, destination, fill)
+
+        return transformed(self, signals, shape_of, write, out, X)
