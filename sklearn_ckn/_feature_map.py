@@ -70,13 +70,15 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, SignalsMixin, Transfo
         The fitted layers.
 
     input_shape_ : tuple
-        Shape ``(*space, n_channels)`` of the signals seen in `fit`.
+        Shape ``(*space, n_channels)`` of the signals seen in `fit`, with None along axes along which their sizes
+        differ.
 
     output_shape_ : tuple
         Shape ``(*space, n_filters)`` of the last map of a signal of shape `input_shape_`.
 
     n_features_in_ : int
-        Number of values in one signal, ``prod(input_shape_)``, which is the number of columns of a 2-D `X`.
+        Number of values in one signal, ``prod(input_shape_)``, which is the number of columns of a 2-D `X`. Not defined
+        if the sizes of the signals differ.
 
     feature_names_in_ : ndarray of shape `(n_features_in_,)`
         Names of the columns of `X`. Defined only if `X` has column names.
@@ -102,6 +104,9 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, SignalsMixin, Transfo
 
     Notes
     -----
+    If the last layer has a fixed number of positions (`n_positions`), `X` may be a list of signals of different sizes,
+    as in `CKNLayer`, and the size of signals may differ between `fit` and `transform`.
+
     `X` and `out` may be larger than memory, and `X` may be a Dask array, as in `CKNLayer`. Stored arrays are read and
     written in pieces. The size of a piece is one sixteenth of scikit-learn's `working_memory`, or one chunk of the
     array if a chunk is larger.
@@ -207,7 +212,8 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, SignalsMixin, Transfo
         Raises
         ------
         ValueError
-            If the signals have a different shape from that in `fit`, or if `out` has the wrong shape or dtype, cannot
+            If the signals have a different shape from that in `fit` (another number of channels, if the last layer has
+            `n_positions`), or if `out` has the wrong shape or dtype, cannot
             be written to, shares memory with `X`, or is given although `X` is a Dask array. Also if `set_output`
             requests a table although `out` is given or `X` is a Dask array, because neither `out` nor a Dask array can
             become a table.

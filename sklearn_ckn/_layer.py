@@ -177,10 +177,12 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
         Number of k-means iterations run.
 
     input_shape_ : tuple
-        Shape ``(*space, n_channels)`` of the signals seen in `fit`.
+        Shape ``(*space, n_channels)`` of the signals seen in `fit`, with None along axes along which their sizes
+        differ.
 
     n_features_in_ : int
-        Number of values in one signal, ``prod(input_shape_)``, which is the number of columns of a 2-D `X`.
+        Number of values in one signal, ``prod(input_shape_)``, which is the number of columns of a 2-D `X`. Not defined
+        if the sizes of the signals differ.
 
     feature_names_in_ : ndarray of shape `(n_features_in_,)`
         Names of the columns of `X`. Defined only if `X` has column names.
@@ -191,9 +193,10 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
         If `X` contains no numbers, for example if it is a path, a list of paths, an iterator or a structured array.
     ValueError
         If `X`, in any method that accepts it, has unexpected axes or channels, is empty, is not finite, has masked
-        values or values that its attributes declare as missing, contains signals of different shapes, is a store that
-        was not written completely, or has values so large that their squares overflow, or if the signals are smaller
-        than a patch with ``padding="valid"`` or the map is smaller than a window with ``pooling="average"``.
+        values or values that its attributes declare as missing, contains signals with different numbers of channels, is
+        a store that was not written completely, or has values so large that their squares overflow, or if the signals
+        are smaller than a patch with ``padding="valid"`` or the map is smaller than a window with
+        ``pooling="average"``.
 
     Warns
     -----
@@ -212,6 +215,11 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
 
     Notes
     -----
+    `X` may be a list, or an object array, of signals of different sizes: arrays of shape ``(*space, n_channels)``, or
+    ``(*space)`` for one channel. Patches are then drawn uniformly from all patches of all signals, and the signals of
+    each size are computed together. `transform` returns a list of maps or, with `n_positions`, one array. The map of a
+    signal is the same, bit for bit, as if it were the only signal.
+
     `X` may be larger than memory: a :obj:`numpy.memmap`, an array of zarr or h5py, or any object that has a `shape` and
     a `dtype` and returns slices of rows. It is read in parts, and the values of each part are checked when it is read.
     `fit` reads only the signals from which it draws patches. If `X` is a Dask array, `fit` draws the patches on the
@@ -412,7 +420,7 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
 
         Returns
         -------
-        maps : ndarray or Dask array of shape `(n_samples, *pooled_space, n_filters)`
+        maps : ndarray or Dask array of shape `(n_samples, *pooled_space, n_filters)`, or list of ndarrays
             The dtype is float64 for float64 input and integers beyond ``2**24``, float32 otherwise. If `out` is given,
             it is returned.
 
@@ -420,7 +428,7 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
         ------
         ValueError
             If `out` has the wrong shape or dtype, cannot be written to, shares memory with `X`, or is given although
-            `X` is a Dask array.
+            `X` is a Dask array or contains signals of different sizes.
         OSError
             If there is not enough disk space for `out`.
         """

@@ -145,10 +145,12 @@ class CKNClassifier(Classification, EndToEnd):
         `early_stopping` is False, and after `partial_fit`.
 
     input_shape_ : tuple
-        Shape ``(*space, n_channels)`` of the signals seen in `fit`.
+        Shape ``(*space, n_channels)`` of the signals seen in `fit`, with None along axes along which their sizes
+        differ.
 
     n_features_in_ : int
-        Number of values in one signal, ``prod(input_shape_)``, which is the number of columns of a 2-D `X`.
+        Number of values in one signal, ``prod(input_shape_)``, which is the number of columns of a 2-D `X`. Not defined
+        if the sizes of the signals differ.
 
     feature_names_in_ : ndarray of shape `(n_features_in_,)`
         Names of the columns of `X`. Defined only if `X` has column names.
@@ -179,6 +181,9 @@ class CKNClassifier(Classification, EndToEnd):
 
     Notes
     -----
+    If the last layer has a fixed number of positions (`n_positions`), `X` may be a list of signals of different sizes,
+    as in `CKNFeatureMap`.
+
     Every filter is a point on the unit sphere. Let V be the part of the running sum of gradients that is tangent to the
     spheres, with one row per filter. In each step, filter j turns along its sphere in the direction of ``-V_j``, by an
     angle proportional to ``|V_j|``. The root mean square of these angles is `learning_rate`, or less for a mini-batch
@@ -455,10 +460,12 @@ class CKNRegressor(RegressorMixin, EndToEnd):
         if `early_stopping` is False, and after `partial_fit`.
 
     input_shape_ : tuple
-        Shape ``(*space, n_channels)`` of the signals seen in `fit`.
+        Shape ``(*space, n_channels)`` of the signals seen in `fit`, with None along axes along which their sizes
+        differ.
 
     n_features_in_ : int
-        Number of values in one signal, ``prod(input_shape_)``, which is the number of columns of a 2-D `X`.
+        Number of values in one signal, ``prod(input_shape_)``, which is the number of columns of a 2-D `X`. Not defined
+        if the sizes of the signals differ.
 
     feature_names_in_ : ndarray of shape `(n_features_in_,)`
         Names of the columns of `X`. Defined only if `X` has column names.

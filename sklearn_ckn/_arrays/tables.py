@@ -41,13 +41,14 @@ def features_dtype(dtype):
 
 def as_features(estimator, X, y, **checks):
     """Check ``X``, a table of finite real numbers whose squares can be summed, and ``y``, and return both."""
-    if len(getattr(X, "shape", ())) > 2:
-        raise ValueError(
-            f"X has shape {X.shape}, but {type(estimator).__name__} expects (n_samples, n_features): use Flatten() to "
-            f"turn maps into features."
-        )
     check_feature_names(X)
-    X, y = as_array(in_memory(X), check_X_y, y=_read_y(y, **checks), estimator=estimator, **checks)
+    rows = in_memory(X)
+    if len(getattr(rows, "shape", ())) > 2:
+        raise ValueError(
+            f"X has shape {rows.shape}, but {type(estimator).__name__} expects (n_samples, n_features): use Flatten() "
+            f"to turn maps into features."
+        )
+    X, y = as_array(rows, check_X_y, y=_read_y(y, **checks), estimator=estimator, **checks)
     check_size(largest_magnitude(X), features_dtype(X.dtype))
     return X, y
 

@@ -109,7 +109,7 @@ def _as_mixed(estimator, arrays, ndim, name):  # list of ndarray -> MixedSignals
     low, high = np.empty((2, len(arrays)), dtype)
     for shape, here in rows.items():
         low[here], high[here] = extremes(stacks[shape])
-    largest, doubt = judge(low, high, dtype, name, range(len(arrays)))
+    largest, doubt = judge(low, high, dtype, name, range(len(arrays)), is_list=True)
     if doubt and not getattr(estimator, "_accepts_tiny_values", False):
         warn(doubt)
     computed = exact_dtype(dtype, largest)

@@ -96,17 +96,19 @@ def extremes(array):  # (n, ...) -> (n,), (n,)
         return array.min(axis=axes), array.max(axis=axes)
 
 
-def judge(low, high, dtype, name, numbers):  # (n,), (n,), dtype of the signals, str, (n,) -> float, str or None
+def judge(low, high, dtype, name, numbers, is_list=False):  # (n,), (n,), dtype of the signals, str, (n,)
     """Check signals, given their smallest and largest values; see `_check_signals`."""
     whole = name.partition("[")[0]
     sizes = np.maximum(high.astype(float), -low.astype(float))
     is_nan = np.isnan(low)
+    replacement = f"numpy.nan_to_num({'x' if is_list else whole}, posinf=0, neginf=0)"
+    replacement = f"[{replacement} for x in {whole}]" if is_list else replacement
     kind, spoiled = ("NaN", is_nan) if is_nan.any() else ("infinity", ~(np.isfinite(low) & np.isfinite(high)))
     if spoiled.any() and not get_config()["assume_finite"]:
         raise ValueError(
             f"{name} contains {kind} in {np.count_nonzero(spoiled)} of {len(low)} signals, first in "
             f"{whole}[{numbers[spoiled.argmax()]}]: remove such signals, or replace the values, for example with "
-            f"numpy.nan_to_num({whole}, posinf=0, neginf=0)."
+            f"{replacement}."
         )
     largest = float(np.nanmax(sizes, initial=0))
     dtype = exact_dtype(dtype, largest)

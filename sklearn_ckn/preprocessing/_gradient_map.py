@@ -59,10 +59,12 @@ class GradientMap(BlockwiseTransformer):
         The unit vectors w_j. None if `n_orientations` is None.
 
     input_shape_ : tuple
-        Shape ``(height, width, n_channels)`` of the images seen in `fit`.
+        Shape ``(height, width, n_channels)`` of the images seen in `fit`, with None along axes along which their
+        sizes differ.
 
     n_features_in_ : int
-        Number of values in one image, ``prod(input_shape_)``, which is the number of columns of a 2-D `X`.
+        Number of values in one image, ``prod(input_shape_)``, which is the number of columns of a 2-D `X`. Not defined
+        if the sizes of the images differ.
 
     feature_names_in_ : ndarray of shape `(n_features_in_,)`
         Names of the columns of `X`. Defined only if `X` has column names.
@@ -88,7 +90,8 @@ class GradientMap(BlockwiseTransformer):
 
     Notes
     -----
-    `X` and `out` may be larger than memory, and `X` may be a Dask array, as in `CKNLayer`. Each thread needs up to four
+    `X` and `out` may be larger than memory, and `X` may be a Dask array or a list of images of different sizes, as in
+    `CKNLayer`. For a list, `transform` returns a list. Each thread needs up to four
     times the memory of one transformed image.
 
     References

@@ -89,10 +89,12 @@ class PatchWhitening(BlockwiseTransformer):
         `method="local"`.
 
     input_shape_ : tuple
-        Shape ``(*space, n_channels)`` of the signals seen in `fit`.
+        Shape ``(*space, n_channels)`` of the signals seen in `fit`, with None along axes along which their sizes
+        differ.
 
     n_features_in_ : int
-        Number of values in one signal, ``prod(input_shape_)``, which is the number of columns of a 2-D `X`.
+        Number of values in one signal, ``prod(input_shape_)``, which is the number of columns of a 2-D `X`. Not defined
+        if the sizes of the signals differ.
 
     feature_names_in_ : ndarray of shape `(n_features_in_,)`
         Names of the columns of `X`. Defined only if `X` has column names.
@@ -118,7 +120,8 @@ class PatchWhitening(BlockwiseTransformer):
 
     Notes
     -----
-    `X` and `out` may be larger than memory, and `X` may be a Dask array, as in `CKNLayer`. Each thread stores
+    `X` and `out` may be larger than memory, and `X` may be a Dask array or a list of images of different sizes, as in
+    `CKNLayer`. For a list, `transform` returns a list. Each thread stores
     all patches of an image in both single and double precision, which takes about ``3 prod(patch_size)`` times the
     memory of a float32 image.
 

