@@ -38,6 +38,21 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
     pooling weights (`pooling`), l is the index of a layer and n is the number of layers. The norm of a patch is
     computed from the inner products of its signal with itself: ``|z|^2 = P(u, u)``.
 
+    With ``tangent=True``, the result is the neural tangent kernel [2]_ of the architecture instead. Its recursion is
+    computed alongside that of the kernel ([3]_, section 4; [4]_)::
+
+        t_0(u, u') = k_0(u, u')
+        Q(u, u')   = sum_v t_{l-1}(u + v, u' + v)
+        t_l(w, w') = k_l(w, w') + sum_{u, u'} h(u - w) h(u' - w') kappa'(P(u, u') / (|z| |z'|)) Q(u, u')
+        T(x, x')   = sum_w t_n(w, w)
+
+    where the derivative kappa' is taken to be 0 if ``|z|`` or ``|z'|`` is 0. With ``kernel="arccos1"``, T is the inner
+    product of the gradients of a ReLU network with respect to all its weights, in the limit of infinitely many
+    channels. Each layer of this network multiplies patches by random Gaussian weights, applies ``sqrt(2) max(0, .)``
+    and pools, and a linear model follows the last layer. With any other kernel, T is the same limit for an activation
+    ``|z| s(<w, z> / |z|)``, where w is the Gaussian weight vector of a channel and s is a function such that the mean
+    of ``s(<w, z> / |z|) s(<w, z'> / |z'|)`` over w is ``kappa(<z, z'> / (|z| |z'|))``.
+
     The kernel works with :class:`~sklearn.gaussian_process.GaussianProcessClassifier` and
     :class:`~sklearn.gaussian_process.GaussianProcessRegressor`, and can be passed as `kernel` to
     :class:`~sklearn.svm.SVC`. It can be added to other kernels or multiplied by them. The matrices that it computes can
@@ -66,6 +81,15 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
         Whether to return the cosine similarity ``K(x, x') / sqrt(K(x, x) K(x', x'))``, which is 0 for an all-zero
         signal.
 
+    tangent : bool, default=False
+        Whether to compute the neural tangent kernel T. The descriptions of the other parameters then apply to T instead
+        of K. Kernel regression with T makes the predictions of an infinitely wide network of this architecture whose
+        weights are all trained by gradient descent on the squared error, starting from an output close to 0. Kernel
+        regression with K corresponds to training only the linear model on the last maps. The features of
+        `CKNFeatureMap` approximate K, but not T. Derivatives of T with respect to `sigma` are not available, and no
+        layer may have ``kernel="arccos0"``, whose slope at 1 is infinite. T is computed in double precision if a layer
+        has ``kernel="arccos1"``, whose slope changes steeply at 1; the result still has the dtype of the signals.
+
     sigma_bounds : pair of floats > 0 or "fixed", default=(0.1, 10)
         Bounds within which Gaussian processes tune `sigma`. Every layer with an exponential kernel has its own `sigma`,
         and the bounds are the same for all layers. Layers with other kernels have no `sigma` to tune. If `"fixed"`, no
@@ -85,7 +109,8 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
         error is raised when the kernel is used.
     ValueError
         If the signals are not valid input for `CKNLayer`, a parameter is out of range, a layer with ``sigma="auto"`` is
-        not fitted, or the result is too large for its dtype. The error is raised when the kernel is used.
+        not fitted, `tangent` is True and a layer has ``kernel="arccos0"``, or the result is too large for its dtype.
+        The error is raised when the kernel is used.
 
     Warns
     -----
@@ -101,6 +126,11 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
     ----------
     .. [1] J. Mairal, "End-to-end kernel learning with supervised convolutional kernel networks", NIPS 2016,
        section 2.
+    .. [2] A. Jacot, F. Gabriel and C. Hongler, "Neural tangent kernel: convergence and generalization in neural
+       networks", NeurIPS 2018.
+    .. [3] S. Arora, S. S. Du, W. Hu, Z. Li, R. Salakhutdinov and R. Wang, "On exact computation with an infinitely wide
+       neural net", NeurIPS 2019.
+    .. [4] A. Bietti and J. Mairal, "On the inductive bias of neural tangent kernels", NeurIPS 2019.
 
     Examples
     --------
@@ -121,6 +151,7 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
     _parameter_constraints = {
         "network": "no_validation",
         "normalize": ["boolean"],
+        "tangent": ["boolean"],
         "sigma_bounds": "no_validation",
         "verbose": ["verbose"],
         "n_jobs": [Integral, None],
@@ -131,12 +162,14 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
         network: Network,
         *,
         normalize: bool = False,
+        tangent: bool = False,
         sigma_bounds: tuple[float, float] | Literal["fixed"] = (0.1, 10.0),
         verbose: bool | int = False,
         n_jobs: int | None = None,
     ) -> None:
         self.network = network
         self.normalize = normalize
+        self.tangent = tangent
         self.sigma_bounds = sigma_bounds
         self.verbose = verbose
         self.n_jobs = n_jobs
@@ -176,7 +209,8 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
         ValueError
             If the signals of `X` and `Y` differ in shape, only one of `X` and `Y` is a Dask array, or `out` has the
             wrong shape or dtype or is read-only; or if `eval_gradient` is True and either `Y` is given, `X` is a Dask
-            array, or a layer with ``kernel="arccos0"`` follows a layer whose `sigma` is tuned.
+            array, a layer with ``kernel="arccos0"`` follows a layer whose `sigma` is tuned, or `tangent` is True and a
+            `sigma` is tuned.
         """
         if eval_gradient and Y is not None:
             raise ValueError(
@@ -189,7 +223,7 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
             check_no_out(out)
             return self._of_blocks(X, Y, dtype, eval_gradient)
         free = self._differentiated() if eval_gradient else [False] * len(settings)
-        K, network = check_out(out, shape, dtype), gram.prepare(settings, X.shape, dtype, free)
+        K, network = check_out(out, shape, dtype), gram.prepare(settings, X.shape, dtype, free, self.tangent)
         gradient = np.empty((*shape, sum(free)), dtype=dtype) if eval_gradient else None
         matrix = gram.Matrix(K, gradient, self.normalize, finished=[])
         n_pairs = len(X) * (len(X) + 1) // 2 if Y is X else len(X) * len(Y)
@@ -222,7 +256,7 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
             The diagonal of the kernel matrix of `X`. The computation time is the same as for n pairs of signals.
         """
         X, _, settings = self._read(X)
-        network = gram.prepare(settings, X.shape, X.dtype, [False] * len(settings))
+        network = gram.prepare(settings, X.shape, X.dtype, [False] * len(settings), self.tangent)
         diagonal = gram.describe(X, network, effective_n_jobs(self.n_jobs)).diagonal
         if self.normalize:
             return (diagonal > 0).astype(X.dtype)
@@ -294,6 +328,11 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
         """Return, for each layer, whether to differentiate with respect to its sigma."""
         layers = [layer for _, layer in layers_of(self.network)]
         free = [kappa.has_sigma(layer.kernel) and not isinstance(self._bounds_of(layer), str) for layer in layers]
+        if self.tangent and any(free):
+            raise ValueError(
+                "eval_gradient=True is not possible with tangent=True, because the derivatives of the tangent kernel "
+                "with respect to sigma are not computed. Set sigma_bounds='fixed'."
+            )
         for k, layer in enumerate(layers):
             if layer.kernel == "arccos0" and any(free[:k]):
                 raise ValueError(
@@ -313,6 +352,15 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
         check_parameters(steps)
         parameters.check_bounds("sigma_bounds", self.sigma_bounds)
         return steps
+
+    def _check_slope(self, kernel, name):
+        """Check that a layer has a tangent kernel if it is requested."""
+        if self.tangent and np.isinf(kappa.lipschitz_constant(kernel)):
+            raise ValueError(
+                f"kernel={name!r} is not possible with tangent=True, because its slope at 1 is infinite and the "
+                "tangent kernel of a signal with itself would be infinite. Set kernel='arccos1' in this layer, or set "
+                "tangent=False."
+            )
 
     def _of_blocks(self, X, Y, dtype, eval_gradient):
         """Return the kernel matrix of Dask arrays as a Dask array."""
@@ -345,6 +393,7 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
         for name, layer in steps:
             with in_step(name):
                 settings.append(settings_of(layer))
+                self._check_slope(settings[-1].kernel, layer.kernel)
                 parameters.check_space(settings[-1], space)
             space = settings[-1].pooled_positions(space)
         return signals, others, settings

@@ -16,6 +16,16 @@ KAPPA = {
     "linear": lambda u, p: u,
 }
 
+SLOPE = {  # the derivatives of the functions in KAPPA
+    "exponential": lambda u, p: math.exp((u - 1) / p["sigma"] ** 2) / p["sigma"] ** 2,
+    "polynomial": lambda u, p: p["degree"] * (p["coef0"] + u) ** (p["degree"] - 1) / (p["coef0"] + 1) ** p["degree"],
+    "inverse_polynomial": lambda u, p: 1 / (2 - u) ** 2,
+    "arccos0": lambda u, p: math.nan,  # infinite at 1, so the tangent kernel does not exist
+    "arccos1": lambda u, p: 1 - math.acos(u) / math.pi,
+    "vovk": lambda u, p: (1 + 2 * u) / 3,
+    "linear": lambda u, p: 1.0,
+}
+
 
 def logistic_loss(s, y):
     """Return minus the log-probability of the class with y = 1. A single score belongs to the second of two classes."""
@@ -121,14 +131,16 @@ def layer(
 def patch_products(K, size, padding, centering, dilation):
     """Return inner products of patches (*positions, *positions) from inner products of positions (*space, *space)."""
     ndim = len(size)
-    before, positions = patch_positions(K.shape[:ndim], size, padding, dilation)
+    (before, positions), (_, others) = (
+        patch_positions(space, size, padding, dilation) for space in (K.shape[:ndim], K.shape[ndim:])
+    )
     box = list(np.ndindex(*size))
 
     def value(u, v, other, w):
         at = [a + d * b - first for a, b, d, first in zip((*u, *other), (*v, *w), 2 * dilation, 2 * before)]
         return K[tuple(at)] if all(0 <= a < n for a, n in zip(at, K.shape)) else 0.0
 
-    out = np.zeros((*positions, *positions))
+    out = np.zeros((*positions, *others))
     for index in np.ndindex(*out.shape):
         u, other = index[:ndim], index[ndim:]
         out[index] = sum(value(u, v, other, v) for v in box)
@@ -137,27 +149,44 @@ def patch_products(K, size, padding, centering, dilation):
     return out
 
 
-def exact_kernel(x, y, layers):
-    """Return the exact kernel of two signals (*space, c). Each of the ``layers`` is a dict of settings."""
-    products = [np.tensordot(a, b, (-1, -1)) for a, b in ((x, y), (x, x), (y, y))]
+def exact_kernels(x, y, layers):
+    """Return the exact kernel and the tangent kernel of two signals (*space, c), given a dict of settings per layer."""
+    kernels = [np.tensordot(a, b, (-1, -1)) for a, b in ((x, y), (x, x), (y, y))]
+    tangent = kernels[0]
     for layer in layers:
-        ndim = len(layer["size"])
         geometry = layer["size"], layer.get("padding", "same"), layer.get("centering", False)
-        P, xx, yy = (patch_products(K, *geometry, layer.get("dilation", (1,) * ndim)) for K in products)
-        products = []
-        for K, first, second in ((P, xx, yy), (xx, xx, xx), (yy, yy, yy)):
-            F = np.zeros(K.shape)
-            for index in np.ndindex(*K.shape):
-                u, v = index[:ndim], index[ndim:]
-                squares = max(first[u + u], 0) * max(second[v + v], 0)
-                if squares > 0:  # The root of the product of equal factors is exact.
-                    cosine = min(max(K[index] / math.sqrt(squares), -1.0), 1.0)
-                    F[index] = math.sqrt(squares) * KAPPA[layer["kernel"]](cosine, layer["parameters"])
-            sizes = layer["width"], layer["stride"], layer.get("count") or [None] * ndim
-            axes = [pooling_axis(layer.get("pooling", "gaussian"), *n) for n in zip(K.shape, *sizes)]
-            W, pooled = reduce(np.kron, axes), [len(axis) for axis in axes]
-            products.append((W @ F.reshape(len(W.T), -1) @ W.T).reshape(*pooled, *pooled))
-    return np.trace(products[0].reshape(len(W), len(W)))
+        geometry = *geometry, layer.get("dilation", (1,) * len(layer["size"]))
+        P, xx, yy = (patch_products(K, *geometry) for K in kernels)
+        T = P if tangent is kernels[0] else patch_products(tangent, *geometry)
+        mapped, slopes = zip(*(map_products(*three, layer) for three in ((P, xx, yy), [xx] * 3, [yy] * 3)))
+        kernels = [pool_products(F, layer) for F in mapped]
+        tangent = kernels[0] + pool_products(slopes[0] * T, layer)
+    return [np.trace(K.reshape(math.isqrt(K.size), -1)) for K in (kernels[0], tangent)]
+
+
+def map_products(P, xx, yy, layer):
+    """Return ``r r' kappa(c)`` and ``kappa'(c)`` for every pair of patches. Both are 0 if a patch is 0."""
+    F, slopes, ndim = np.zeros(P.shape), np.zeros(P.shape), len(layer["size"])
+    for index in np.ndindex(*P.shape):
+        u, v = index[:ndim], index[ndim:]
+        squares = max(xx[u + u], 0) * max(yy[v + v], 0)
+        if squares > 0:  # The root of the product of equal factors is exact.
+            cosine = min(max(P[index] / math.sqrt(squares), -1.0), 1.0)
+            F[index] = math.sqrt(squares) * KAPPA[layer["kernel"]](cosine, layer["parameters"])
+            slopes[index] = SLOPE[layer["kernel"]](cosine, layer["parameters"])
+    return F, slopes
+
+
+def pool_products(F, layer):
+    """Return products of positions after pooling, (*pooled, *pooled), from products before it."""
+    ndim = len(layer["size"])
+    kind, sizes = (
+        layer.get("pooling", "gaussian"),
+        (layer["width"], layer["stride"], layer.get("count") or [None] * ndim),
+    )
+    axes = [[pooling_axis(kind, *n) for n in zip(space, *sizes)] for space in (F.shape[:ndim], F.shape[ndim:])]
+    W, V = (reduce(np.kron, matrices) for matrices in axes)
+    return (W @ F.reshape(W.shape[1], -1) @ V.T).reshape([len(matrix) for matrix in (*axes[0], *axes[1])])
 
 
 def gradient(x, u, channel):

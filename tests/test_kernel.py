@@ -145,6 +145,7 @@ def test_kernels_are_equal_if_all_parameters_are_equal():
         CKNKernel(layer(patch_size=[3, 2], init=np.zeros((2, 3, 2, 1)))),
         CKNKernel(layer(patch_size=[3, 2]), sigma_bounds=[0.1, 2]),
         CKNKernel(layer(patch_size=[3, 2]), sigma_bounds=[0.1, 3]),
+        CKNKernel(layer(patch_size=[3, 2]), tangent=True),
         CKNKernel(Pipeline([first, second])),
         CKNKernel(Pipeline([second, first])),
         CKNKernel(CKNLayer),
@@ -170,6 +171,22 @@ def test_composed_kernels(digits):
     )
 
 
+def test_gaussian_process_with_a_tangent_kernel_tunes_its_scale(digits):
+    X, y = digits[0][:40].astype(float), (digits[1][:40] > 4).astype(float)
+    kernel = CKNKernel(layer(1), tangent=True, sigma_bounds="fixed", normalize=True)
+    X = X.reshape(40, -1)
+    process = GaussianProcessRegressor(ConstantKernel(10.0) * kernel, alpha=0.1).fit(X, y)
+    assert process.kernel_.k2 == kernel and process.kernel_.k1.constant_value != 10
+    K = process.kernel_.k1.constant_value * kernel(X)
+    assert_allclose(process.predict(X[:5]), K[:5] @ np.linalg.solve(K + 0.1 * np.eye(40), y), rtol=1e-8)
+    free = CKNKernel(layer(1), tangent=True)
+    with pytest.raises(ValueError, match=r"not possible with tangent=True, because the deriv.*sigma_bounds='fix"):
+        GaussianProcessRegressor(free).fit(X, y)
+    untuned = GaussianProcessRegressor(free, alpha=0.1, optimizer=None).fit(X, y)
+    assert untuned.kernel_ == free
+    assert free.set_params(network__kernel="arccos1")(X, eval_gradient=True)[1].shape == (40, 40, 0)
+
+
 def test_gaussian_process_classifier_tunes_sigma(digits):
     X, y, X_test, y_test = digits
     alike, alike_test = np.isin(y, (3, 8)), np.isin(y_test, (3, 8))
@@ -193,6 +210,15 @@ def test_support_vector_machine_on_images_and_in_a_grid_search(digits):
     search = GridSearchCV(machine, {"kernel__network__cknlayer-1__patch_size": [1, 3]}, cv=3).fit(X[:150], y[:150])
     assert search.best_params_["kernel__network__cknlayer-1__patch_size"] == 3
     assert search.best_score_ > 0.85
+
+
+def test_support_vector_machine_with_a_tangent_kernel(digits):
+    X, y, X_test, y_test = digits
+    kernel = kernel_of_digits().set_params(tangent=True)
+    machine = SVC(kernel=kernel, C=10).fit(X, y)
+    assert machine.score(X_test, y_test) > 0.88
+    precomputed = SVC(kernel="precomputed", C=10).fit(kernel(X), y)
+    assert_array_equal(machine.predict(X_test), precomputed.predict(kernel(X_test, X)))
 
 
 def test_estimators_with_precomputed_kernels(digits):
@@ -267,6 +293,7 @@ def test_bad_signals(X, Y, message):
         (CKNKernel(layer(sigma="auto")), ValueError, "sigma='auto' is replaced by a number in fit"),
         (CKNKernel(layer(), normalize="yes"), ValueError, "'normalize' parameter of CKNKernel"),
         (CKNKernel(layer(), n_jobs=0.5), ValueError, "'n_jobs' parameter of CKNKernel"),
+        (CKNKernel(layer(), tangent="yes"), ValueError, "'tangent' parameter of CKNKernel"),
         (
             CKNKernel(make_pipeline(layer(), layer(patch_size=9, padding="valid"))),
             ValueError,
@@ -279,6 +306,14 @@ def test_bad_parameters(kernel, error, message):
         kernel(IMAGES)
     with pytest.raises(error, match=message):
         kernel.diag(IMAGES)
+
+
+def test_an_infinite_slope_has_no_tangent_kernel():
+    kernel = CKNKernel(make_pipeline(layer(), layer(kernel="arccos0")), tangent=True)
+    for call in (kernel, kernel.diag):
+        with pytest.raises(ValueError, match=r"kernel='arccos0' is not possible.*Set kernel='arccos1'") as caught:
+            call(IMAGES)
+        assert caught.value.__notes__ == ["The error occurred in step 'cknlayer-2' of network."]
 
 
 @pytest.mark.parametrize("sigma", ["0.5", "automatic", None, 0, -1, np.nan])

@@ -55,7 +55,8 @@ def stability_report(
     For the maps that are computed, the first bound always holds. The second bound is proven for translations by whole
     positions that are multiples of the subsampling of all layers but the last, if the signals have margins of zeros
     that contain the displacement and the receptive fields. All steps but the last pooling then commute with the
-    translation, and for the windows h_n of the last pooling, ``sum |h_n(. - tau) - h_n| <= C2 |tau| / scale``.
+    translation, and for the windows h_n of the last pooling, ``sum |h_n(. - tau) - h_n| <= C2 |tau| / scale``. Neither
+    bound holds for a `CKNKernel` with ``tangent=True``, whose change is measured in the same way.
 
     Parameters
     ----------
@@ -90,7 +91,9 @@ def stability_report(
         - gradient_term, translation_term : ndarrays of shape `(n_sizes,)`, means over the signals;
         - lipschitz_constant : float, for signals of the shape of `X`. It is infinite if a layer has
           ``kernel="arccos0"``, or if features are divided by their norm (`scale` of a feature map, `normalize` of a
-          kernel), because the direction of small features changes arbitrarily fast;
+          kernel), because the direction of small features changes arbitrarily fast. It is also infinite for a kernel
+          with ``tangent=True``, because the features of the tangent kernel of ReLU networks are not Lipschitz [2]_,
+          and no constant is known for other networks;
         - kernel_constants, patch_norms, pooling_norms : ndarrays of shape `(n_layers,)`, the factors rho_k, ``|P_k|``
           and ``|A_k|``;
         - scale : float, the scale sigma_n of the last pooling, as a standard deviation in positions of the signals:
@@ -117,6 +120,7 @@ def stability_report(
     ----------
     .. [1] A. Bietti and J. Mairal, "Group invariance, stability to deformations, and complexity of deep convolutional
        representations", JMLR 20(25), 2019, section 3.
+    .. [2] A. Bietti and J. Mairal, "On the inductive bias of neural tangent kernels", NeurIPS 2019.
 
     Examples
     --------
@@ -149,7 +153,7 @@ def stability_report(
         change=distances / np.where(norms > 0, norms, 1),
         gradient_term=(1 + len(settings)) * np.array(gradient_norm),
         translation_term=_c2(ndim) * np.array(displacement_norm) / scale,
-        lipschitz_constant=np.inf if _has_unit_norm(estimator) else float(factors.prod()),
+        lipschitz_constant=float(factors.prod()) if _is_lipschitz(estimator) else np.inf,
         kernel_constants=factors[:, 0],
         patch_norms=factors[:, 1],
         pooling_norms=factors[:, 2],
@@ -335,8 +339,9 @@ def _kernel_distances(kernel, maps, deformed):  # (n, ...), (n_sizes, n, ...) ->
     return np.sqrt(squares), np.sqrt(np.maximum(squares + after - 2 * products, 0))
 
 
-def _has_unit_norm(estimator):
-    return estimator.normalize if isinstance(estimator, CKNKernel) else estimator.scale
+def _is_lipschitz(estimator):
+    """Return whether the product of the factors of the layers bounds the changes of the representation."""
+    return not (estimator.normalize or estimator.tangent if isinstance(estimator, CKNKernel) else estimator.scale)
 
 
 def _c2(ndim):

@@ -74,15 +74,24 @@ def test_scale_beta_and_factors_of_the_lipschitz_constant_follow_from_the_layers
     assert_allclose(report.lipschitz_constant, np.prod(factors))
 
 
-def test_infinite_slopes_and_divisions_by_norms_have_no_finite_lipschitz_constant():
+def test_representations_without_a_finite_lipschitz_constant():
     infinite = (
         CKNKernel(layer(kernel="arccos0")),
         CKNKernel(layer(), normalize=True),
-        CKNFeatureMap(layer(), scale=True),
+        CKNKernel(layer(kernel="arccos1"), tangent=True),
+        CKNFeatureMap(layer(), scale=True).fit(DIGITS),
     )
-    for estimator in (*infinite[:2], infinite[2].fit(DIGITS)):
+    for estimator in infinite:
         report = stability_report(estimator, DIGITS[:2], [1])
         assert report.lipschitz_constant == np.inf and np.isfinite(report.change).all()
+
+
+def test_tangent_kernel_of_relu_is_not_lipschitz():
+    """For two unit vectors at a small angle t, the squared distance is ``2 t / pi``, up to terms of order ``t^2``."""
+    angles = np.array([1e-3, 1e-4, 1e-5])
+    X = np.stack([np.cos([0, *angles]), np.sin([0, *angles])], axis=1).reshape(4, 1, 2)
+    K = CKNKernel(layer(kernel="arccos1", ndim=1, patch_size=1, pooling_width=1), tangent=True)(X)
+    assert_allclose(2 * K[0, 0] - 2 * K[0, 1:], 2 * angles / np.pi, rtol=1e-2)
 
 
 def test_printed_bounds_hold_for_a_translation_by_one_pixel():

@@ -136,7 +136,7 @@ def test_other_formats_are_refused(found, which, fitted):
 
 
 def test_kernels_and_unfitted_estimators_are_restored():
-    for estimator in (CKNKernel(layer()), LinearClassifier(C=[1, 10]), layer(init=np.ones((8, 3, 3, 1)))):
+    for estimator in (CKNKernel(layer(), tangent=True), LinearClassifier(C=[1, 10]), layer(init=np.ones((8, 3, 3, 1)))):
         again = pickle.loads(pickle.dumps(estimator))
         assert repr(again) == repr(estimator) and vars(again).keys() == vars(estimator).keys()
 

@@ -15,7 +15,7 @@ from ..runtime import simd
 from ..runtime.threads import over_blocks, slices
 from . import sparsity
 from .layer import ExactLayer, add_traces, copy_to_lanes, find_norms, find_products
-from .patch_products import Derivatives, PairGeometry, Quantities, make_scratch, make_side
+from .patch_products import Derivatives, PairGeometry, Quantities, Tangent, make_scratch, make_side
 
 WORK = 2**24  # approximate number of products of patches per lane and tile; one tile takes a few tenths of a second
 MEMORY = 2**20  # maximum size in bytes of each array for a batch of signals, unless the batch is a single signal
@@ -62,11 +62,16 @@ class ExactNetwork(NamedTuple):
 
     @property
     def n_quantities(self):
-        """The number of quantities in the result, which are the kernel and its derivatives."""
+        """The number of quantities of the last maps."""
         return self.layers[-1].quantities.n_made
 
+    @property
+    def result(self):
+        """The slice of the quantities that are the result: the tangent, or the kernel and its derivatives."""
+        return slice(-1 if self.layers[-1].quantities.tangent else 0, None)
 
-def prepare(settings, shape, dtype, differentiated):
+
+def prepare(settings, shape, dtype, differentiated, tangent=False):
     """Prepare a network for signals of the given shape.
 
     Parameters
@@ -75,13 +80,14 @@ def prepare(settings, shape, dtype, differentiated):
     shape : tuple, shape ``(*space, c)`` of each signal
     dtype : dtype of the signals
     differentiated : list of bool, whether to differentiate the kernel with respect to ``log(sigma)`` of each layer
+    tangent : bool, whether the result is the tangent kernel, which cannot be differentiated
 
     Returns
     -------
     network : ExactNetwork
     """
     (*space, c), (first, *others), centred = shape, settings, None
-    dtype = exact_dtype(settings, dtype)
+    dtype = exact_dtype(settings, dtype, tangent)
     if first.patch.centering:  # Centring is exact if each centred patch becomes a single position of the map.
         centred, space = first.patch, first.patch_positions(space)
         c *= prod(centred.size)
@@ -90,20 +96,22 @@ def prepare(settings, shape, dtype, differentiated):
     related = sparsity.of_network(settings, space)
     for k, (layer, has_own) in enumerate(zip(settings, differentiated)):
         derivatives = Derivatives(n_inherited, has_own) if n_inherited + has_own else None
+        quantities = Quantities(derivatives, Tangent(is_inherited=k > 0) if tangent else None)
         geometry = make_geometry(layer, space, dtype, related[2 * k : 2 * k + 3])._replace(is_first=k == 0)
-        made.append(ExactLayer(geometry, layer.kernel, Quantities(derivatives)))
+        made.append(ExactLayer(geometry, layer.kernel, quantities))
         n_inherited, space = n_inherited + has_own, layer.pooled_positions(space)
     return ExactNetwork(made, centred, c, dtype)
 
 
-def exact_dtype(settings, dtype):
+def exact_dtype(settings, dtype, tangent):
     """Return float64 if single precision would lose too many digits, otherwise ``dtype``.
 
-    Digits are lost if the slope of a kernel is steep or if patches are centred after the first layer.
+    Digits are lost if the slope of a kernel is steep or if patches are centred after the first layer. The tangent
+    kernel contains the slope of `kappa.ArcCosine1`, which is `kappa.ArcCosine0`.
     """
+    steep_types = (kappa.ArcCosine0, kappa.ArcCosine1) if tangent else (kappa.ArcCosine0,)
     steep = [
-        isinstance(layer.kernel, kappa.ArcCosine0) or getattr(layer.kernel, "sigma", 1) < SMALL_SIGMA
-        for layer in settings
+        isinstance(layer.kernel, steep_types) or getattr(layer.kernel, "sigma", 1) < SMALL_SIGMA for layer in settings
     ]
     return np.dtype(np.float64 if any(steep) or any(layer.patch.centering for layer in settings[1:]) else dtype)
 
@@ -191,13 +199,14 @@ def describe(signals, network, n_threads):  # -> Described
             below = network.nothing_below(1)
             for layer, side, scratch in zip(network.layers, sides, work):
                 find_norms(layer.geometry, side, block, below[0], scratch)
-                find_products(layer, layer.quantities.derivatives, side, side, (block, block), below, scratch)
+                find_products(layer, *layer.quantities, side, side, (block, block), below, scratch)
                 below = scratch.above
             add_traces(below, kernel[block : block + 1])
 
     at_once = min(LANES_AT_ONCE, -(-len(blocks) // (2 * n_threads)))
     over_blocks(describe_blocks, slices(len(blocks), at_once), n_threads)
-    return Described(exponents, sides, kernel.swapaxes(1, 2).reshape(-1, n_quantities)[: len(signals)])
+    kernel = kernel.swapaxes(1, 2).reshape(-1, n_quantities)[: len(signals), network.result]
+    return Described(exponents, sides, kernel)
 
 
 def write_lanes(X, maps):  # (n, *space, c), out (n_lines, at least length, c, n_lanes)
@@ -219,10 +228,10 @@ def meet(network, X, rows, Y, blocks):
     for block, total in zip(blocks, totals):
         below = network.nothing_below(n)
         for layer, x, y, scratch in zip(network.layers, xs, Y.sides, work):
-            find_products(layer, layer.quantities.derivatives, x, y, (0, block), below, scratch)
+            find_products(layer, *layer.quantities, x, y, (0, block), below, scratch)
             below = scratch.above
         add_traces(below, total)
-    return totals.transpose(1, 0, 3, 2).reshape(n, -1, n_quantities)
+    return totals.transpose(1, 0, 3, 2).reshape(n, -1, n_quantities)[..., network.result]
 
 
 class Matrix(NamedTuple):

@@ -1,4 +1,4 @@
-"""One layer of the exact kernel for blocks of signals, as `definition.encode_kernel` defines it.
+"""One layer of the exact kernel and of the tangent kernel for blocks of signals, as `definition` defines them.
 
 Two signals x and y are processed line by line. The ring of `patch_products` stores a few rows of inner products of
 positions. As soon as it contains the rows that a patch of x needs, the inner products of this patch and the patches on
@@ -69,6 +69,22 @@ def map_derivatives(derivatives, kernel, pair, lines, i, span):
             simd.store(norms * kappa.slope_of_log_sigma(kernel, c), row, (own, j, 0))
 
 
+@inlined_loops
+def map_tangent(kernel, pair, lines, i, span):
+    """Compute ``r r' kappa(c)`` and ``r r' kappa(c) + kappa'(c) P_T`` for patch i of line o and a span of patches.
+
+    ``P_T`` is computed from the tangent kernel of the layer below as P is computed from the kernel. The tangent kernel
+    is the last quantity of the ring. In the first layer, this quantity is the kernel.
+    """
+    (o, p), ring, row = lines, pair.scratch.ring, pair.scratch.row
+    x_r, x_inverse = simd.load(pair.x.r, (o, i, 0)), simd.load(pair.x.inverse, (o, i, 0))
+    for j in range(span[0], span[1]):
+        norms, cosine = norms_and_cosine(pair, p, i, j, x_r, x_inverse)
+        value, product = kappa.homogeneous(kernel, norms, cosine), multiply_patches(pair, len(ring) - 1, i, j)
+        simd.store(value, row, (0, j, 0))
+        simd.store(value + kappa.slope_of_pair(kernel, norms, cosine) * product, row, (len(row) - 1, j, 0))
+
+
 # Pooling
 
 
@@ -105,7 +121,7 @@ def pool_row(pair, quantity, i, span):
 
 
 @njit(inline="always")
-def pool_lines(kernel, derivatives, pair, lines):
+def pool_lines(kernel, derivatives, tangent, pair, lines):
     """Compute the plane of a pair of lines."""
     (o, p), x, y, met = lines, pair.x, pair.y, pair.geometry.met
     clear(pair.scratch.plane)
@@ -114,7 +130,10 @@ def pool_lines(kernel, derivatives, pair, lines):
         span = max(met.begin[i], y.begin[p]), min(met.end[i], y.end[p])
         if span[0] < span[1]:
             next_row = fill_ring(pair, lines, i, (y.begin[p], y.end[p]), next_row)
-            map_row(kernel, pair, lines, i, span)
+            if tangent is None:
+                map_row(kernel, pair, lines, i, span)
+            else:
+                map_tangent(kernel, pair, lines, i, span)
             if derivatives is not None:
                 map_derivatives(derivatives, kernel, pair, lines, i, span)
             for quantity in range(len(pair.scratch.row)):
@@ -122,14 +141,15 @@ def pool_lines(kernel, derivatives, pair, lines):
 
 
 @compiled_loops
-def find_products(layer, derivatives, X, Y, blocks, below, scratch):
+def find_products(layer, derivatives, tangent, X, Y, blocks, below, scratch):
     """Compute the products of positions above a layer from the products of positions below the layer.
 
     Parameters
     ----------
     layer : ExactLayer
     derivatives : Derivatives or None, the value of ``layer.quantities.derivatives``
-        It is a separate argument, because Numba removes a branch only if an argument is None.
+    tangent : Tangent or None, the value of ``layer.quantities.tangent``
+        Both are separate arguments, because Numba removes a branch only if an argument is None.
     X, Y : Side
     blocks : tuple of two ints, the index of the first of n blocks of X and the index of the block of Y
     below : ndarray of shape (n, n_pairs, quantities, length, width, n_lanes)
@@ -150,7 +170,7 @@ def find_products(layer, derivatives, X, Y, blocks, below, scratch):
                 clear(line)
             for p in range(len(geometry.sources)):
                 if geometry.met.pairs[o, p] >= 0 and y.begin[p] < y.end[p]:
-                    pool_lines(layer.kernel, derivatives, pair, (o, p))
+                    pool_lines(layer.kernel, derivatives, tangent, pair, (o, p))
                     for t in range(pointers[p], pointers[p + 1]):
                         if geometry.wanted[o, outputs[t]]:
                             add_scaled(weights[t], scratch.plane, scratch.sums[outputs[t]])
@@ -234,7 +254,7 @@ def copy_to_lanes(side, first, out):
 
 @compiled_loops
 def add_traces(maps, totals):  # (n, n_pairs, quantities, length, 1, n_lanes), out (n, quantities, n_lanes), float64
-    """Add the products of corresponding positions of the last maps to the kernel and its derivatives."""
+    """Add the products of corresponding positions of the last maps to the totals of all quantities."""
     n, n_pairs, n_quantities, length, _, lanes = maps.shape
     for q in range(n):
         for pair in range(n_pairs):

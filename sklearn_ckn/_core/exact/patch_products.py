@@ -24,6 +24,12 @@ class Derivatives(NamedTuple):
     has_own: bool  # whether the derivative with respect to the layer's own parameter is added
 
 
+class Tangent(NamedTuple):
+    """The tangent kernel, which is the last quantity. Below the first layer, it is equal to the kernel."""
+
+    is_inherited: bool  # whether the layer reads the tangent kernel from a previous layer
+
+
 class Quantities(NamedTuple):
     """The quantities that a layer propagates, in order: the kernel itself, then the quantities of each field.
 
@@ -33,16 +39,18 @@ class Quantities(NamedTuple):
     """
 
     derivatives: Derivatives | None
+    tangent: Tangent | None
 
     @property
     def n_read(self):
         """The number of quantities that the layer reads from the layer below."""
-        return 1 + (self.derivatives.n_inherited if self.derivatives else 0)
+        inherited = self.derivatives.n_inherited if self.derivatives else 0
+        return 1 + inherited + (self.tangent.is_inherited if self.tangent else 0)
 
     @property
     def n_made(self):
         """The number of quantities that the layer computes."""
-        return self.n_read + (self.derivatives.has_own if self.derivatives else 0)
+        return 1 + (sum(self.derivatives) if self.derivatives else 0) + (self.tangent is not None)
 
 
 class PairGeometry(NamedTuple):

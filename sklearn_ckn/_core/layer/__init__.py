@@ -24,6 +24,6 @@ patches     `PatchGeometry`; extraction, its adjoint, centring, norms, and inner
 pooling     `Sliding` and `Fixed` windows, sparse operators, pooling and its adjoint
 nystroem    the whitening A and its derivative
 flatten     the conversion of maps to rows of features, and its derivative
-definition  a layer as a transform, its vector-Jacobian product, and its exact kernel
+definition  a layer as a transform, its vector-Jacobian product, its exact kernel, and its tangent kernel
 ==========  ==========================================================================================
 """

@@ -2,8 +2,8 @@
 
 `encode` computes the transform in five steps (extract patches, normalise, apply kappa, pool, whiten), and `encode_vjp`
 computes its vector-Jacobian product. `encode_kernel` applies the first four steps to the exact kernel between two
-signals, which the transform approximates. Pooling comes before whitening: the two are linear and commute, and this
-order makes the matrix product smaller.
+signals, which the transform approximates, and `encode_tangent_kernel` computes the tangent kernel with it. Pooling
+comes before whitening: the two are linear and commute, and this order makes the matrix product smaller.
 """
 
 from math import prod
@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import patches, pooling
+from .kappa import COINCIDENT
 
 
 class Cache(NamedTuple):
@@ -64,27 +65,47 @@ def encode_kernel(k_xy, k_xx, k_yy, settings, space):  # (*space, *space) -> (*p
     because the norms of the patches are computed from ``k_xx`` and ``k_yy``. For the first layer, all three are inner
     products of pixels. The kernel of x and y is the trace of ``k_xy`` after the last layer.
     """
+    kernels = []
+    for first, second, K in ((k_xx, k_yy, k_xy), (k_xx, k_xx, k_xx), (k_yy, k_yy, k_yy)):
+        r, T = _norms_and_cosines(K, first, second, settings.patch)
+        kernels.append(_pool_both(r * settings.kernel.kappa(T), settings, space))
+    return tuple(kernels)
+
+
+def encode_tangent_kernel(t_xy, k_xy, k_xx, k_yy, settings, space):  # (*space, *space) -> (*pooled, *pooled)
+    """Return the tangent kernel of one layer from the tangent kernel and the kernels of the previous layer.
+
+    Let P be the sum over the positions of a patch and A be pooling, both along the positions of x and of y, and let c
+    be the cosines of the patches. The tangent kernel is ``t_k = k_k + A(kappa'(c) P(t_{k-1}))``, where the derivative
+    of a zero patch is taken to be 0. For the first layer, ``t_xy`` is ``k_xy``. The tangent kernel of x and y is the
+    trace of ``t_xy`` after the last layer.
+    """
+    r, T = _norms_and_cosines(k_xy, k_xx, k_yy, settings.patch)
+    slope = settings.kernel.slope(np.clip(T * (1 + COINCIDENT), -1, 1))
+    F = np.where(r > 0, slope * patches.inner_products(t_xy, settings.patch), 0)
+    return encode_kernel(k_xy, k_xx, k_yy, settings, space)[0] + _pool_both(F, settings, space)
+
+
+def _norms_and_cosines(k_xy, k_xx, k_yy, patch):  # (*space, *space) -> (*positions, *positions), the same
+    """Return the products of the norms of all patches of x and y, and the cosines of the patches."""
+    r = np.multiply.outer(_norms(k_xx, patch), _norms(k_yy, patch))
+    return r, np.clip(patches.inner_products(k_xy, patch) / np.where(r > 0, r, 1), -1, 1)
+
+
+def _pool_both(F, settings, space):  # (*positions, *positions) -> (*pooled, *pooled)
+    """Pool along the positions of x and along the positions of y."""
     operators = settings.pooling_operators(space)
-    P_xy, P_xx, P_yy = (patches.inner_products(K, settings.patch) for K in (k_xy, k_xx, k_yy))
-    r_x, r_y = (_norms(P, K, settings.patch) for P, K in ((P_xx, k_xx), (P_yy, k_yy)))  # (*positions,) each
-
-    def kernel_and_pool(P, r, s):
-        r = np.multiply.outer(r, s)
-        T = np.clip(P / np.where(r > 0, r, 1), -1, 1)
-        F = r * settings.kernel.kappa(T)
-        return pooling.pool(pooling.pool(F, operators, first_axis=0), operators, first_axis=len(space))
-
-    return kernel_and_pool(P_xy, r_x, r_y), kernel_and_pool(P_xx, r_x, r_x), kernel_and_pool(P_yy, r_y, r_y)
+    return pooling.pool(pooling.pool(F, operators, first_axis=0), operators, first_axis=len(space))
 
 
-def _norms(P, K, patch):  # (*positions, *positions), (*space, *space) -> (*positions,)
+def _norms(K, patch):  # (*space, *space) -> (*positions,)
     """Return the norms of a signal's patches; a centred constant patch has norm 0, despite any rounding errors."""
 
     def squares(products):
         positions = products.shape[: products.ndim // 2]
         return np.diag(products.reshape(prod(positions), -1)).reshape(positions)
 
-    smallest = 0
+    P, smallest = patches.inner_products(K, patch), 0
     if patch.centering:
         before = squares(patches.inner_products(K, patch._replace(centering=False)))
         smallest = patches.ROUNDING_OF_A_LAYER * np.finfo(P.dtype).eps * before

@@ -1,4 +1,4 @@
-"""Gram matrices of the exact kernel, compared with loops, with the definition and with networks."""
+"""Gram matrices of the exact and the tangent kernel, compared with loops, with the definition and with networks."""
 
 import naive
 import numpy as np
@@ -17,6 +17,7 @@ from sklearn_ckn._core.runtime import simd
 
 RELATIVE = {"float64": 1e-10, "float32": 1e-5}  # tolerance relative to the largest value
 both_dtypes = pytest.mark.parametrize("dtype", RELATIVE)
+both_results = pytest.mark.parametrize("tangent", [False, True], ids=["kernel", "tangent"])
 
 
 def naive_settings(a_layer):
@@ -39,9 +40,10 @@ def naive_settings(a_layer):
     }
 
 
-def exact(layers, X, Y):
-    """Return the exact kernel of X and Y in loops."""
-    return np.array([[naive.exact_kernel(x, y, [naive_settings(a) for a in layers]) for y in Y] for x in X])
+def exact(layers, X, Y):  # -> (2, len(X), len(Y))
+    """Return the exact kernel and the tangent kernel of X and Y in loops."""
+    settings = [naive_settings(a) for a in layers]
+    return np.moveaxis([[naive.exact_kernels(x, y, settings) for y in Y] for x in X], -1, 0)
 
 
 def signals(rng, n, *shape, dtype="float64"):
@@ -53,16 +55,18 @@ def signals(rng, n, *shape, dtype="float64"):
 
 def assert_equals_loops(layers, X, Y, dtype):
     """Check the kernels of X and X and of X and Y, and that the first is symmetric and positive up to rounding."""
-    kernel, X, Y = CKNKernel(make_pipeline(*layers)), X.astype(dtype), Y.astype(dtype)
-    tolerance = RELATIVE[dtype]
-    expected = exact(layers, X.astype(float), np.concatenate([X, Y]).astype(float))
-    K, cross = kernel(X), kernel(X, Y)
-    scale = np.abs(expected).max()
-    assert K.dtype == cross.dtype == dtype
-    assert np.abs(np.hstack([K, cross]) - expected).max() <= tolerance * scale
-    assert_array_equal(K, K.T)
-    assert_array_equal(np.diag(K), kernel.diag(X))
-    assert np.linalg.eigvalsh(K.astype(float)).min() >= -tolerance * scale
+    X, Y, tolerance = X.astype(dtype), Y.astype(dtype), RELATIVE[dtype]
+    both = exact(layers, X.astype(float), np.concatenate([X, Y]).astype(float))
+    has_tangent = all(a.kernel != "arccos0" for a in layers)
+    for tangent, expected in enumerate(both[: 1 + has_tangent]):
+        kernel = CKNKernel(make_pipeline(*layers), tangent=bool(tangent))
+        K, cross = kernel(X), kernel(X, Y)
+        scale = np.abs(expected).max()
+        assert K.dtype == cross.dtype == dtype
+        assert np.abs(np.hstack([K, cross]) - expected).max() <= tolerance * scale
+        assert_array_equal(K, K.T)
+        assert_array_equal(np.diag(K), kernel.diag(X))
+        assert np.linalg.eigvalsh(K.astype(float)).min() >= -tolerance * scale
 
 
 # Loops
@@ -117,7 +121,7 @@ def test_every_number_of_axes_equals_loops(space, dtype, rng):
 @given(data=st.data())
 @hypothesis_settings(max_examples=40, deadline=None)
 def test_random_networks_equal_the_definition(data):
-    """`definition.encode_kernel` accepts any sizes, strides and paddings, and so must the vectorised kernel."""
+    """The definition accepts any sizes, strides and paddings, and so must the vectorised kernel."""
     ndim = data.draw(st.integers(1, 3))
 
     def sizes(largest):
@@ -149,13 +153,17 @@ def test_random_networks_equal_the_definition(data):
     if layers:
         X = signals(np.random.RandomState(0), 2, *space, 2)
         products = [np.tensordot(a, b, (-1, -1)) for a, b in ((X[0], X[1]), (X[0], X[0]), (X[1], X[1]))]
-        below = space
+        tangents, below = products, space
         for _, settings in layers:
+            xy, xx, yy = products
+            triples = zip(tangents, (xy, xx, yy), (xx, xx, yy), (yy, xx, yy))
+            tangents = [definition.encode_tangent_kernel(*four, settings, below) for four in triples]
             products = definition.encode_kernel(*products, settings, below)
             below = settings.pooled_positions(below)
-        expected = np.array([np.trace(K.reshape(np.prod(below), -1)) for K in products])
-        K = CKNKernel(make_pipeline(*(a for a, _ in layers)))(X)
-        assert_allclose([K[0, 1], K[0, 0], K[1, 1]], expected, rtol=1e-12, atol=1e-12 * expected.max())
+        for tangent, last in ((False, products), (True, tangents)):
+            expected = np.array([np.trace(K.reshape(np.prod(below), -1)) for K in last])
+            K = CKNKernel(make_pipeline(*(a for a, _ in layers)), tangent=tangent)(X)
+            assert_allclose([K[0, 1], K[0, 0], K[1, 1]], expected, rtol=1e-12, atol=1e-12 * expected.max())
 
 
 @pytest.mark.parametrize("space", [(8,), (5, 4), (3, 2, 3)], ids=str)
@@ -183,6 +191,165 @@ def test_networks_converge_to_the_exact_kernel():
         errors.append(np.linalg.norm(features @ features.T - exact_gram) / np.linalg.norm(exact_gram))
     assert errors == sorted(errors, reverse=True)
     assert errors[-1] < 0.02
+
+
+# The tangent kernel
+
+
+@pytest.mark.parametrize("ndim", [1, 2, 3])
+def test_tangent_kernel_of_linear_layers_is_a_multiple_of_their_kernel(ndim, rng):
+    """Each layer adds the kernel itself, because its map is also linear in its own weights."""
+    X, layers = rng.randn(3, *(9, 7, 6)[:ndim], 2), []
+    for n_layers, pooling in enumerate(("gaussian", "average", "gaussian"), 1):
+        width = 1 if n_layers == 3 else 2
+        layers.append(layer(ndim, kernel="linear", patch_size=2, pooling=pooling, pooling_width=width))
+        kernel, tangent = (CKNKernel(make_pipeline(*layers), tangent=tangent)(X) for tangent in (False, True))
+        assert_allclose(tangent, (n_layers + 1) * kernel, rtol=1e-13, atol=1e-13 * kernel.max())
+
+
+def test_tangent_kernel_of_one_position_follows_from_the_angle():
+    """By hand, for ``|x| = |y| = 1`` at an angle of 60 degrees: ``kappa(1/2) + kappa'(1/2) / 2``."""
+    X = np.array([[1, 0], [0.5, np.sqrt(0.75)]]).reshape(2, 1, 2)
+    for name, expected in (
+        ("arccos1", (np.sqrt(0.75) + np.pi / 3) / np.pi + 1 / 3),
+        ("vovk", 1.75 / 3 + 1 / 3),
+        ("inverse_polynomial", 2 / 3 + 2 / 9),
+        ("exponential", np.exp(-0.5 / 0.36) * (1 + 0.5 / 0.36)),
+    ):
+        K = CKNKernel(layer(1, kernel=name, patch_size=1, pooling_width=1), tangent=True)(X)
+        assert_allclose(K[0, 1], expected, rtol=1e-14)
+
+
+def relu_moments(xx, xy, yy):
+    """Return ``2 E[relu(a) relu(b)]`` and ``2 E[step(a) step(b)]`` of centred Gaussian variables a and b."""
+    norms = np.sqrt(np.multiply.outer(xx, yy))
+    angle = np.arccos(np.clip(xy / norms, -1, 1))
+    return norms * (np.sin(angle) + (np.pi - angle) * np.cos(angle)) / np.pi, (np.pi - angle) / np.pi
+
+
+@pytest.mark.parametrize("n_layers", [1, 2, 5])
+def test_tangent_kernel_of_one_position_equals_that_of_fully_connected_networks(n_layers, rng):
+    """Arora et al. (2019), equation (9): the sum over h of ``Sigma_{h-1}`` and the later derivatives' product."""
+    X = rng.randn(4, 1, 7)
+    covariances, derivatives = [X[:, 0] @ X[:, 0].T], []
+    for _ in range(n_layers):
+        squares = np.diag(covariances[-1])
+        covariance, derivative = relu_moments(squares, covariances[-1], squares)
+        np.fill_diagonal(derivative, 1)
+        covariances.append(covariance)
+        derivatives.append(derivative)
+    expected = sum(covariances[h] * np.prod(derivatives[h:], axis=0) for h in range(n_layers + 1))
+    layers = [layer(1, kernel="arccos1", patch_size=1, pooling_width=1) for _ in range(n_layers)]
+    assert_allclose(CKNKernel(make_pipeline(*layers), tangent=True)(X), expected, rtol=1e-12)
+
+
+def published_recursion(x, y, n_layers, size):
+    """Return the tangent kernel of ReLU networks with global average pooling, as Arora et al. (2019, section 4)."""
+
+    def patch_sums(K):
+        h, (p, q) = size // 2, x.shape[:2]
+        padded = np.pad(K, h)
+        offsets = np.ndindex(size, size)
+        return sum(padded[i : i + p, j : j + q, i : i + p, j : j + q] for i, j in offsets)
+
+    pairs = {"xy": (x, y), "xx": (x, x), "yy": (y, y)}
+    sigma = {pair: patch_sums(np.einsum("ija,kla->ijkl", *both)) for pair, both in pairs.items()}
+    theta = sigma["xy"]
+    for depth in range(1, n_layers + 1):
+        squares = {one: np.einsum("ijij->ij", sigma[one + one]) for one in "xy"}
+        moments = {pair: relu_moments(squares[pair[0]], sigma[pair], squares[pair[1]]) for pair in pairs}
+        K, slope = (moment / size**2 for moment in moments["xy"])
+        theta = slope * theta + K
+        if depth < n_layers:
+            theta = patch_sums(theta)
+        sigma = {pair: patch_sums(moment / size**2) for pair, (moment, _) in moments.items()}
+    return theta.mean()
+
+
+@pytest.mark.parametrize("n_layers", [1, 2, 3])
+def test_tangent_kernel_equals_the_published_convolutional_recursion(n_layers, rng):
+    """The factor ``size^2`` of every layer is the one by which the paper divides."""
+    x, y = rng.randn(2, 5, 6, 3)
+    layers = [layer(kernel="arccos1", patch_size=3, pooling_width=1) for _ in range(n_layers)]
+    layers[-1].set_params(pooling="average", pooling_width=(5, 6))
+    K = CKNKernel(make_pipeline(*layers), tangent=True)(np.stack([x, y]))
+    assert_allclose(K[0, 1], 9**n_layers * published_recursion(x, y, n_layers, 3), rtol=1e-12)
+
+
+def empirical_tangent_kernel(x, y, width, pooling, rng):
+    """Return the inner product of the gradients of a random ReLU network at x and at y, by backpropagation.
+
+    The network has two layers of patches of three positions, pooled by the matrices in ``pooling``, and a linear model.
+    """
+    layers, n_in = [], x.shape[-1]
+    for _ in pooling:
+        layers.append(rng.standard_normal((width, 3 * n_in)))
+        n_in = width
+    a = rng.standard_normal((len(pooling[-1]), width))
+
+    def patches_of(maps):
+        padded = np.pad(maps, ((1, 1), (0, 0)))
+        return np.concatenate([padded[v : v + len(maps)] for v in range(3)], axis=1)
+
+    def inputs_and_gradients(maps):
+        """Return the patches that each layer reads, the gradients by its products with the weights, and the maps."""
+        inputs, active, gradients = [], [], []
+        for W, A in zip(layers, pooling):
+            inputs.append(patches_of(maps))
+            products = inputs[-1] @ W.T
+            active.append(products > 0)
+            maps = A @ np.maximum(products, 0) * np.sqrt(2 / width)
+        G = a
+        for W, A, on in zip(layers[::-1], pooling[::-1], active[::-1]):
+            gradients.insert(0, on * (A.T @ G) * np.sqrt(2 / width))
+            by_offset, padded = (gradients[0] @ W).reshape(len(on), 3, -1), np.zeros((len(on) + 2, W.shape[1] // 3))
+            for v in range(3):
+                padded[v : v + len(on)] += by_offset[:, v]
+            G = padded[1:-1]
+        return inputs, gradients, maps
+
+    (P, G, last), (P_y, G_y, last_y) = inputs_and_gradients(x), inputs_and_gradients(y)
+    return sum(((p @ q.T) * (g @ h.T)).sum() for p, q, g, h in zip(P, P_y, G, G_y)) + (last * last_y).sum()
+
+
+def test_gradients_of_random_networks_converge_to_the_tangent_kernel(rng):
+    """The root mean square of the error decreases like ``width^(-1/2)``: 1/2 at four times the width."""
+    x, y, widths, n_draws = *rng.randn(2, 6, 2), (16, 64, 256), 60
+    layers = [layer(1, kernel="arccos1", patch_size=3, pooling_width=width) for width in (2, 1)]
+    kernel = CKNKernel(make_pipeline(*layers), tangent=True)
+    pooling, n = [], len(x)
+    for a_layer in layers:
+        (T,) = a_layer._read_settings().pooling_operators((n,))
+        pooling.append(T.toarray())
+        n = len(pooling[-1])
+    expected, generator = kernel(x[None], y[None])[0, 0], np.random.default_rng(0)
+    errors = []
+    for width in widths:
+        found = [empirical_tangent_kernel(x, y, width, pooling, generator) for _ in range(n_draws)]
+        errors.append(np.sqrt(np.mean((np.array(found) / expected - 1) ** 2)))
+    assert_allclose(np.divide(errors[1:], errors[:-1]), 0.5, atol=0.15)
+    assert errors[-1] < 0.13
+
+
+@both_dtypes
+def test_tangent_kernel_of_constant_patches_is_zero(dtype, rng):
+    """Centred patches of a constant map are 0, although sums of their tangent kernels are rounding errors."""
+    X = np.concatenate([np.full((1, 9, 9, 3), 0.3), rng.randn(2, 9, 9, 3)]).astype(dtype)
+    first, second = layer(padding="valid", pooling_width=1), layer(padding="valid", patch_centering=True)
+    kernel = CKNKernel(make_pipeline(first, second), tangent=True)
+    K = kernel(X)
+    assert not K[0].any() and not kernel(X[1:], X[:1]).any() and kernel.diag(X)[0] == 0
+    assert (np.diag(K)[1:] > 0).all()
+
+
+def test_tangent_kernel_of_equal_patches_is_exact(rng):
+    """The slope of ``kernel="arccos1"`` is steep at 1, so rounding errors in cosines of 1 would be visible."""
+    x = rng.randn(1, 8, 8, 3)
+    X = np.concatenate([x, 1.1 * x, -0.3 * x]).astype(np.float32).astype(float)
+    for dtype, tolerance in (("float64", 1e-12), ("float32", 1e-6)):
+        network = make_pipeline(*(layer(kernel="arccos1", pooling_width=1, patch_size=k) for k in (3, 1)))
+        K = CKNKernel(network, tangent=True)(X.astype(dtype)).astype(float)
+        assert_allclose(K[0, 1] ** 2, K[0, 0] * K[1, 1], rtol=tolerance)
 
 
 # Derivatives
@@ -222,10 +389,11 @@ def test_gradient_in_single_precision(rng):
 # Normalisation, rounding and threads
 
 
-def test_normalized_kernel_is_a_cosine(rng):
+@both_results
+def test_normalized_kernel_is_a_cosine(tangent, rng):
     X, network = signals(rng, 5, 6, 5, 1), make_pipeline(layer(), layer())
     X[2] = 0
-    K, cosines = CKNKernel(network)(X), CKNKernel(network, normalize=True)
+    K, cosines = CKNKernel(network, tangent=tangent)(X), CKNKernel(network, tangent=tangent, normalize=True)
     r = np.sqrt(np.diag(K))
     expected = K / np.where(np.outer(r, r) > 0, np.outer(r, r), 1)
     assert_allclose(cosines(X), expected, rtol=1e-14)
@@ -234,42 +402,48 @@ def test_normalized_kernel_is_a_cosine(rng):
     assert_allclose(cosines(X[:2], X), expected[:2], rtol=1e-14)
 
 
+@both_results
 @pytest.mark.parametrize("n", [1, simd.n_lanes(np.float32) - 1, simd.n_lanes(np.float32) + 1, 133])
-def test_kernel_does_not_depend_on_threads_and_other_signals(n, rng):
+def test_kernel_does_not_depend_on_threads_and_other_signals(n, tangent, rng):
     X = rng.rand(n, 6, 5).astype(np.float32)
-    kernel = CKNKernel(make_pipeline(layer(), layer()))
+    kernel = CKNKernel(make_pipeline(layer(), layer()), tangent=tangent)
     K = kernel(X)
-    assert_array_equal(K, CKNKernel(kernel.network, n_jobs=2)(X))
+    assert_array_equal(np.diag(K), kernel.diag(X))
+    assert_array_equal(K, CKNKernel(kernel.network, tangent=tangent, n_jobs=2)(X))
     assert_array_equal(kernel(X[-1:], X[:1]), kernel(X, X.copy())[-1:, :1])
     assert_allclose(kernel(X, X.copy()), K, rtol=1e-6)  # below the diagonal, x and y are exchanged
     assert_array_equal(np.triu(kernel(X, X.copy())), np.triu(K))
 
 
 @pytest.mark.filterwarnings("ignore:X has values up to")  # Tiny signals cause a warning, but lose no digits here.
+@both_results
 @both_dtypes
-def test_kernel_is_homogeneous_bit_for_bit(dtype, rng):
+def test_kernel_is_homogeneous_bit_for_bit(dtype, tangent, rng):
     """Powers of two scale the kernel exactly, as no intermediate result overflows or underflows before the kernel."""
     X = rng.rand(3, 6, 5, 2).astype(dtype)
     network = make_pipeline(*[layer(patch_size=5, pooling_width=1)] * 5)
-    K, cosines = CKNKernel(network)(X), CKNKernel(network, normalize=True)
+    kernel = CKNKernel(network, tangent=tangent)
+    K, cosines = kernel(X), CKNKernel(network, tangent=tangent, normalize=True)
     high, low = {"float32": (40, -60), "float64": (400, -500)}[dtype]
     for exponent in (1, 7, high, low):
         factors = 2.0 ** (exponent + np.array([0, 1, 0]))
         scaled = X * factors.reshape(3, 1, 1, 1).astype(dtype)
-        assert_array_equal(CKNKernel(network)(scaled), K * factors.astype(dtype) * factors.astype(dtype)[:, None])
+        assert_array_equal(kernel(scaled), K * factors.astype(dtype) * factors.astype(dtype)[:, None])
         assert_array_equal(cosines(scaled), cosines(X))
     largest = X * np.sqrt(np.finfo(dtype).max).astype(dtype) / 2000
     assert_allclose(cosines(largest), cosines(X), rtol=1e-5)
-    for call in (CKNKernel(network), CKNKernel(network).diag):
+    for call in (kernel, kernel.diag):
         with pytest.raises(ValueError, match=f"which is too large for {dtype}: divide X"):
             call(largest)
     with pytest.raises(ValueError, match="too large") as caught:
-        CKNKernel(network)(largest, out=np.empty((3, 3), dtype=dtype))
+        kernel(largest, out=np.empty((3, 3), dtype=dtype))
     assert caught.value.__notes__ == ["out contains no finished block."]
 
 
-def test_small_sigma_in_single_precision(rng):
+@both_results
+def test_small_sigma_in_single_precision(tangent, rng):
     X, network = rng.rand(4, 6, 5), make_pipeline(layer(sigma=0.1), layer(sigma=0.02))
-    K, single = CKNKernel(network)(X), CKNKernel(network)(X.astype(np.float32))
+    kernel = CKNKernel(network, tangent=tangent)
+    K, single = kernel(X), kernel(X.astype(np.float32))
     assert single.dtype == np.float32
-    assert np.abs(single - CKNKernel(network)(X.astype(np.float32).astype(float))).max() <= 1e-6 * K.max()
+    assert np.abs(single - kernel(X.astype(np.float32).astype(float))).max() <= 1e-6 * K.max()
