@@ -86,8 +86,8 @@ def draw_pair(rng, shape):
 def exact_change(x, y, settings):
     """Return the distance of two signals according to the exact kernel."""
     k_xy, k_xx, k_yy = (np.tensordot(a, b, (-1, -1)) for a, b in ((x, y), (x, x), (y, y)))
-    for layer, space in zip(settings, spaces(settings, x.shape[:-1])):
-        k_xy, k_xx, k_yy = definition.encode_kernel(k_xy, k_xx, k_yy, layer, space)
+    for layer in settings:
+        k_xy, k_xx, k_yy = definition.encode_kernel(k_xy, k_xx, k_yy, layer)
     xy, xx, yy = (np.trace(K.reshape(2 * [prod(K.shape[: K.ndim // 2])])) for K in (k_xy, k_xx, k_yy))
     return np.sqrt(max(xx + yy - 2 * xy, 0))
 

@@ -11,12 +11,22 @@ from sklearn.gaussian_process.kernels import Hyperparameter, Kernel
 
 from ._arrays import parameters, validation, values
 from ._arrays.dask import kernel_blocks
+from ._arrays.mixed import MixedSignals
 from ._arrays.results import check_no_out, check_out
 from ._arrays.stores import is_lazy
 from ._core.exact import gram
 from ._core.layer import kappa
+from ._core.layer.pooling import Fixed
 from ._layer import CKNLayer
-from ._network import Network, check_architecture, check_parameters, in_step, layers_of, steps_of
+from ._network import (
+    Network,
+    check_architecture,
+    check_fixed_positions,
+    check_parameters,
+    in_step,
+    layers_of,
+    steps_of,
+)
 from ._utils.n_jobs import effective_n_jobs
 from ._utils.progress import Count
 from ._utils.serialization import PersistentMixin
@@ -63,6 +73,10 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
     With ``patch_centering`` in later layers, the norm of a constant patch of a map, which is 0 after centring, is
     computed as up to about 1e-8 times the norm before centring, because it is a difference of inner products in double
     precision.
+
+    If the last layer has a fixed number of positions (`n_positions`), signals may have different sizes: `X` and `Y` may
+    be lists of signals, as in `CKNLayer`. Signals of equal size are computed together, so few sizes are faster than
+    many.
 
     To let a Gaussian process tune the scale of the kernel as well, pass ``ConstantKernel(10) * kernel``. Gaussian
     process regression requires a positive definite matrix, but in single precision the kernel matrix is not always
@@ -207,10 +221,11 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
         Raises
         ------
         ValueError
-            If the signals of `X` and `Y` differ in shape, only one of `X` and `Y` is a Dask array, or `out` has the
-            wrong shape or dtype or is read-only; or if `eval_gradient` is True and either `Y` is given, `X` is a Dask
-            array, a layer with ``kernel="arccos0"`` follows a layer whose `sigma` is tuned, or `tangent` is True and a
-            `sigma` is tuned.
+            If the signals of `X` and `Y` differ in their number of channels or, unless the last layer has
+            `n_positions`, in their spatial shape, only one of `X` and `Y` is a Dask array, or `out` has the wrong shape
+            or dtype or is read-only; or if `eval_gradient` is True and either `Y` is given, `X` is a Dask array, a
+            layer with ``kernel="arccos0"`` follows a layer whose `sigma` is tuned, or `tangent` is True and a `sigma`
+            is tuned.
         """
         if eval_gradient and Y is not None:
             raise ValueError(
@@ -223,17 +238,19 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
             check_no_out(out)
             return self._of_blocks(X, Y, dtype, eval_gradient)
         free = self._differentiated() if eval_gradient else [False] * len(settings)
-        K, network = check_out(out, shape, dtype), gram.prepare(settings, X.shape, dtype, free, self.tangent)
+        prepare = partial(gram.prepare, settings, dtype=dtype, differentiated=free, tangent=self.tangent)
+        K = check_out(out, shape, dtype)
         gradient = np.empty((*shape, sum(free)), dtype=dtype) if eval_gradient else None
         matrix = gram.Matrix(K, gradient, self.normalize, finished=[])
         n_pairs = len(X) * (len(X) + 1) // 2 if Y is X else len(X) * len(Y)
         count = Count(self, n_pairs, "pairs", self.verbose)
         try:
-            described = gram.describe(X, network, n_threads)
-            others = described if Y is X else gram.describe(Y, network, n_threads)
+            described = gram.describe_groups(X.groups, prepare, n_threads)
+            others = described if Y is X else gram.describe_groups(Y.groups, prepare, n_threads)
             if not self.normalize:
-                values.check_diagonal(np.append(described.diagonal, others.diagonal), dtype)
-            gram.fill(network, described, others, matrix, n_threads, count)
+                diagonals = [group.described.diagonal for group in (*described, *others)]
+                values.check_diagonal(np.concatenate(diagonals), dtype)
+            gram.fill_groups(prepare, described, others, matrix, n_threads, count)
         except BaseException as error:
             if out is not None:
                 blocks = _name_blocks(matrix.finished, Y is X, len(Y))
@@ -256,8 +273,11 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
             The diagonal of the kernel matrix of `X`. The computation time is the same as for n pairs of signals.
         """
         X, _, settings = self._read(X)
-        network = gram.prepare(settings, X.shape, X.dtype, [False] * len(settings), self.tangent)
-        diagonal = gram.describe(X, network, effective_n_jobs(self.n_jobs)).diagonal
+        free, tangent = [False] * len(settings), self.tangent
+        prepare = partial(gram.prepare, settings, dtype=X.dtype, differentiated=free, tangent=tangent)
+        diagonal = np.empty(len(X))
+        for group in gram.describe_groups(X.groups, prepare, effective_n_jobs(self.n_jobs)):
+            diagonal[group.rows] = group.described.diagonal
         if self.normalize:
             return (diagonal > 0).astype(X.dtype)
         values.check_diagonal(diagonal, X.dtype)
@@ -374,29 +394,43 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
         return kernel_blocks(self, X, Y, dtype)
 
     def _read(self, X, Y=None, stored=False):
-        """Check that the signals of X and Y have the same shape, and return them with the settings of the layers.
+        """Check that the signals of X and Y can be paired, and return them with the settings of the layers.
 
-        If Y is None or the same object as X, the same `Signals` object is returned for both.
+        If Y is None or the same object as X, the same object is returned for both.
         """
         self._validate_params()
         steps = self._read_steps()
         first = steps[0][1]
-        read = partial(validation.as_signals, self, ndim=first.ndim, input_shape=first.input_shape, stored=stored)
+        read = partial(
+            validation.as_signals, self, ndim=first.ndim, input_shape=first.input_shape, stored=stored, mixed=True
+        )
         signals = read(X)
         others = signals if Y is None or Y is X else read(Y, name="Y")
-        if others.shape != signals.shape:
-            raise ValueError(
-                f"X has signals of shape {signals.shape}, but Y has signals of shape {others.shape}: their spatial "
-                f"shapes and numbers of channels must be the same."
-            )
-        settings, space = [], signals.shape[:-1]
+        settings = []
         for name, layer in steps:
             with in_step(name):
                 settings.append(settings_of(layer))
                 self._check_slope(settings[-1].kernel, layer.kernel)
-                parameters.check_space(settings[-1], space)
-            space = settings[-1].pooled_positions(space)
+        self._check_shapes(steps, settings, {"X": signals, "Y": others})
         return signals, others, settings
+
+    def _check_shapes(self, steps, settings, given):
+        """Check that signals are large enough for every layer, and that their last maps have the same positions."""
+        for name, signals in given.items():
+            if isinstance(signals, MixedSignals):
+                check_fixed_positions(settings[-1], signals, name)
+            for _, part in signals.groups:
+                space = part.shape[:-1]
+                for (step, _), layer in zip(steps, settings):
+                    with in_step(step):
+                        parameters.check_space(layer, space)
+                    space = layer.pooled_positions(space)
+        x, y = (signals.shape for signals in given.values())
+        if x[-1] != y[-1] or (x != y and not isinstance(settings[-1].pooling, Fixed)):
+            raise ValueError(
+                f"X has signals of shape {x}, but Y has signals of shape {y}: their numbers of channels and, unless "
+                f"the last layer has n_positions, their spatial shapes must be the same."
+            )
 
 
 def settings_of(layer):

@@ -8,8 +8,9 @@ from sklearn import config_context
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
+from sklearn.svm import SVC
 
-from sklearn_ckn import CKNClassifier, CKNFeatureMap, CKNRegressor, Flatten, LinearClassifier, PatchWhitening
+from sklearn_ckn import CKNClassifier, CKNFeatureMap, CKNKernel, CKNRegressor, Flatten, LinearClassifier, PatchWhitening
 from sklearn_ckn._arrays import validation
 from sklearn_ckn._arrays.encoded import encoded
 from sklearn_ckn.preprocessing import GradientMap
@@ -199,6 +200,23 @@ def test_networks_without_a_fixed_number_of_positions_name_the_parameter():
     for estimator in (Flatten(), LinearClassifier()):
         with pytest.raises(ValueError, match="or set n_positions in the last layer of the network"):
             estimator.fit(X, LABELS)
+
+
+def test_kernels_without_a_fixed_number_of_positions_name_the_parameter():
+    X, kernel = mixed(), CKNKernel(layer(sigma=0.5))
+    for pair in ((X, None), (X[:1], X)):
+        with pytest.raises(ValueError, match=r"signals of .* shapes, .*, but without n_positions the last layer"):
+            kernel(*pair)
+    with pytest.raises(
+        ValueError, match="unless the last layer has n_positions, their spatial shapes must be the same"
+    ):
+        kernel(X[:1], X[2:3])
+
+
+def test_a_support_vector_machine_on_the_kernel_takes_lists():
+    X = mixed(n=12)
+    K = CKNKernel(network(n_positions=1), normalize=True)(X)
+    assert SVC(kernel="precomputed").fit(K, LABELS[:12]).predict(K).shape == (12,)
 
 
 def test_a_list_of_signals_is_not_a_table():

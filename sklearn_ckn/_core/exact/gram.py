@@ -26,7 +26,7 @@ LANES_AT_ONCE = 8  # maximum number of blocks of signals that a thread prepares 
 
 
 class ExactNetwork(NamedTuple):
-    """A network that has been prepared for pairs of signals of a given shape."""
+    """A network that has been prepared for pairs of signals of given shapes."""
 
     layers: list  # one layer.ExactLayer for each layer
     centred: patches.PatchGeometry | None  # geometry of the first layer's patches if they are centred, otherwise None
@@ -71,13 +71,14 @@ class ExactNetwork(NamedTuple):
         return slice(-1 if self.layers[-1].quantities.tangent else 0, None)
 
 
-def prepare(settings, shape, dtype, differentiated, tangent=False):
-    """Prepare a network for signals of the given shape.
+def prepare(settings, shapes, dtype, differentiated, tangent=False):
+    """Prepare a network for pairs of signals of the given shapes.
 
     Parameters
     ----------
     settings : list of LayerSettings
-    shape : tuple, shape ``(*space, c)`` of each signal
+    shapes : pair of tuples, shapes ``(*space, c)`` of the signals x and of the signals y
+        If they are not equal, the last maps must have the same number of positions.
     dtype : dtype of the signals
     differentiated : list of bool, whether to differentiate the kernel with respect to ``log(sigma)`` of each layer
     tangent : bool, whether the result is the tangent kernel, which cannot be differentiated
@@ -86,20 +87,20 @@ def prepare(settings, shape, dtype, differentiated, tangent=False):
     -------
     network : ExactNetwork
     """
-    (*space, c), (first, *others), centred = shape, settings, None
+    spaces, c, (first, *others), centred = [shape[:-1] for shape in shapes], shapes[0][-1], settings, None
     dtype = exact_dtype(settings, dtype, tangent)
     if first.patch.centering:  # Centring is exact if each centred patch becomes a single position of the map.
-        centred, space = first.patch, first.patch_positions(space)
+        centred, spaces = first.patch, [first.patch_positions(space) for space in spaces]
         c *= prod(centred.size)
-        first = first._replace(patch=patches.PatchGeometry.of((1,) * len(space), "valid"))
+        first = first._replace(patch=patches.PatchGeometry.of((1,) * len(centred.size), "valid"))
     settings, made, n_inherited = [first, *others], [], 0
-    related = sparsity.of_network(settings, space)
+    related = sparsity.of_network(settings, spaces)
     for k, (layer, has_own) in enumerate(zip(settings, differentiated)):
         derivatives = Derivatives(n_inherited, has_own) if n_inherited + has_own else None
         quantities = Quantities(derivatives, Tangent(is_inherited=k > 0) if tangent else None)
-        geometry = make_geometry(layer, space, dtype, related[2 * k : 2 * k + 3])._replace(is_first=k == 0)
+        geometry = make_geometry(layer, spaces, dtype, related[2 * k : 2 * k + 3])._replace(is_first=k == 0)
         made.append(ExactLayer(geometry, layer.kernel, quantities))
-        n_inherited, space = n_inherited + has_own, layer.pooled_positions(space)
+        n_inherited, spaces = n_inherited + has_own, [layer.pooled_positions(space) for space in spaces]
     return ExactNetwork(made, centred, c, dtype)
 
 
@@ -116,16 +117,18 @@ def exact_dtype(settings, dtype, tangent):
     return np.dtype(np.float64 if any(steep) or any(layer.patch.centering for layer in settings[1:]) else dtype)
 
 
-def make_geometry(settings, space, dtype, related):  # -> PairGeometry
-    """Return the geometry of a layer for maps of the spatial shape ``space``.
+def make_geometry(settings, spaces, dtype, related):  # -> PairGeometry
+    """Return the geometry of a layer for maps x and y of the spatial shapes ``spaces``.
 
     The sequence ``related`` contains the relations (see `sparsity`) of the input positions, the patches and the pooled
     positions.
     """
-    (read, met, kept), patch, (*outer, length) = related, settings.patch, settings.patch_positions(space)
-    line_taps = pooling.taps(settings.pooling.along(slice(-1)), tuple(outer), dtype)
+    (read, met, kept), patch, space = related, settings.patch, spaces[0]
+    (*outer, length), (*outer_of_y, length_of_y) = map(settings.patch_positions, spaces)
+    over_lines = settings.pooling.along(slice(-1))
+    line_taps, line_taps_of_y = (pooling.taps(over_lines, tuple(n), dtype) for n in (outer, outer_of_y))
     taps = pooling.taps(settings.pooling.along(slice(-1, None)), (length,), dtype)
-    starts, weights = settings.pooling.windows(-1, length)
+    starts, weights = settings.pooling.windows(-1, length_of_y)
     ones = np.ones(len(line_taps.outputs))
     reached = sparse.csc_array((ones, line_taps.outputs, line_taps.pointers), (len(kept.pairs), len(met.pairs))).T
     step, (before, _), n_rows = patch.dilation[-1], patch.padding[-1], patch.reach[-1] + 1
@@ -136,15 +139,17 @@ def make_geometry(settings, space, dtype, related):  # -> PairGeometry
         met=met,
         kept=kept,
         sources=lines_under(space[:-1], outer, patch),
+        sources_of_y=lines_under(spaces[1][:-1], outer_of_y, patch),
         before=before,
         step=step,
         n_rows=n_rows,
         slots=np.where((under >= 0) & (under < space[-1]), under % n_rows, n_rows),
         centring=-1 / prod(patch.size) if patch.centering else 0.0,
         line_taps=line_taps,
+        line_taps_of_y=line_taps_of_y,
         taps=taps,
-        wanted=reached @ (kept.pairs >= 0) > 0,
         windows=pooling.Windows(starts, weights.astype(dtype)),
+        wanted=reached @ (kept.pairs >= 0) > 0,
     )
 
 
@@ -242,12 +247,54 @@ class Matrix(NamedTuple):
     normalize: bool
     finished: list  # pairs (rows, columns) of slices, one for each tile that has been written
 
+    def like(self, n, n_others):
+        """Return a matrix of another size that is not filled yet."""
+        gradient = None if self.gradient is None else np.empty((n, n_others, self.gradient.shape[2]), self.values.dtype)
+        return Matrix(np.empty((n, n_others), self.values.dtype), gradient, self.normalize, finished=[])
+
+    def put(self, part, rows, columns, is_symmetric):
+        """Copy a matrix to the given rows and columns and, if the whole matrix is symmetric, also its transpose."""
+        for whole, block in ((self.values, part.values), (self.gradient, part.gradient)):
+            if whole is not None:
+                whole[np.ix_(rows, columns)] = block
+                if is_symmetric:
+                    whole[np.ix_(columns, rows)] = block.swapaxes(0, 1)
+
     def write(self, K, here, chosen):  # (rows, columns, quantities), two slices, (rows, columns) of bool
         """Write the entries of a tile K that are selected by ``chosen`` to the slices ``here`` of the matrix."""
         np.copyto(self.values[here], K[..., 0], where=chosen, casting="same_kind")
         if self.gradient is not None:
             chosen = np.broadcast_to(chosen, K.shape[:2])[..., None]
             np.copyto(self.gradient[here], K[..., 1:], where=chosen, casting="same_kind")
+
+
+class Group(NamedTuple):
+    """Signals of one shape."""
+
+    rows: np.ndarray  # indices of the signals among all signals
+    shape: tuple  # (*space, c)
+    described: Described
+
+
+def describe_groups(groups, prepare, n_threads):  # [(rows, Signals)] -> list of Group
+    """Describe signals of several shapes; ``prepare(shapes)`` prepares the network for a pair of shapes."""
+    return [
+        Group(rows, part.shape, describe(part, prepare((part.shape, part.shape)), n_threads)) for rows, part in groups
+    ]
+
+
+def fill_groups(prepare, X, Y, matrix, n_threads, count):  # lists of Group
+    """Write the kernel of all signals of X with all signals of Y to a matrix, one pair of groups at a time.
+
+    If Y is X, each pair of groups is computed only once. See `fill` for the other parameters.
+    """
+    for k, x in enumerate(X):
+        for y in Y[k if Y is X else 0 :]:
+            network = prepare((x.shape, y.shape))
+            part = matrix if len(X) == len(Y) == 1 else matrix.like(len(x.rows), len(y.rows))
+            fill(network, x.described, y.described, part, n_threads, count)
+            if part is not matrix:
+                matrix.put(part, x.rows, y.rows, Y is X)
 
 
 def fill(network, X, Y, matrix, n_threads, count):

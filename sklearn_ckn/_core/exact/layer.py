@@ -158,6 +158,7 @@ def find_products(layer, derivatives, tangent, X, Y, blocks, below, scratch):
     """
     geometry, y = layer.geometry, at_block(Y, blocks[1])
     (pointers, outputs, weights), kept = geometry.line_taps, geometry.kept.pairs
+    pointers_of_y, outputs_of_y, weights_of_y = geometry.line_taps_of_y
     for q in range(len(below)):
         x, above = at_block(X, blocks[0] + q), scratch.above[q]
         pair = Pair(geometry, x, y, below[q], scratch)
@@ -168,14 +169,14 @@ def find_products(layer, derivatives, tangent, X, Y, blocks, below, scratch):
                 continue
             for line in scratch.sums:
                 clear(line)
-            for p in range(len(geometry.sources)):
+            for p in range(len(geometry.sources_of_y)):
                 if geometry.met.pairs[o, p] >= 0 and y.begin[p] < y.end[p]:
                     pool_lines(layer.kernel, derivatives, tangent, pair, (o, p))
-                    for t in range(pointers[p], pointers[p + 1]):
-                        if geometry.wanted[o, outputs[t]]:
-                            add_scaled(weights[t], scratch.plane, scratch.sums[outputs[t]])
+                    for t in range(pointers_of_y[p], pointers_of_y[p + 1]):
+                        if geometry.wanted[o, outputs_of_y[t]]:
+                            add_scaled(weights_of_y[t], scratch.plane, scratch.sums[outputs_of_y[t]])
             for t in range(pointers[o], pointers[o + 1]):
-                for line in range(len(kept)):
+                for line in range(kept.shape[1]):
                     if kept[outputs[t], line] >= 0:
                         add_scaled(weights[t], scratch.sums[line], above[kept[outputs[t], line]])
 

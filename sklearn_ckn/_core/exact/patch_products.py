@@ -60,16 +60,18 @@ class PairGeometry(NamedTuple):
     read: Relation  # relation of the positions of the map that the layer reads
     met: Relation  # relation of the patches of that map
     kept: Relation  # relation of the positions of the pooled map
-    sources: np.ndarray  # (n_lines, n_sources) lines of the map under every line of patches, -1 for lines outside
+    sources: np.ndarray  # (lines of x, n_sources) lines of the map under every line of patches, -1 for lines outside
+    sources_of_y: np.ndarray  # (lines of y, n_sources)
     before: int  # number of zeros before a line
     step: int  # distance between neighbouring positions of a patch along a line
     n_rows: int  # number of positions from the first to the last position of a patch along a line
     slots: np.ndarray  # (length, size) indices of the rows of the ring under every patch; the last row is zero
     centring: float  # factor of the centring term of a product: -1 / number of positions in a patch, 0 without centring
-    line_taps: Taps  # pooling from lines to pooled lines
-    taps: Taps  # pooling along the lines, position by position
-    wanted: np.ndarray  # (n_lines, pooled_lines) whether a line of x meets a pooled line of y
-    windows: Windows  # pooling along the lines
+    line_taps: Taps  # pooling from lines of x to pooled lines
+    line_taps_of_y: Taps
+    taps: Taps  # pooling along the lines of x, position by position
+    windows: Windows  # pooling along the lines of y
+    wanted: np.ndarray  # (lines of x, pooled lines of y) whether a line of x meets a pooled line of y
 
 
 class Side(NamedTuple):
@@ -119,17 +121,17 @@ def make_side(geometry, quantities, n, n_channels, dtype):
 
 def make_scratch(geometry, quantities, n, dtype):
     """Allocate the scratch memory of a layer for n signals x, which are processed in sequence."""
-    (_, length), pooled_lines, pooled = geometry.met.shape, len(geometry.kept.pairs), geometry.kept.stored
+    length, kept = geometry.met.length, geometry.kept
     columns, rows = length + geometry.n_rows - 1 + COLUMNS, (quantities.n_read, geometry.n_rows + 1)
     return Scratch(
         ring=zeros((*rows, columns), dtype),
         means=zeros((*rows, length) if geometry.centring else (0, 0, 0), dtype),
         buffer=zeros((columns,), dtype),
         row=zeros((quantities.n_made, length), dtype),
-        pooled=zeros(pooled[:1], dtype),
-        plane=zeros((quantities.n_made, *pooled), dtype),
-        sums=zeros((pooled_lines, quantities.n_made, *pooled), dtype),
-        above=zeros((n, geometry.kept.n_pairs, quantities.n_made, *pooled), dtype),
+        pooled=zeros((kept.length,), dtype),
+        plane=zeros((quantities.n_made, *kept.stored), dtype),
+        sums=zeros((kept.pairs.shape[1], quantities.n_made, *kept.stored), dtype),
+        above=zeros((n, kept.n_pairs, quantities.n_made, *kept.stored), dtype),
     )
 
 
@@ -146,7 +148,7 @@ def zeros(shape, dtype):
 def multiply_positions(pair, lines, m, slot, columns):
     """Compute a row of the ring: products of position m and a range of columns, summed over the lines under a patch."""
     geometry, scratch = pair.geometry, pair.scratch
-    sources = geometry.sources[lines[0]], geometry.sources[lines[1]]
+    sources = geometry.sources[lines[0]], geometry.sources_of_y[lines[1]]
     if geometry.is_first:
         multiply_signals(pair, sources, m, slot, columns)
     else:

@@ -4,7 +4,8 @@ The kernel of two signals is the sum of ``k(u, u)`` over all positions u of thei
 covers only positions near u, so the layers below need only the pairs ``(u, u')`` of positions that are close to each
 other along every axis. Such a set of pairs is called a *relation*. Two positions *meet* if their pair is in the
 relation, and two lines meet if any of their positions meet. A relation is the product of one relation per axis, and the
-relation along one axis is a boolean matrix.
+relation along one axis is a boolean matrix. The two signals may have different sizes if their last maps have the same
+number of positions.
 """
 
 from functools import reduce
@@ -16,13 +17,14 @@ import numpy as np
 class Relation(NamedTuple):
     """A relation, stored as pairs of lines along the last spatial axis and as a range for each position on a line."""
 
-    pairs: np.ndarray  # (n_lines, n_lines) index of each pair of lines that meet, -1 for lines that do not meet
+    pairs: np.ndarray  # (lines of x, lines of y) index of each pair of lines that meet, -1 for lines that do not meet
     begin: np.ndarray  # (length,) start of the range of positions that position i meets
     end: np.ndarray  # (length,) end of the range of positions that position i meets; the end is exclusive
+    length: int  # number of positions on each line of y
 
     @property
     def shape(self):
-        """The number of lines and the number of positions on each line."""
+        """The number of lines of x and the number of positions on each line of x."""
         return len(self.pairs), len(self.begin)
 
     @property
@@ -44,13 +46,13 @@ class Relation(NamedTuple):
         return len(self.begin), int((self.end - self.begin).max())
 
 
-def of_network(settings, space):
+def of_network(settings, spaces):
     """Return the relations of the positions and the patches of all maps, from the signals to the last map.
 
     Parameters
     ----------
     settings : list of LayerSettings
-    space : tuple of ints, spatial shape of the signals
+    spaces : pair of tuples of ints, spatial shapes of the signals x and y
 
     Returns
     -------
@@ -58,31 +60,36 @@ def of_network(settings, space):
         The relations of the positions of the signals, of the patches of the first layer, of the positions of the first
         pooled map, of the patches of the second layer, and so on.
     """
-    spaces = [tuple(space)]
+    levels = [tuple(map(tuple, spaces))]
     for layer in settings:
-        spaces.append(layer.pooled_positions(spaces[-1]))
-    axes = [np.eye(n, dtype=bool) for n in spaces[-1]]
+        levels.append(tuple(layer.pooled_positions(space) for space in levels[-1]))
+    assert levels[-1][0] == levels[-1][1], "The last maps must have the same number of positions."
+    axes = [np.eye(n, dtype=bool) for n in levels[-1][0]]
     relations = [_by_lines(axes)]
-    for layer, below in zip(reversed(settings), reversed(spaces[:-1])):
-        axes = [_read_by_pooling(axis, T.toarray() > 0) for axis, T in zip(axes, layer.pooling_operators(below))]
+    for layer, below in zip(reversed(settings), reversed(levels[:-1])):
+        operators = zip(*(layer.pooling_operators(space) for space in below))
+        axes = [_read_by_pooling(axis, T, R) for axis, (T, R) in zip(axes, operators)]
         relations.append(_by_lines(axes))
-        axes = [_read_by_patches(related, below[axis], layer.patch, axis) for axis, related in enumerate(axes)]
+        axes = [
+            _read_by_patches(related, n, layer.patch, axis) for axis, (related, n) in enumerate(zip(axes, zip(*below)))
+        ]
         relations.append(_by_lines(axes))
     return relations[::-1]
 
 
-def _read_by_pooling(related, windows):  # (pooled, pooled), (pooled, positions) -> (positions, positions)
-    return _without_gaps(windows.T.astype(int) @ related @ windows > 0)
+def _read_by_pooling(related, T, R):  # (pooled, pooled), operators of x and y -> (positions, positions)
+    windows, others = (matrix.toarray() > 0 for matrix in (T, R))
+    return _without_gaps(windows.T.astype(int) @ related @ others > 0)
 
 
-def _read_by_patches(related, n, patch, axis):  # (positions, positions), int, PatchGeometry, int -> (n, n)
-    positions, reach, (before, _) = len(related), patch.reach[axis], patch.padding[axis]
+def _read_by_patches(related, sizes, patch, axis):  # (positions, positions), two ints, PatchGeometry, int -> sizes
+    (positions, others), reach, (before, _) = related.shape, patch.reach[axis], patch.padding[axis]
     offsets = range(0, reach + 1, patch.dilation[axis])
-    read = np.zeros((positions + reach,) * 2, dtype=bool)  # relation of the positions of the padded map
+    read = np.zeros((positions + reach, others + reach), dtype=bool)  # relation of the positions of the padded maps
     for v in offsets:
         for w in offsets if patch.centering else [v]:
-            read[v : v + positions, w : w + positions] |= related
-    return _without_gaps(read[before : before + n, before : before + n])
+            read[v : v + positions, w : w + others] |= related
+    return _without_gaps(read[tuple(slice(before, before + n) for n in sizes)])
 
 
 def _without_gaps(read):
@@ -94,9 +101,10 @@ def _without_gaps(read):
     return read
 
 
-def _by_lines(axes):  # [(n, n) for every axis] -> Relation
+def _by_lines(axes):  # [(n, n_others) for every axis] -> Relation
     *outer, last = axes
     lines = reduce(np.kron, outer, np.ones((1, 1), dtype=bool))
     begin, any_related = last.argmax(axis=1), last.any(axis=1)
     end = np.where(any_related, last.shape[1] - last[:, ::-1].argmax(axis=1), begin)
-    return Relation(np.where(lines, np.cumsum(lines).reshape(lines.shape) - 1, -1), begin, end)
+    pairs = np.where(lines, np.cumsum(lines).reshape(lines.shape) - 1, -1)
+    return Relation(pairs, begin, end, last.shape[1])

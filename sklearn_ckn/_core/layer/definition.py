@@ -58,7 +58,7 @@ def encode_vjp(G, Z, A, settings, cache):  # (n, *pooled, m), ... -> (n, *space,
     return patches.scatter(G_P, space, settings.patch), G_Z, G_A
 
 
-def encode_kernel(k_xy, k_xx, k_yy, settings, space):  # (*space, *space) -> (*pooled, *pooled)
+def encode_kernel(k_xy, k_xx, k_yy, settings):  # (*space, *space) -> (*pooled, *pooled)
     """Return the exact kernel of one layer, ``k(u, v) = <x_k(u), y_k(v)>``, from the kernel of the previous layer.
 
     The inner products ``k_xy``, ``k_xx`` and ``k_yy`` of all positions of the signals x and y are propagated together,
@@ -68,11 +68,11 @@ def encode_kernel(k_xy, k_xx, k_yy, settings, space):  # (*space, *space) -> (*p
     kernels = []
     for first, second, K in ((k_xx, k_yy, k_xy), (k_xx, k_xx, k_xx), (k_yy, k_yy, k_yy)):
         r, T = _norms_and_cosines(K, first, second, settings.patch)
-        kernels.append(_pool_both(r * settings.kernel.kappa(T), settings, space))
+        kernels.append(_pool_both(r * settings.kernel.kappa(T), settings))
     return tuple(kernels)
 
 
-def encode_tangent_kernel(t_xy, k_xy, k_xx, k_yy, settings, space):  # (*space, *space) -> (*pooled, *pooled)
+def encode_tangent_kernel(t_xy, k_xy, k_xx, k_yy, settings):  # (*space, *space) -> (*pooled, *pooled)
     """Return the tangent kernel of one layer from the tangent kernel and the kernels of the previous layer.
 
     Let P be the sum over the positions of a patch and A be pooling, both along the positions of x and of y, and let c
@@ -83,7 +83,7 @@ def encode_tangent_kernel(t_xy, k_xy, k_xx, k_yy, settings, space):  # (*space, 
     r, T = _norms_and_cosines(k_xy, k_xx, k_yy, settings.patch)
     slope = settings.kernel.slope(np.clip(T * (1 + COINCIDENT), -1, 1))
     F = np.where(r > 0, slope * patches.inner_products(t_xy, settings.patch), 0)
-    return encode_kernel(k_xy, k_xx, k_yy, settings, space)[0] + _pool_both(F, settings, space)
+    return encode_kernel(k_xy, k_xx, k_yy, settings)[0] + _pool_both(F, settings)
 
 
 def _norms_and_cosines(k_xy, k_xx, k_yy, patch):  # (*space, *space) -> (*positions, *positions), the same
@@ -92,10 +92,11 @@ def _norms_and_cosines(k_xy, k_xx, k_yy, patch):  # (*space, *space) -> (*positi
     return r, np.clip(patches.inner_products(k_xy, patch) / np.where(r > 0, r, 1), -1, 1)
 
 
-def _pool_both(F, settings, space):  # (*positions, *positions) -> (*pooled, *pooled)
+def _pool_both(F, settings):  # (*positions, *positions) -> (*pooled, *pooled)
     """Pool along the positions of x and along the positions of y."""
-    operators = settings.pooling_operators(space)
-    return pooling.pool(pooling.pool(F, operators, first_axis=0), operators, first_axis=len(space))
+    n_axes = F.ndim // 2
+    of_x, of_y = (pooling.operators(settings.pooling, space) for space in (F.shape[:n_axes], F.shape[n_axes:]))
+    return pooling.pool(pooling.pool(F, of_x, first_axis=0), of_y, first_axis=n_axes)
 
 
 def _norms(K, patch):  # (*space, *space) -> (*positions,)

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.pipeline import make_pipeline
 
@@ -115,6 +116,59 @@ def test_every_number_of_axes_equals_loops(space, dtype, rng):
         assert_equals_loops(layers, signals(rng, 2, *space, 3), rng.randn(1, *space, 3), dtype)
 
 
+@pytest.mark.parametrize(
+    "space, other", [((9,), (5,)), ((6, 5), (3, 7)), ((4, 6), (4, 3)), ((3, 4, 3), (4, 2, 5))], ids=str
+)
+@both_dtypes
+def test_signals_of_different_sizes_equal_loops(space, other, dtype, rng):
+    ndim = len(space)
+    networks = [
+        [layer(ndim, n_positions=2)],
+        [layer(ndim, patch_size=2, padding="valid"), layer(ndim, n_positions=1, pooling="average")],
+        [layer(ndim, patch_centering=True), layer(ndim, dilation=2, n_positions=3, kernel="polynomial")],
+    ]
+    X, Y = signals(rng, 2, *space, 2, dtype=dtype), rng.randn(3, *other, 2).astype(dtype)
+    for layers in networks:
+        expected, tangent = exact(layers, X.astype(float), Y.astype(float))
+        for flag, values in ((False, expected), (True, tangent)):
+            K = CKNKernel(make_pipeline(*layers), tangent=flag)(X, Y)
+            assert K.dtype == dtype and np.abs(K - values).max() <= RELATIVE[dtype] * np.abs(values).max()
+
+
+def test_lists_of_signals_give_the_kernels_of_all_pairs(rng):
+    shapes = [(6, 5), (4, 4), (6, 5), (3, 7), (4, 4), (5, 6)]
+    X = [rng.randn(*shape, 2) for shape in shapes]
+    network = make_pipeline(layer(sigma=0.7), layer(n_positions=2, sigma=0.7))
+    kernel = CKNKernel(network)
+    K, gradient = kernel(X, eval_gradient=True)
+    alone = [[kernel(x[None], y[None])[0, 0] for y in X] for x in X]
+    assert_allclose(K, alone, rtol=1e-12)
+    assert_array_equal(K, K.T)
+    assert_array_equal(kernel.diag(X), np.diag(K))
+    assert_allclose(kernel(X[:2], X), K[:2], rtol=1e-12)
+    assert np.linalg.eigvalsh(K).min() > 0
+    assert_array_equal(CKNKernel(network, n_jobs=2)(X), K)
+    normalized = CKNKernel(network, normalize=True)(X)
+    assert_allclose(normalized, K / np.sqrt(np.outer(np.diag(K), np.diag(K))), rtol=1e-12)
+    h = 1e-5
+    for k, name in enumerate(("network__cknlayer-1__sigma", "network__cknlayer-2__sigma")):
+        ahead, behind = (clone(kernel).set_params(**{name: 0.7 * np.exp(step)})(X) for step in (h, -h))
+        assert_allclose(gradient[..., k], (ahead - behind) / (2 * h), rtol=1e-5, atol=1e-6 * np.abs(K).max())
+
+
+def test_features_of_signals_of_different_sizes_approximate_the_kernel(rng):
+    """With all patches as filters, the inner products of features equal the kernel."""
+    X, maps, steps = [rng.randn(*shape, 1) for shape in ((5, 4), (3, 6))], None, []
+    maps = X
+    for a_layer in (layer(patch_size=2, reg=1e-13), layer(patch_size=2, n_positions=2, reg=1e-13)):
+        P = [patches.extract(x[None], a_layer._read_settings().patch).reshape(-1, *[2, 2], x.shape[-1]) for x in maps]
+        filters = np.concatenate(P)
+        maps = a_layer.set_params(init=filters, n_filters=len(filters)).fit(maps).transform(maps)
+        steps.append(a_layer)
+    features = np.reshape(maps, (2, -1))
+    assert_allclose(features @ features.T, CKNKernel(make_pipeline(*steps))(X), rtol=1e-8)
+
+
 # The definition and networks
 
 
@@ -157,8 +211,8 @@ def test_random_networks_equal_the_definition(data):
         for _, settings in layers:
             xy, xx, yy = products
             triples = zip(tangents, (xy, xx, yy), (xx, xx, yy), (yy, xx, yy))
-            tangents = [definition.encode_tangent_kernel(*four, settings, below) for four in triples]
-            products = definition.encode_kernel(*products, settings, below)
+            tangents = [definition.encode_tangent_kernel(*four, settings) for four in triples]
+            products = definition.encode_kernel(*products, settings)
             below = settings.pooled_positions(below)
         for tangent, last in ((False, products), (True, tangents)):
             expected = np.array([np.trace(K.reshape(np.prod(below), -1)) for K in last])

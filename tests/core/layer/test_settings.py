@@ -30,7 +30,7 @@ def networks(n_layers, ndim):
 def exact_distance(x, y, layers):
     products = [np.tensordot(a, b, (-1, -1)) for a, b in ((x, y), (x, x), (y, y))]
     for layer in layers:
-        products = definition.encode_kernel(*products, layer, products[0].shape[: x.ndim - 1])
+        products = definition.encode_kernel(*products, layer)
     xy, xx, yy = (np.trace(K.reshape(2 * [int(np.sqrt(K.size))])) for K in products)
     return np.sqrt(xx + yy - 2 * xy)
 
