@@ -2,7 +2,7 @@
 
 from math import prod
 from numbers import Integral
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
@@ -15,19 +15,20 @@ from ._arrays import tables
 from ._arrays.encoded import encoded
 from ._arrays.results import check_container, transformed
 from ._core.layer.flatten import flatten
+from ._core.layer.symmetries import GROUPS
 from ._flatten import feature_names
-from ._network import Network, input_tags, learn, read_fitted_signals, read_signals, to_be_fitted
+from ._network import Network, check_symmetries, input_tags, learn, read_fitted_signals, read_signals, to_be_fitted
 from ._utils.maps import SignalsMixin
 from ._utils.n_jobs import effective_n_jobs
 from ._utils.progress import CallbackSupportMixin, Count, Progress
 from ._utils.serialization import PersistentMixin
-from ._utils.typing import Result, Rows, Writable, typed
+from ._utils.typing import Result, Rows, Symmetries, Writable, typed
 
 
 class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, SignalsMixin, TransformerMixin, BaseEstimator):
     """Feature map of a convolutional kernel network, which transforms signals to rows of features.
 
-    Unless `augment`, `center` or `scale` is set, the features are the same as those of a `Pipeline` of the network's
+    Unless `symmetries`, `center` or `scale` is set, the features are the same as those of a `Pipeline` of the network's
     layers and `Flatten`, and the inner product of two rows approximates `CKNKernel`. Signals are processed block by
     block, so the maps of all signals are never in memory at the same time. `fit` learns the layers in sequence. For
     each layer, it computes the maps of only those signals from which patches are drawn. If the `random_state` of the
@@ -40,13 +41,20 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, SignalsMixin, Transfo
         of its layers and the `memory` and `verbose` of a Pipeline are not used. Steps that are None or `"passthrough"`
         are skipped.
 
-    augment : {"flip"} or None, default=None
-        If `"flip"`, features are averaged over horizontal flips: the last map of a signal x is
-        ``(Phi(x) + Phi(x')) / 2``, where Phi is the network and x' is x reversed along the last spatial axis (the
-        horizontal axis of images). This option averages the kernel over the group that consists of the identity and the
-        flip [1]_, and doubles the computation time. The features then do not distinguish left from right, unless an
-        earlier step, such as ``PatchWhitening(method="global")``, does. The option is meant for photographs, not for
-        letters.
+    symmetries : {"flip", "rotate", "dihedral"} or None, default=None
+        Group of transformations of the grid over which features are averaged [1]_: the last map of a signal x is the
+        mean of ``Phi(g x)`` over all elements g of the group, where Phi is the network. The features then approximate
+        `CKNKernel` with the same `symmetries`. The groups are:
+
+        - `"flip"`: the identity and the reversal along the last spatial axis (the horizontal axis of images). It is
+          meant for photographs, not for letters;
+        - `"rotate"`: the four quarter turns of square images;
+        - `"dihedral"`: the four quarter turns of square images and of their mirror images. Like `"rotate"`, it is meant
+          for images without a preferred orientation, such as micrographs or satellite images.
+
+        The computation takes 2, 4 or 8 times as long, respectively. The features of x and g x are the same, bit for
+        bit, unless an earlier step distinguishes x from g x, as ``PatchWhitening(method="global")`` does.
+        ``PatchWhitening(method="local")`` does so only by floating-point rounding.
 
     center : bool, default=False
         Whether to centre each row of features by subtracting its mean.
@@ -88,7 +96,8 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, SignalsMixin, Transfo
     TypeError
         If, in `fit`, `network` is neither a `CKNLayer` nor a `Pipeline` of layers, or if `X` contains no numbers.
     ValueError
-        If, in `fit` or `transform`, `X` is invalid for one of the reasons listed in `CKNLayer`.
+        If, in `fit` or `transform`, `X` is invalid for one of the reasons listed in `CKNLayer`, or if `symmetries`
+        contains quarter turns and the signals are not square images.
 
     Warns
     -----
@@ -135,7 +144,7 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, SignalsMixin, Transfo
 
     _parameter_constraints = {
         "network": "no_validation",
-        "augment": [StrOptions({"flip"}), None],
+        "symmetries": [StrOptions(set(GROUPS) - {None}), None],
         "center": ["boolean"],
         "scale": ["boolean"],
         "verbose": ["verbose"],
@@ -146,14 +155,14 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, SignalsMixin, Transfo
         self,
         network: Network,
         *,
-        augment: Literal["flip"] | None = None,
+        symmetries: Symmetries | None = None,
         center: bool = False,
         scale: bool = False,
         verbose: bool | int = False,
         n_jobs: int | None = None,
     ) -> None:
         self.network = network
-        self.augment = augment
+        self.symmetries = symmetries
         self.center = center
         self.scale = scale
         self.verbose = verbose
@@ -183,6 +192,7 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, SignalsMixin, Transfo
         """
         steps = to_be_fitted(self.network)
         signals = read_signals(self, X, steps, stored=True)
+        check_symmetries(self, "symmetries", signals)
         progress = Progress(self, len(steps), self.verbose, X, y)
         maps = learn(steps, signals, effective_n_jobs(self.n_jobs), progress)
         tables.record_feature_names(self, X)
@@ -221,9 +231,10 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, SignalsMixin, Transfo
             If there is not enough disk space for `out`.
         """
         check_is_fitted(self)
-        self._validate_params()  # center, scale and augment may have been changed since fit
+        self._validate_params()  # center, scale and symmetries may have been changed since fit
         layers = [layer for _, layer in self.network_.steps]
         signals, n_threads = read_fitted_signals(self, X, stored=True), effective_n_jobs(self.n_jobs)
+        check_symmetries(self, "symmetries", signals)
         check_container(self, out, signals.is_lazy)
         count = Count(self, len(signals), "signals", self.verbose)
 
@@ -232,7 +243,7 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, SignalsMixin, Transfo
 
         def write(part, destination):
             maps = encoded(part, layers, n_threads)
-            return maps.write(part, destination, finish, self.augment == "flip", count=count)
+            return maps.write(part, destination, finish, self.symmetries, count=count)
 
         return transformed(self, signals, lambda shape: (prod(self.output_shape_),), write, out, X)
 

@@ -8,11 +8,12 @@ from sklearn.base import clone
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils import get_tags
 
-from ._arrays import tables, validation
+from ._arrays import parameters, tables, validation
 from ._arrays.conversion import describe_shapes
 from ._arrays.encoded import check_spaces, encoded
 from ._arrays.mixed import MixedSignals
 from ._core.layer.pooling import Fixed
+from ._core.layer.symmetries import GROUPS
 from ._layer import CKNLayer
 
 Network: TypeAlias = CKNLayer | Pipeline
@@ -113,6 +114,17 @@ def check_fixed_positions(settings, signals, name):  # LayerSettings of the last
             f"signals of one shape only: set n_positions in the last layer (and pooling_width=None), or crop, resize "
             f"or pad the signals to one shape."
         )
+
+
+def check_symmetries(estimator, name, signals):  # Signals or MixedSignals
+    """Check that the group of symmetries in a parameter of an estimator applies to signals.
+
+    Other values of the parameter are not checked.
+    """
+    symmetries = getattr(estimator, name)
+    if isinstance(symmetries, str) and symmetries in GROUPS:
+        for _, part in signals.groups:
+            parameters.check_symmetries(name, symmetries, part.shape[:-1])
 
 
 def read_fitted_signals(estimator, X, stored=False):

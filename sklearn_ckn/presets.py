@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Sequence
 from math import ceil
 from numbers import Integral
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from sklearn.base import clone, is_classifier
@@ -21,7 +21,7 @@ from ._arrays.misread import warn_of_shape
 from ._feature_map import CKNFeatureMap
 from ._layer import CKNLayer
 from ._linear import LinearClassifier
-from ._utils.typing import Kind, RandomState, Rows, typed
+from ._utils.typing import Kind, RandomState, Rows, Symmetries, typed
 from .preprocessing import Differences, PatchWhitening
 
 __all__ = ["make_classifier", "make_network"]
@@ -123,7 +123,8 @@ _CHECKED = {
     "ndim": [Options(Integral, {1, 2})],
     "random_state": ["random_state"],
 }
-_CHECKED_TOO = {"augment": [StrOptions({"flip"}), None], "n_jobs": [Integral, None]}  # for make_classifier only
+# for make_classifier only
+_CHECKED_TOO = {name: CKNFeatureMap._parameter_constraints[name] for name in ("symmetries", "n_jobs")}
 
 
 @typed(validate_params(_CHECKED, prefer_skip_nested_validation=True))
@@ -180,7 +181,7 @@ def make_classifier(
     shape: Sequence[int],
     *,
     ndim: int = 2,
-    augment: Literal["flip"] | None = None,
+    symmetries: Symmetries | None = None,
     n_jobs: int | None = None,
     random_state: RandomState | None = None,
 ) -> Pipeline:
@@ -202,9 +203,10 @@ def make_classifier(
         shape.
     ndim : {1, 2}, default=2
         Number of spatial axes, as in `make_network`: 1 for time series, 2 for images.
-    augment : {"flip"} or None, default=None
-        If `"flip"`, features are averaged over horizontal flips, as in `CKNFeatureMap`. This option suits images whose
-        mirror images belong to the same class, such as photographs, and cannot be used with ``ndim=1``.
+    symmetries : {"flip", "rotate", "dihedral"} or None, default=None
+        Group of transformations over which the features are averaged, as in `CKNFeatureMap`: `"flip"` suits images
+        whose mirror images belong to the same class, such as photographs; `"rotate"` and `"dihedral"` suit square
+        images without a preferred orientation. It must be None with ``ndim=1``.
     n_jobs : int or None, default=None
         Number of threads, for the steps that can use several. None means 1 unless in a :obj:`joblib.parallel_config`
         context. -1 means using all processors. The result is the same, bit for bit, with any number of threads.
@@ -233,7 +235,8 @@ def make_classifier(
     Raises
     ------
     ValueError
-        If a parameter is out of range. `fit` raises this error before it computes any features if `y` does not contain
+        If a parameter is out of range, or if `symmetries` contains quarter turns and the images are not square. `fit`
+        raises this error before it computes any features if `y` does not contain
         class labels, if a parameter of the linear classifier is out of range or, for images, if no class has two
         samples, because C then cannot be chosen. To fit such data, set C to one value with
         ``set_params(linearclassifier__C=10)``.
@@ -272,15 +275,16 @@ def make_classifier(
     True
     """
     recipe, shape = _recipe(kind, shape, ndim)
-    if ndim == 1 and augment is not None:
+    if ndim == 1 and symmetries is not None:
         raise ValueError(
-            f"augment must be None with ndim=1, because first differences distinguish a signal from its reverse; got "
-            f"{augment!r}."
+            f"symmetries must be None with ndim=1, because first differences distinguish a signal from its reverse; "
+            f"got {symmetries!r}."
         )
+    parameters.check_symmetries("symmetries", symmetries, shape[:-1])
 
     def features(recipe, shape):
         layers = _layers(recipe, shape, random_state)
-        return CKNFeatureMap(layers, augment=augment, center=True, scale=True, n_jobs=n_jobs)
+        return CKNFeatureMap(layers, symmetries=symmetries, center=True, scale=True, n_jobs=n_jobs)
 
     if ndim == 1:
         return _make_classifier(_of_signals(features, recipe, shape), RidgeClassifierCV(ALPHAS))

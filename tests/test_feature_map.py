@@ -7,8 +7,9 @@ import warnings
 import joblib
 import numpy as np
 import pytest
-from estimators import TOLERANCE, every_ndim_and_dtype, layer, network, relative_error, signals
+from estimators import SHAPES, TOLERANCE, every_ndim_and_dtype, layer, network, relative_error, signals
 from numpy.testing import assert_array_equal
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils import get_tags
@@ -31,19 +32,33 @@ def test_features_equal_those_of_the_pipeline(ndim, dtype):
         assert relative_error(mine.filters_, other.filters_) < TOLERANCE[dtype]
 
 
-@every_ndim_and_dtype
-def test_augment_averages_over_horizontal_flips(ndim, dtype):
-    X = signals(ndim, dtype)
-    mirrored = X[..., ::-1, :]
-    plain, both = (
-        CKNFeatureMap(network(ndim), augment=augment, center=True, scale=True).fit(X) for augment in (None, "flip")
-    )
-    maps = [plain.network_.transform(signals) for signals in (X, mirrored)]
-    assert relative_error(maps[0], maps[1]) > 1e-3
-    features = both.transform(X)
-    assert relative_error(features, Flatten(center=True, scale=True).fit_transform(sum(maps))) < TOLERANCE[dtype]
-    assert_array_equal(both.transform(mirrored), features)
-    assert_array_equal(clone(both).set_params(n_jobs=2).fit(X).transform(X), features)
+SQUARE = (9, 9, 2)
+IMAGES_OF = {  # group -> images of X under all of its elements
+    "flip": lambda X: [X, X[..., ::-1, :]],
+    "rotate": lambda X: [np.rot90(X, k, axes=(1, 2)) for k in range(4)],
+    "dihedral": lambda X: [Y for k in range(4) for Y in IMAGES_OF["flip"](np.rot90(X, k, axes=(1, 2)))],
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    "group, shape", [*(("flip", shape) for shape in SHAPES.values()), ("rotate", SQUARE), ("dihedral", SQUARE)], ids=str
+)
+def test_symmetries_average_the_maps_over_a_group(group, shape, dtype):
+    X = np.random.RandomState(0).rand(24, *shape).astype(dtype)
+    plain = CKNFeatureMap(network(len(shape) - 1), center=True, scale=True).fit(X)
+    averaged = clone(plain).set_params(symmetries=group).fit(X)
+    images = [np.ascontiguousarray(image) for image in IMAGES_OF[group](X)]
+    maps = [plain.network_.transform(image) for image in images]
+    assert min(relative_error(others, maps[0]) for others in maps[1:]) > 1e-3
+    features, expected = averaged.transform(X), Flatten(center=True, scale=True).fit_transform(sum(maps))
+    assert relative_error(features, expected) < 2 * TOLERANCE[dtype]  # The mean is computed before the whitening.
+    for image in images:  # The features are invariant bit for bit.
+        assert_array_equal(averaged.transform(image), features)
+    assert_array_equal(clone(averaged).set_params(n_jobs=2).fit(X).transform(X), features)
+    with config_context(working_memory=1e-4):  # one signal at a time
+        assert_array_equal(averaged.transform(X), features)
+    assert_array_equal(plain.set_params(symmetries=group).transform(X), features)
 
 
 def test_fit_encodes_only_the_signals_that_patches_are_drawn_from(monkeypatch):
@@ -51,7 +66,7 @@ def test_fit_encodes_only_the_signals_that_patches_are_drawn_from(monkeypatch):
     monkeypatch.setattr(
         forward,
         "encode_network",
-        lambda X, net, f=forward.encode_network: encoded.append(len(X) * len(net)) or f(X, net),
+        lambda X, net, *group, f=forward.encode_network: encoded.append(len(X) * len(net)) or f(X, net, *group),
     )
     X = signals(2, "float32", n=2000)
     CKNFeatureMap(make_pipeline(layer(n_patches=1000), layer(n_patches=1000))).fit(X)
@@ -85,10 +100,10 @@ def test_threads_of_n_jobs_run_simultaneously_in_fit_and_transform(monkeypatch):
     X, feature_map = signals(2, n=32), CKNFeatureMap(make_pipeline(layer(), layer()), n_jobs=2).fit(signals(2))
     sizes, barrier, encode = [], threading.Barrier(2, timeout=20), forward.encode_network
 
-    def watched(maps, net):
+    def watched(maps, net, *group):
         barrier.wait()  # Only two threads together pass. There are 4 blocks here, and 4 for each layer in fit.
         sizes.append(len(maps))
-        return encode(maps, net)
+        return encode(maps, net, *group)
 
     monkeypatch.setattr(forward, "encode_network", watched)
     feature_map.transform(X)

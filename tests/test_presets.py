@@ -37,14 +37,14 @@ def test_networks_have_the_layers_of_the_recipes(shape, ndim, positions, n_filte
         assert maps.shape[1:-1] == positions
 
 
-def features(*layers, augment=None):
+def features(*layers, symmetries=None):
     """Return a feature map. A layer is given by its filters, patch size, sigma, pooling, input shape and centring."""
     made = []
     for m, size, sigma, width, shape, centred in layers:
         patches = {"patch_size": size, "patch_centering": centred, "n_patches": 30 * m}
         other = {"pooling_width": width, "sigma": sigma, "ndim": len(size), "input_shape": shape, "random_state": 3}
         made.append(CKNLayer(m, **patches, **other))
-    return CKNFeatureMap(make_pipeline(*made), augment=augment, center=True, scale=True)
+    return CKNFeatureMap(make_pipeline(*made), symmetries=symmetries, center=True, scale=True)
 
 
 def linear_classifier(loss, path):
@@ -66,14 +66,13 @@ def with_kernel(*steps):
 
 
 def accurate_grey():
-    return with_kernel(
-        features((64, (3, 3), 0.6, (2, 2), (28, 28, 1), True), (512, (2, 2), 0.8, (4, 4), None, True), augment="flip")
-    )
+    first, second = (64, (3, 3), 0.6, (2, 2), (28, 28, 1), True), (512, (2, 2), 0.8, (4, 4), None, True)
+    return with_kernel(features(first, second, symmetries="dihedral"))
 
 
 def colour():
     first, second = (256, (3, 3), 0.6, (2, 2), (32, 30, 3), False), (1024, (3, 3), 0.6, (6, 5), None, False)
-    return with_kernel(PatchWhitening((3, 3), input_shape=(32, 30, 3)), features(first, second, augment="flip"))
+    return with_kernel(PatchWhitening((3, 3), input_shape=(32, 30, 3)), features(first, second, symmetries="flip"))
 
 
 def signals():
@@ -90,8 +89,8 @@ def signals():
     "arguments, settings, expected",
     [
         (("balanced", (28, 20)), {}, grey),
-        (("accurate", (28, 28)), {"augment": "flip"}, accurate_grey),
-        (("accurate", (32, 30, 3)), {"augment": "flip"}, colour),
+        (("accurate", (28, 28)), {"symmetries": "dihedral"}, accurate_grey),
+        (("accurate", (32, 30, 3)), {"symmetries": "flip"}, colour),
         (("fast", (40, 2)), {"ndim": 1}, signals),
     ],
 )
@@ -117,9 +116,9 @@ def test_classifiers_learn_from_images(kind):
     assert [*model.named_steps] == ["cknfeaturemap", *gaussian, "linearclassifier"]
     assert model.score(X[300:], y[300:400]) > 0.8
     assert_array_equal(clone(model).fit(X[:300], y[:300]).predict(X), model.predict(X))
-    colour = few(make_classifier(kind, (8, 8, 3), augment="flip", random_state=0, n_jobs=2))
+    colour = few(make_classifier(kind, (8, 8, 3), symmetries="flip", random_state=0, n_jobs=2))
     assert [*colour.named_steps] == ["patchwhitening", "cknfeaturemap", *gaussian, "linearclassifier"]
-    assert colour[1].augment == "flip" and model[0].augment is None
+    assert colour[1].symmetries == "flip" and model[0].symmetries is None
     threaded = ["patchwhitening", "cknfeaturemap", *["featureunion__gaussian"] * len(gaussian), "linearclassifier"]
     assert all(colour.get_params()[f"{name}__n_jobs"] == 2 for name in threaded)
     X = np.stack([X, 16 - X, 0 * X], axis=-1)
@@ -239,7 +238,9 @@ def test_bad_parameters_are_refused(arguments, message):
         message = r"shape must have at least 3 positions along its longest axis; got \(2,\)"
         with pytest.raises(ValueError, match=message):
             make("fast", (2,), ndim=1)
-    with pytest.raises(ValueError, match=r"augment must be None with ndim=1, .*got 'flip'"):
-        make_classifier("fast", (50,), ndim=1, augment="flip")
+    with pytest.raises(ValueError, match=r"symmetries must be None with ndim=1, .*got 'flip'"):
+        make_classifier("fast", (50,), ndim=1, symmetries="flip")
+    with pytest.raises(ValueError, match=r"symmetries='rotate' turns .* requires square images; got .*\(8, 9\)"):
+        make_classifier("fast", (8, 9, 3), symmetries="rotate")
     with pytest.raises(ValueError, match=r"'ndim' parameter .* Got 3"):
         make_network("fast", (8, 8, 8), ndim=3)

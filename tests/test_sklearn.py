@@ -40,7 +40,7 @@ def layer(n_filters=4, **parameters):
         Flatten(),
         Flatten(center=True, scale=True),
         CKNFeatureMap(layer(ndim=1)),
-        CKNFeatureMap(make_pipeline(layer(input_shape=(1, -1)), layer()), augment="flip", center=True, scale=True),
+        CKNFeatureMap(make_pipeline(layer(input_shape=(1, -1)), layer()), symmetries="flip", center=True, scale=True),
         LinearClassifier(),
         LinearClassifier("logistic"),
         LinearClassifier("squared_error"),

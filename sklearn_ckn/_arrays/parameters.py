@@ -5,6 +5,7 @@ from numbers import Integral, Real
 
 import numpy as np
 
+from .._core.layer.symmetries import GROUPS, quarter_turn
 from .conversion import as_rows
 from .values import as_array
 
@@ -80,6 +81,23 @@ def check_bounds(name, bounds):
     pair = tuple(bounds) if isinstance(bounds, (tuple, list, np.ndarray)) else ()
     if len(pair) != 2 or not all(isinstance(bound, Real) for bound in pair) or not 0 < pair[0] <= pair[1] < np.inf:
         raise ValueError(f"{name} must be 'fixed' or a pair of finite numbers with 0 < low <= high; got {bounds!r}.")
+
+
+def check_symmetries(name, symmetries, space):
+    """Check that a group of symmetries maps signals of the spatial shape ``space`` to signals of the same shape."""
+    if quarter_turn not in GROUPS[symmetries]:
+        return
+    rule = f"{name}={symmetries!r} turns images by quarters, which requires"
+    if len(space) != 2:
+        raise ValueError(
+            f"{rule} ndim=2; got signals with {len(space)} spatial {'axis' if len(space) == 1 else 'axes'}, of shape "
+            f"{tuple(space)}. Set {name} to 'flip' or None."
+        )
+    if space[0] != space[1]:
+        raise ValueError(
+            f"{rule} square images; got images of spatial shape {tuple(space)}. Crop or pad the images, or set {name} "
+            f"to 'flip' or None."
+        )
 
 
 def check_space(settings, space):

@@ -262,7 +262,7 @@ class EncodedSignals:
         """Set ``out[i]`` to the result of ``finish`` for the maps of signal ``rows[i]`` and for ``companion[i]``."""
         self.write(self.signals[rows], Destination(out), finish, companions=(companion,))
 
-    def write(self, signals, destination, finish=None, flip=False, companions=(), count=None):
+    def write(self, signals, destination, finish=None, symmetries=None, companions=(), count=None):
         """Fill an array with the maps of ``signals``, and return it.
 
         Parameters
@@ -270,7 +270,7 @@ class EncodedSignals:
         signals : Signals
         destination : Destination
         finish : callable or None, applied to each block of maps before the block is stored
-        flip : bool, whether to average the maps of each signal and of its mirror image
+        symmetries : key of `symmetries.GROUPS`, the group over which the maps of each signal are averaged
         companions : tuple of arrays with one row per signal, whose rows are passed to ``finish`` with the maps
         count : callable or None, to which the number of finished signals is passed after each block
         """
@@ -282,6 +282,6 @@ class EncodedSignals:
                 if count is not None:
                     count(len(maps))
 
-            forward.encode_signals(piece, self.network, use, self.n_threads, working_memory(), flip)
+            forward.encode_signals(piece, self.network, use, self.n_threads, working_memory(), symmetries)
 
         return over_pieces(signals, destination, fill)

@@ -50,6 +50,7 @@ PoolingName = Literal[
     "gaussian",
     "average",
 ]
+Symmetries = Literal["flip", "rotate", "dihedral"]
 Augmentation = Literal["flip", "flip-crop"] | Callable[[np.ndarray, np.random.Generator], np.ndarray]
 Field = Literal["warp", "translation", "rotation"]
 Kind = Literal["fast", "balanced", "accurate"]

@@ -37,7 +37,7 @@ def approximation_report(feature_map: CKNFeatureMap | Network, X: Rows, *, n_job
     Parameters
     ----------
     feature_map : CKNFeatureMap, CKNLayer or Pipeline of CKNLayer
-        The fitted network. The parameters `augment`, `center` and `scale` of a `CKNFeatureMap` are ignored, because
+        The fitted network. The parameters `symmetries`, `center` and `scale` of a `CKNFeatureMap` are ignored, because
         the report describes the kernel itself.
 
     X : array-like of shape `(n_samples, *space, n_channels)`, `(n_samples, *space)` or `(n_samples, n_features)`

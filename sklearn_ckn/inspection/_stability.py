@@ -37,7 +37,7 @@ def stability_report(
     where, for layer k, rho_k is the Lipschitz constant of the kernel mapping ([1]_, Remark 8, equation (14)), ``|A_k|``
     is the operator norm of the pooling, and ``|P_k|`` is the operator norm of patch extraction, which is the square
     root of the number of positions of a patch, or less if there are few patches. Projections onto filters, padding,
-    `augment`, `center` and `patch_centering` do not increase distances.
+    `symmetries`, `center` and `patch_centering` do not increase distances.
 
     Let x' be the signal after a deformation by the displacement field tau, as defined in `deformation`. For continuous
     signals and maps without subsampling, and if ``|grad tau| <= 1 / 2``, Theorem 7 of [1]_ becomes::
@@ -61,8 +61,8 @@ def stability_report(
     Parameters
     ----------
     estimator : CKNFeatureMap or CKNKernel
-        The representation: either the features of a fitted `CKNFeatureMap`, including its `augment`, `center` and
-        `scale`, or the infinite-dimensional features of an exact kernel. For a kernel, distances are computed as
+        The representation: either the features of a fitted `CKNFeatureMap`, including its `symmetries`, `center`
+        and `scale`, or the infinite-dimensional features of an exact kernel. For a kernel, distances are computed as
         ``|Phi(x') - Phi(x)|^2 = K(x, x) + K(x', x') - 2 K(x, x')`` in double precision, and a `change` below 1e-7 is
         lost to floating-point rounding.
 

@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._core import gradient_map
 from .._core.layer.flatten import flatten
+from .._core.layer.symmetries import mean_over_orbits, orbits
 from .._core.linear import losses
 from .._feature_map import CKNFeatureMap
 from .._flatten import Flatten
@@ -148,14 +149,13 @@ def _(step: PatchWhitening, X):
 
 @transform.register
 def _(step: CKNFeatureMap, X):
-    X, is_flipped = as_signals(X, step.input_shape_), step.augment == "flip"
-    if is_flipped:
-        X = np.concatenate([X, np.flip(X, -2)])  # images and their mirror images in one batch
-    maps = channels_first(_layers.encode, X, *step.network_)
-    if is_flipped:
-        maps, mirrored = np.split(maps, 2)
-        maps = (maps + mirrored) / 2
-    return flatten(maps, step.center, step.scale)
+    return flatten(mean_maps(step, X, step.symmetries), step.center, step.scale)
+
+
+def mean_maps(estimator, X, symmetries):  # (n, *space, c) -> (n, *space, m)
+    """Compute the last maps of the network in an estimator, averaged over a group of symmetries."""
+    X = orbits(as_signals(X, estimator.input_shape_), symmetries)
+    return mean_over_orbits(channels_first(_layers.encode, X, *estimator.network_), symmetries)
 
 
 @transform.register

@@ -34,7 +34,7 @@ CHUNKS = (70, 5, 8, 1)  # The axes of space and channels are divided, too.
 TRANSFORMERS = {
     "layer": layer(sigma="auto"),
     "feature map": feature_map(),
-    "feature map, flips, threads": feature_map(augment="flip", n_jobs=2),
+    "feature map, flips, threads": feature_map(symmetries="flip", n_jobs=2),
     "whitening": PatchWhitening(),
     "gradient map": GradientMap(),
     "gradients": GradientMap(None),

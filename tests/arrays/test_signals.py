@@ -42,7 +42,7 @@ def test_blocks_use_the_working_memory_of_scikit_learn(monkeypatch):
     X, read = signals(2, "float32", n=2000), []
     fitted = CKNFeatureMap(layer(32, pooling_width=1)).fit(X)
     encoded = np.zeros((2000, 9, 8, 32))
-    monkeypatch.setattr(forward, "encode_network", lambda X, network: read.append(len(X)) or encoded[: len(X)])
+    monkeypatch.setattr(forward, "encode_network", lambda X, network, *group: read.append(len(X)) or encoded[: len(X)])
     monkeypatch.setattr(forward, "BLOCK", 10**6)
     with config_context(working_memory=0.5):  # MB
         fitted.transform(X)

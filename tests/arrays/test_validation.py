@@ -122,11 +122,30 @@ def test_bad_parameters_are_refused(parameters, message):
         assert set(vars(estimator)) == names
 
 
-def test_bad_augment_is_refused():
-    with pytest.raises(ValueError, match=r"'augment' parameter of CKNFeatureMap .*'flip'.* Got 'turn'"):
-        CKNFeatureMap(layer(), augment="turn").fit(IMAGES)
-    with pytest.raises(ValueError, match=r"'augment' parameter of CKNFeatureMap .*'flip'.* Got 'turn'"):
-        CKNFeatureMap(layer()).fit(IMAGES).set_params(augment="turn").transform(IMAGES)
+def test_unknown_symmetries_are_refused():
+    with pytest.raises(ValueError, match=r"'symmetries' parameter of CKNFeatureMap .*'flip'.* Got 'turn'"):
+        CKNFeatureMap(layer(), symmetries="turn").fit(IMAGES)
+    with pytest.raises(ValueError, match=r"'symmetries' parameter of CKNFeatureMap .*'flip'.* Got 'turn'"):
+        CKNFeatureMap(layer()).fit(IMAGES).set_params(symmetries="turn").transform(IMAGES)
+
+
+@pytest.mark.parametrize("symmetries", ["rotate", "dihedral"])
+@pytest.mark.parametrize(
+    "space, message",
+    [
+        ((8,), r"requires ndim=2; got signals with 1 spatial axis, of shape \(8,\)\. Set symmetries to 'flip' or None"),
+        ((5, 5, 5), r"requires ndim=2; got signals with 3 spatial axes, of shape \(5, 5, 5\)\. Set symmetries to"),
+        ((8, 6), r"requires square images; got images of spatial shape \(8, 6\)\. Crop or pad the images, or set"),
+    ],
+)
+def test_quarter_turns_require_square_images(symmetries, space, message):
+    X, ndim = np.random.RandomState(0).rand(20, *space), len(space)
+    feature_map = CKNFeatureMap(layer(ndim=ndim), symmetries=symmetries)
+    with pytest.raises(ValueError, match=f"symmetries='{symmetries}' turns images by quarters, which {message}"):
+        feature_map.fit(X)
+    fitted = feature_map.set_params(symmetries=None).fit(X)
+    with pytest.raises(ValueError, match=message):
+        fitted.set_params(symmetries=symmetries).transform(X)
 
 
 def test_input_shape_must_match_the_number_of_columns():

@@ -36,9 +36,9 @@ def test_double_precision_is_rounded():
     "kind, shape, settings",
     [
         ("fast", (8, 8), {}),
-        ("balanced", (8, 8), {"augment": "flip"}),
+        ("balanced", (8, 8), {"symmetries": "flip"}),
         ("accurate", (8, 8), {}),
-        ("fast", (12, 12, 3), {"augment": "flip"}),
+        ("fast", (12, 12, 3), {"symmetries": "dihedral"}),
         ("accurate", (12, 12, 3), {}),
         ("fast", (30, 2), {"ndim": 1}),
     ],

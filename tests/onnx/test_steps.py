@@ -26,7 +26,8 @@ from sklearn_ckn.preprocessing import GradientMap
 
 
 @pytest.mark.parametrize(
-    "parameters", [{"augment": "flip"}, {"center": True}, {"augment": "flip", "center": True, "scale": True}]
+    "parameters",
+    [{"symmetries": "flip"}, {"symmetries": "rotate"}, {"symmetries": "dihedral", "center": True, "scale": True}],
 )
 def test_feature_maps(parameters):
     assert_graph_agrees(feature_map(layer(), layer(patch_centering=True), **parameters).fit(IMAGES[:50]), IMAGES[:7])

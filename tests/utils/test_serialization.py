@@ -41,7 +41,7 @@ def layer(n_filters=8, **parameters):
 
 ESTIMATORS = {
     **{kernel: layer(kernel=kernel, **more) for kernel, more in KERNELS.items()},
-    "network": CKNFeatureMap(make_pipeline(layer(), layer(pooling_width=(2, 1))), augment="flip"),
+    "network": CKNFeatureMap(make_pipeline(layer(), layer(pooling_width=(2, 1))), symmetries="flip"),
     "flatten": Flatten(center=True),
     "whitening": PatchWhitening(method="global"),
     "gradient map": GradientMap(),

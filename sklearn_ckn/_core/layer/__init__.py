@@ -18,6 +18,7 @@ A     ``(m, m)``                         whitening, ``(kappa(Z Z^T) + reg I)^(-1
 ====  =================================  =====================================================
 
 ==========  ==========================================================================================
+symmetries  finite groups of transformations of the grid, and means over them
 settings    `LayerSettings`: a patch geometry, a kernel, a pooling and a regularisation
 kappa       the kernels: records with ``kappa`` and its derivative, for arrays and SIMD vectors
 patches     `PatchGeometry`; extraction, its adjoint, centring, norms, and inner products of patches

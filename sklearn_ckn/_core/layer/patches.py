@@ -73,11 +73,6 @@ class Norms(NamedTuple):
     inverse: np.ndarray
 
 
-def flip(X):  # (n, *space, c) -> (n, *space, c)
-    """Return maps flipped along the last spatial axis, which is the horizontal axis of an image."""
-    return np.ascontiguousarray(X[..., ::-1, :])
-
-
 def box(counts, shape, steps=1):
     """Return the flat indices of a box of ``counts`` positions, ``steps`` apart, in an array of shape ``shape``."""
     indices = np.indices((1, *counts)).reshape(len(counts) + 1, -1)

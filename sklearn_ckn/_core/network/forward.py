@@ -1,7 +1,8 @@
 """The forward pass of a network for blocks of signals: convolution, epilogue and whitening in every layer.
 
 No sum combines terms from different signals, so the maps of a signal are the same, bit for bit, whichever block the
-signal is in.
+signal is in. The maps may be averaged over a group of symmetries. For this purpose, the orbit of each signal is encoded
+in the same block as the signal.
 """
 
 from math import prod
@@ -9,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..layer import patches
 from ..layer.settings import LayerSettings
+from ..layer.symmetries import mean_over_orbits, orbits, order
 from ..runtime import simd
 from ..runtime.microkernel import add_product, pack
 from ..runtime.threads import over_blocks, slices
@@ -56,25 +57,31 @@ def prepare(Z, A, settings, shape):  # (m, d), (m, m), LayerSettings, (*space, c
     return pack_layer(Z, A, settings).prepare(shape)
 
 
-def encode_block(X, layer):  # (n, *space, c), PreparedLayer -> (n, *pooled, m)
-    """Compute `definition.encode` for a block of signals."""
+def encode_block(X, layer, symmetries=None):  # (n, *space, c), PreparedLayer -> (n, *pooled, m)
+    """Compute `definition.encode` for a block of signals.
+
+    If X consists of orbits, the result is the mean over each orbit. The mean is computed before the whitening, which is
+    linear, so that there are fewer maps to whiten.
+    """
     *lines, length, m = layer.output_shape
     n_panels, lanes = len(layer.whitening), layer.whitening.shape[2]
     Q = simd.aligned((len(X), prod(lines), length, n_panels * lanes), X.dtype, np.zeros)
     layer.convolution.add_to(Q, X)
-    maps = np.zeros((len(X), *layer.output_shape), dtype=X.dtype)
+    Q = mean_over_orbits(Q, symmetries)
+    maps = np.zeros((len(Q), *layer.output_shape), dtype=X.dtype)
     add_product(Q.reshape(-1, n_panels * lanes), layer.whitening, maps.reshape(-1, m))
     return maps
 
 
-def encode_network(X, network):  # (n, *space, c), list of PreparedLayer
-    """Return the maps of the last layer for a block of signals."""
-    for layer in network:
+def encode_network(X, network, symmetries=None):  # (n, *space, c), list of PreparedLayer, key of GROUPS
+    """Return the maps of the last layer for a block of signals, averaged over a group of symmetries."""
+    X = orbits(X, symmetries)
+    for layer in network[:-1]:
         X = encode_block(X, layer)
-    return X
+    return encode_block(X, network[-1], symmetries) if network else X
 
 
-def encode_signals(signals, network, use, n_threads, memory, flip=False):
+def encode_signals(signals, network, use, n_threads, memory, symmetries=None):
     """Encode signals block by block in several threads, and pass each block of maps to ``use``.
 
     Parameters
@@ -85,29 +92,26 @@ def encode_signals(signals, network, use, n_threads, memory, flip=False):
     use : callable ``use(rows, maps)``, which is called with each slice of signals and their maps
     n_threads : int
     memory : int, maximum number of bytes for the maps of one block
-    flip : bool, whether to average the maps of each signal and its mirror image
+    symmetries : key of `symmetries.GROUPS`, the group over which the maps of each signal are averaged
     """
 
     def encode_rows(rows):
-        X = signals.read(rows)
-        maps = encode_network(X, network)
-        if flip:
-            maps += encode_network(patches.flip(X), network)
-            maps /= 2
-        use(rows, maps)
+        use(rows, encode_network(signals.read(rows), network, symmetries))
 
-    size = block_size(signals, network, memory, n_threads, flip)
+    size = block_size(signals, network, memory, n_threads, order(symmetries))
     over_blocks(encode_rows, slices(len(signals), size), n_threads)
 
 
-def block_size(signals, network, memory, n_threads, flip=False):
-    """Return a block size: the maps fit in ``memory`` bytes, and every thread gets at least about two blocks."""
+def block_size(signals, network, memory, n_threads, n_images=1):
+    """Return a block size: the maps fit in ``memory`` bytes, and every thread gets at least about two blocks.
+
+    Each signal stands for ``n_images`` signals in the block, which are the signals of its orbit.
+    """
     largest = prod(signals.shape)
     for layer in network:
         *pooled, m = layer.output_shape
         n_panels, _, lanes = layer.whitening.shape
         held = prod(layer.shape) + layer.convolution.numbers_per_signal + prod(pooled) * (n_panels * lanes + m)
         largest = max(largest, held)
-    if flip:  # The signals and their maps stay in memory while the mirror images are encoded.
-        largest += prod(network[0].shape) + prod(network[-1].output_shape)
-    return max(1, min(BLOCK, int(memory / (largest * signals.dtype.itemsize)), -(-len(signals) // (2 * n_threads))))
+    n_fitting = min(BLOCK, int(memory / (largest * signals.dtype.itemsize))) // n_images
+    return max(1, min(n_fitting, -(-len(signals) // (2 * n_threads))))

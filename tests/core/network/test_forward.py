@@ -98,6 +98,33 @@ def test_rounding_does_not_make_kappa_exceed_one(sigma, dtype, rng):
         assert (maps >= 0).all() and (maps <= largest[:, None]).all()
 
 
+@pytest.mark.parametrize(
+    "group, space", [("flip", (7,)), ("flip", (5, 6, 5)), ("rotate", (8, 8)), ("dihedral", (7, 7))]
+)
+def test_maps_averaged_over_a_group_equal_loops(group, space, rng):
+    """The geometries are not symmetric, so all elements of the group lead to different maps."""
+    ndim = len(space)
+    shapes = {"size": 2, "kernel": "arccos1"}, {"size": 3, "width": 3, "stride": 1, "padding": "valid"}
+    X, network, c, cases = rng.randn(2, *space, 2), [], 2, []
+    for case in shapes:
+        layer = layer_settings(ndim, **case)
+        Z, A = unit_rows(rng, 5, math.prod(layer.patch.size) * c), rng.randn(5, 5)
+        network.append(forward.prepare(Z, A, layer, (*(network[-1].output_shape[:-1] if network else space), c)))
+        sizes = (case.get("width", 2),) * ndim, (case.get("stride", 2),) * ndim
+        cases.append((Z, A, layer.patch.size, case.get("kernel", "exponential"), PARAMETERS, *sizes))
+        cases[-1] += (case.get("padding", "same"),)
+        c = 5
+    elements = {"flip": [lambda x: np.flip(x, -2)], "rotate": [lambda x, k=k: np.rot90(x, k) for k in (1, 2, 3)]}
+    elements["dihedral"] = elements["rotate"] + [lambda x, k=k: np.rot90(x, k)[::-1] for k in range(4)]
+    expected = []
+    for x in X:
+        images = [x, *(element(x) for element in elements[group])]
+        for case in cases:
+            images = [naive.layer(image, *case) for image in images]
+        expected.append(sum(images) / len(images))
+    assert_allclose(forward.encode_network(X, network, group), expected, atol=1e-12 * np.abs(expected).max())
+
+
 @given(data=st.data())
 @settings(max_examples=25, deadline=None)
 def test_transform_equals_the_definition_for_any_shape(data):
@@ -164,4 +191,5 @@ def test_blocks_keep_their_order_and_the_limit_of_memory():
     assert forward.block_size(many, network, 1, n_threads=2) == 1
     assert forward.block_size(many[:16], network, 2**30, n_threads=2) == 4
     few = many, network, 100 * math.prod(network[0].shape) * 4, 2
-    assert forward.block_size(*few, flip=True) < forward.block_size(*few)
+    assert 1 <= forward.block_size(*few, n_images=8) < forward.block_size(*few)
+    assert forward.block_size(many, network, 2**30, 2, n_images=8) == forward.BLOCK // 8

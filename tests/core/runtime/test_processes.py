@@ -159,7 +159,7 @@ def test_an_error_in_a_thread_reaches_the_caller_and_changes_no_limit():
         from threadpoolctl import threadpool_info
         before = [(pool["filepath"], pool["num_threads"]) for pool in threadpool_info()]
         from sklearn_ckn._core.network import forward
-        def fail(maps, network):
+        def fail(maps, network, *group):
             raise ValueError("in a thread")
         forward.encode_network = fail
         try:
