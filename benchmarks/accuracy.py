@@ -36,7 +36,7 @@ def parse_arguments():
     parser.add_argument("--dataset", choices=(*IMAGES, SIGNALS), default="mnist")
     methods = (*RECIPES, *contenders.OF_IMAGES, *contenders.OF_SIGNALS)
     parser.add_argument("--method", choices=methods, default="balanced")
-    parser.add_argument("--augment", choices=["flip"], help="images count as their mirror images, too")
+    parser.add_argument("--symmetries", choices=["flip", "rotate", "dihedral"], help="groups to average features over")
     parser.add_argument("--n-train", type=int, help="training images drawn at random; all by default")
     parser.add_argument("--held-out", type=int, default=0, help="training images to test on instead of the test images")
     parser.add_argument("--minutes", type=float, default=5, help="of the convolutional network")
@@ -44,6 +44,8 @@ def parse_arguments():
     parser.add_argument("--n-jobs", type=int, default=2)
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "accuracy.jsonl")
     options = parser.parse_args()
+    if options.method not in RECIPES and options.symmetries not in (None, "flip"):
+        parser.error(f"{options.method} knows mirror images only: --symmetries flip, or none")
     if options.dataset == SIGNALS and (options.held_out or options.n_train):
         parser.error("the sets of signals are taken as they are: no --held-out, no --n-train")
     return options
@@ -79,7 +81,7 @@ def recipe(X, y, X_test, options):
         begin = now
 
     is_signal, shape = options.dataset == SIGNALS, X.shape[1:]
-    settings = {"augment": options.augment, "n_jobs": options.n_jobs, "random_state": options.seed}
+    settings = {"symmetries": options.symmetries, "n_jobs": options.n_jobs, "random_state": options.seed}
     model = presets.make_classifier(options.method, shape, ndim=1 if is_signal else 2, **settings)
     F = X
     for name, step in model.steps[:-1]:

@@ -87,8 +87,8 @@ def outputs_of_networks(ndim, dtype, rng):
     """Names and arrays of feature maps, exact kernels, whitening, training and ONNX graphs."""
     X = rng.rand(30, *SPACES[ndim], 2).astype(dtype)
     network, y, t = two_layers(ndim), np.arange(30) % 3, rng.randn(30, 2)
-    for n_jobs, augment in itertools.product((1, 2), (None, "flip")):
-        settings = {"augment": augment, "center": True, "scale": augment is None, "n_jobs": n_jobs}
+    for n_jobs, symmetries in itertools.product((1, 2), (None, "flip")):
+        settings = {"symmetries": symmetries, "center": True, "scale": symmetries is None, "n_jobs": n_jobs}
         yield f"features {settings}", CKNFeatureMap(network, **settings).fit_transform(X)
 
     pairs = (

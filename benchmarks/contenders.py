@@ -2,7 +2,7 @@
 
 A contender is a function ``(X, y, X_test, options) -> predictions, settings``: images ``(n, height, width[, 3])`` of
 uint8, or signals ``(n, length, channels)``; labels 0, 1, ... What it imports is imported where it is used. Where images
-count as their mirror images too (``options.augment``), features are the means of those of both.
+count as their mirror images too (``options.symmetries``), features are the means of those of both.
 """
 
 import time
@@ -42,7 +42,7 @@ def flipped(X):
 def mirrored(features, images, options):
     """Features of images, or the means of theirs and of their mirror images'."""
     F = features(images)
-    if options.augment == "flip":
+    if options.symmetries == "flip":
         F += features(flipped(images))
         F /= 2
     return F
@@ -62,8 +62,8 @@ def tuned_rbf(F, y, options):
 
 def rbf(X, y, X_test, options):
     """A support vector machine with an RBF kernel of the pixels."""
-    if options.augment:
-        raise ValueError("rbf has no features that could be averaged: run it without --augment")
+    if options.symmetries:
+        raise ValueError("rbf has no features that could be averaged: run it without --symmetries")
     F, F_test = pixels(X), pixels(X_test)
     best = tuned_rbf(F, y, options)
     return SVC(**best, cache_size=2000).fit(F, y).predict(F_test), best
@@ -186,7 +186,7 @@ def cnn(X, y, X_test, options):
 
     torch.set_num_threads(options.n_jobs)
     torch.manual_seed(options.seed)
-    rng, n_classes, flips = np.random.RandomState(options.seed), int(y.max()) + 1, options.augment == "flip"
+    rng, n_classes, flips = np.random.RandomState(options.seed), int(y.max()) + 1, options.symmetries == "flip"
 
     def tensor(images):
         maps = images.reshape(*images.shape[:3], -1).transpose(0, 3, 1, 2).astype(np.float32) / 255

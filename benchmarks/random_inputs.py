@@ -391,12 +391,23 @@ def check_filters(layer, dtype):
     )
 
 
+def orbit(X, symmetries):
+    """Return the images of signals under all elements of a group of symmetries."""
+    images = [X] if symmetries in (None, "flip") else [np.rot90(X, k, axes=(1, 2)) for k in range(4)]
+    return images if symmetries in (None, "rotate") else [*images, *(Y[..., ::-1, :] for Y in images)]
+
+
+def draw_symmetries(draw, space):
+    """Return None or a group of symmetries for signals of the spatial shape ``space``."""
+    is_square = len(space) == 2 and space[0] == space[1]
+    groups = ["flip", "rotate", "dihedral"] if is_square else ["flip"]
+    return groups[draw.int(0, len(groups) - 1)] if draw.chance(0.3) else None
+
+
 def features_of(exact, layers, feature_map, dtype):
     """Return the features of a fitted feature map and their possible errors."""
-    F, error = encode_all(exact, layers, dtype)
-    if feature_map.augment == "flip":
-        G, other = encode_all(exact[..., ::-1, :], layers, dtype)
-        F, error = (F + G) / 2, np.maximum(error, other)
+    pairs = [encode_all(images, layers, dtype) for images in orbit(exact, feature_map.symmetries)]
+    F, error = sum(F for F, _ in pairs) / len(pairs), np.max([error for _, error in pairs], axis=0)
     F, error = F.reshape(len(F), -1), np.broadcast_to(error, F.shape).reshape(len(F), -1)
     return finish(F, error, feature_map.center, feature_map.scale)
 
@@ -415,7 +426,8 @@ def finish(F, error, center, scale):  # (n, d), (n, d) -> (n, d), (n, d)
 def draw_feature_map(draw, ndims=(1, 2, 2, 3), kernels=KERNELS):
     ndim = draw.one("ndim", ndims)
     X, exact, input_shape = draw.signals(ndim)
-    options = {"augment": "flip" if draw.chance(0.3) else None, "center": draw.chance(0.4), "scale": draw.chance(0.4)}
+    symmetries = draw_symmetries(draw, exact.shape[1:-1])
+    options = {"symmetries": symmetries, "center": draw.chance(0.4), "scale": draw.chance(0.4)}
     draw.record |= options
     return (
         X,

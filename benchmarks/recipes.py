@@ -33,7 +33,7 @@ CHANGES = {
         "none: whitening, flips, a Gaussian kernel beside the features": {},
         "the Gaussian kernel alone": KERNEL_ALONE,
         "the features alone": ALONE,
-        "the features alone, without flips": ALONE | {"cknfeaturemap__augment": None},
+        "the features alone, without flips": ALONE | {"cknfeaturemap__symmetries": None},
         "the features alone, whitening with exponent=0.25, reg=0, normalize_contrast=False": ALONE
         | {f"patchwhitening__{name}": value for name, value in HALF_WHITENING.items()},
         "the features alone, whitening learned from all images": ALONE | {"patchwhitening__method": "global"},
@@ -70,7 +70,7 @@ CHANGES[SIGNALS] = {
     },
 }
 SMALLER = {"cifar10": {LAYER(1, "n_filters"): 64, LAYER(2, "n_filters"): 256}}  # for the time that it takes
-AUGMENT = {"cifar10": "flip", "fashion_mnist": "flip"}
+SYMMETRIES = {"cifar10": "flip", "fashion_mnist": "flip"}
 
 
 def measure(name, options):
@@ -79,7 +79,7 @@ def measure(name, options):
     for seed in range(options.seeds):
         X, y, X_test, y_test = held_out.images_of(name, options.data, seed, options.train, options.test)
         recipe = presets.make_classifier(
-            "accurate", X.shape[1:], augment=AUGMENT.get(name), n_jobs=2, random_state=seed
+            "accurate", X.shape[1:], symmetries=SYMMETRIES.get(name), n_jobs=2, random_state=seed
         )
         recipe.set_params(**SMALLER.get(name, {}))
         for change, parameters in CHANGES[name].items():

@@ -30,12 +30,12 @@ HEADER = ["method", "mirror images", "training signals", "test error, %", "secon
 
 
 def read(path):
-    """Dataset -> (method, augment, n_train, processor) -> its runs with all seeds, of each the last."""
+    """Dataset -> (method, symmetries, n_train, processor) -> its runs with all seeds, of each the last."""
     last = {}
     for line in path.read_text().splitlines():
         result = json.loads(line)
         if not (result["held_out"] or "superseded" in result):
-            key = tuple(result[name] for name in ("dataset", "method", "augment", "n_train", "processor"))
+            key = tuple(result[name] for name in ("dataset", "method", "symmetries", "n_train", "processor"))
             last.setdefault(key, {})[result["seed"]] = result
     found = {}
     for (dataset, *method), runs in last.items():
@@ -47,14 +47,14 @@ def rows(methods):
     """Of the table of a dataset, the least error first."""
     mean_errors = {key: np.mean([run["error"] for run in runs]) for key, runs in methods.items()}
     for key in sorted(mean_errors, key=mean_errors.get):
-        (method, augment, n_train, processor), runs = key, methods[key]
+        (method, symmetries, n_train, processor), runs = key, methods[key]
         errors = ", ".join(f"{run['error']:.2f}" for run in runs)
         seconds = np.mean([run["seconds"] for run in runs])
         memory = max(run["peak_memory_mb"] for run in runs) / 1024
         signals = f"{n_train:,}".replace(",", " ") if n_train else "all"
         yield (
             NAMES[method],
-            "yes" if augment else "no",
+            "yes" if symmetries else "no",
             signals,
             errors,
             f"{float(f'{seconds:.3g}'):g}",
@@ -74,19 +74,19 @@ def draw(found, path):
     figure, panels = plt.subplots(1, len(IMAGES), figsize=(12, 4), layout="constrained")
     for axes, dataset in zip(panels, IMAGES):
         shown = []
-        for (method, augment, n_train, _), runs in found.get(dataset, {}).items():
+        for (method, symmetries, n_train, _), runs in found.get(dataset, {}).items():
             if not n_train:
                 shown.append(
-                    (*(np.mean([run[name] for run in runs]) for name in ("error", "seconds")), method, augment)
+                    (*(np.mean([run[name] for run in runs]) for name in ("error", "seconds")), method, symmetries)
                 )
-        for i, (error, seconds, method, augment) in enumerate(sorted(shown)):
+        for i, (error, seconds, method, symmetries) in enumerate(sorted(shown)):
             of_ours = method in RECIPES
             axes.plot(
                 seconds,
                 error,
                 "o" if of_ours else "s",
                 color="C0" if of_ours else "0.5",
-                mfc="none" if not augment else None,
+                mfc="none" if not symmetries else None,
             )
             offset = (4, -10 if i % 2 else 4)  # neighbours' names do not meet
             name = method.replace("_", "-")
