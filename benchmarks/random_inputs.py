@@ -32,6 +32,7 @@ import time
 import traceback
 import warnings
 from collections import Counter, defaultdict
+from functools import reduce
 from math import prod
 from pathlib import Path
 from textwrap import shorten
@@ -278,8 +279,8 @@ def operator_of(layer, positions):
     """Return the pooling matrix, and the number of pooled positions along each axis."""
     width = np.broadcast_to(layer.pooling_width, len(positions))
     stride = width if layer.subsampling is None else np.broadcast_to(layer.subsampling, len(positions))
-    pooled = [naive.pooled_length(layer.pooling, *sizes) for sizes in zip(positions, width, stride)]
-    return naive.pooling_matrix(positions, layer.pooling, width, stride).astype(np.longdouble), pooled
+    axes = [naive.pooling_axis(layer.pooling, *sizes) for sizes in zip(positions, width, stride)]
+    return reduce(np.kron, axes).astype(np.longdouble), [len(axis) for axis in axes]
 
 
 def condition(layer):
