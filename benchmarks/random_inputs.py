@@ -636,13 +636,14 @@ def end_to_end(draw, estimator, y_of):
         "batch_size": draw.int(1, 8),
         "learning_rate": float(10 ** draw.rng.uniform(-4, 0)),
         "augmentation": draw.one("augmentation", [None, None, "flip", "flip-crop"]),
+        "symmetries": draw_symmetries(draw, exact.shape[1:-1]),
     }
     draw.record |= parameters
     model = estimator(network, **parameters, random_state=0)
     model.fit(X, y, sample_weight=weights)
     curve = np.array(model.loss_curve_)
     expect(np.isfinite(curve).all() and (np.diff(curve) <= 1e-6 * np.abs(curve[:-1])).all(), "loss curve rises")
-    features = CKNFeatureMap(model.network_, center=model.center, scale=model.scale)
+    features = CKNFeatureMap(model.network_, symmetries=model.symmetries, center=model.center, scale=model.scale)
     features.network_, features.input_shape_ = model.network_, model.input_shape_
     features.output_shape_ = features.n_features_in_ = None
     dtype = computing_dtype(X)

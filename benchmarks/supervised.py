@@ -104,7 +104,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--alpha", type=float, default=2e-5)
     parser.add_argument("--learning-rate", type=float, default=0.01)
-    parser.add_argument("--augmentation", help="flip or flip-crop")
+    parser.add_argument("--augmentation", help="flip, rotate, dihedral or flip-crop")
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--seed", type=int, default=0, help="draws the training images, and everything in the fit")
     parser.add_argument("--draws", type=int, default=1, help="repetitions, with the seeds that follow")

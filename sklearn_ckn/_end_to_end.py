@@ -16,8 +16,9 @@ from . import _training
 from ._arrays import tables
 from ._arrays.signals import working_memory
 from ._core.filters.sampling import LARGEST_SEED
+from ._core.layer.symmetries import GROUPS
 from ._core.riemannian_sgd import Head, Top
-from ._network import input_tags, learn, read_fitted_signals, read_signals, to_be_fitted
+from ._network import check_symmetries, input_tags, learn, read_fitted_signals, read_signals, to_be_fitted
 from ._targets import Units, hold_out
 from ._utils.caller import warn
 from ._utils.checkpoint import Checkpoint
@@ -41,6 +42,7 @@ class EndToEnd(PersistentMixin, CallbackSupportMixin, SignalsMixin, BaseEstimato
     _parameter_constraints = {
         "network": "no_validation",
         "alpha": [Interval(Real, 1e-30, 1e30, closed="both")],
+        "symmetries": [StrOptions(set(GROUPS) - {None}), None],
         "center": ["boolean"],
         "scale": ["boolean"],
         "max_iter": [Interval(Integral, 0, None, closed="left")],
@@ -159,12 +161,19 @@ class EndToEnd(PersistentMixin, CallbackSupportMixin, SignalsMixin, BaseEstimato
         """Return the layers to be fitted, or copies of the fitted layers, and the signals to train on."""
         if not is_warm:
             steps = to_be_fitted(self.network)
-            return steps, read_signals(self, X, steps)
+            signals = read_signals(self, X, steps)
+            self._check_symmetries(signals)
+            return steps, signals
         steps, signals = [(name, copy.copy(layer)) for name, layer in self.network_.steps], read_fitted_signals(self, X)
+        self._check_symmetries(signals)
         signals = signals.of_dtype(np.result_type(signals.dtype, self.coef_))
         for _, layer in steps:
             layer.filters_ = layer.filters_.astype(signals.dtype, copy=False)
         return steps, signals
+
+    def _check_symmetries(self, signals):
+        for name in ("symmetries", "augmentation"):
+            check_symmetries(self, name, signals)
 
     def _draw_seeds(self, layers):  # -> int
         """Draw a seed for every layer without a `random_state`, and return the seed of the gradient descent."""
@@ -201,7 +210,7 @@ class EndToEnd(PersistentMixin, CallbackSupportMixin, SignalsMixin, BaseEstimato
         )
 
     def _top_of_fit(self):
-        return Top(self._loss(), self.center, self.scale)
+        return Top(self._loss(), self.center, self.scale, self.symmetries)
 
     def _is_done(self, state):
         return state.n_rounds >= self.max_iter or state.n_idle(self.tol) >= self.n_iter_no_change
@@ -239,8 +248,8 @@ class EndToEnd(PersistentMixin, CallbackSupportMixin, SignalsMixin, BaseEstimato
         """Compute ``W x + b`` for the features x of every signal."""
         check_is_fitted(self)
         score = self._top.scorer(Head(np.atleast_2d(self.coef_), np.atleast_1d(self.intercept_)))
-        signals = read_fitted_signals(self, X, stored=True)
-        return _training.over_signals(signals, [*self.network_], score, effective_n_jobs(self.n_jobs))
+        signals, n_threads = read_fitted_signals(self, X, stored=True), effective_n_jobs(self.n_jobs)
+        return _training.over_signals(signals, [*self.network_], self._top.symmetries, score, n_threads)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

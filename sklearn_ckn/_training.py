@@ -7,6 +7,7 @@ losses or the penalty.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from math import cos, pi
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ from ._arrays.mixed import MixedSignals
 from ._arrays.signals import Destination, EncodedSignals, Signals, frozen
 from ._core import riemannian_sgd
 from ._core.layer.nystroem import whitening
+from ._core.layer.symmetries import GROUPS, orbits
 from ._core.linear import solver
 from ._core.linear.objective import Signs
 from ._core.runtime.threads import slices
@@ -39,22 +41,24 @@ SCHEDULES = {  # factor of the learning rate, as a function of the fraction of r
 }
 
 
-def flip(X, rng):  # (n, *space, c)
-    """Flip each signal along its last spatial axis, with probability 1/2."""
-    chosen = rng.random(len(X)) < 0.5
-    return np.where(chosen.reshape(-1, *[1] * (X.ndim - 1)), X[..., ::-1, :], X)
+def transform(X, rng, symmetries):  # (n, *space, c)
+    """Transform each signal by a random element of a group of symmetries."""
+    images = orbits(X, symmetries).reshape(-1, *X.shape)  # (order, n, *space, c)
+    chosen = (rng.random(len(X)) * len(images)).astype(int)
+    return images[-1 - chosen, np.arange(len(X))]
 
 
 def flip_and_crop(X, rng):
     """Flip signals at random, shift each signal at random along every axis, and fill the gaps with zeros."""
     space = X.shape[1:-1]
     reach = [size // CROP for size in space]
-    padded = np.pad(flip(X, rng), [(0, 0), *((r, r) for r in reach), (0, 0)])
+    padded = np.pad(transform(X, rng, "flip"), [(0, 0), *((r, r) for r in reach), (0, 0)])
     starts = np.stack([rng.integers(2 * r + 1, size=len(X)) for r in reach], axis=1)
     return np.stack([x[tuple(slice(i, i + n) for i, n in zip(start, space))] for x, start in zip(padded, starts)])
 
 
-AUGMENTATIONS = {"flip": flip, "flip-crop": flip_and_crop}
+AUGMENTATIONS = {name: partial(transform, symmetries=name) for name in GROUPS if name}
+AUGMENTATIONS["flip-crop"] = flip_and_crop
 
 
 def augmentation(chosen):  # name in AUGMENTATIONS, function or None
@@ -68,13 +72,14 @@ def augmentation(chosen):  # name in AUGMENTATIONS, function or None
     return lambda X, rng: validation.as_augmented(chosen(X.copy(), rng), X)
 
 
-def over_signals(signals, layers, finish, n_threads):  # Signals or MixedSignals -> (n, columns)
-    """Compute ``finish(maps)`` for the last maps of all signals, block by block."""
+def over_signals(signals, layers, symmetries, finish, n_threads):  # Signals or MixedSignals -> (n, columns)
+    """Compute ``finish(maps)`` for the last maps of all signals, averaged over a group, block by block."""
     results = []
     for _, part in signals.groups:
         maps = EncodedSignals(part, layers, n_threads)
         like = finish(np.zeros((1, *maps.shape), part.dtype))
-        results.append(maps.write(part, Destination(np.empty((len(part), like.shape[1]), like.dtype)), finish))
+        empty = Destination(np.empty((len(part), like.shape[1]), like.dtype))
+        results.append(maps.write(part, empty, finish, symmetries))
     if len(results) == 1:
         return results[0]
     found = np.empty((len(signals), results[0].shape[1]), results[0].dtype)
@@ -138,7 +143,8 @@ class Problem(NamedTuple):
             )
         head, score = riemannian_sgd.Head(*model.coefficients(solution)), None
         if self.held_out is not None:
-            S = over_signals(self.signals[self.held_out], layers, self.top.scorer(head), self.n_threads)
+            X, scorer = self.signals[self.held_out], self.top.scorer(head)
+            S = over_signals(X, layers, self.top.symmetries, scorer, self.n_threads)
             score = self.score(self.held_out, S)
         return head, float(solution.value), score
 
@@ -150,18 +156,21 @@ class Problem(NamedTuple):
         """
         signals, features = self.signals[rows], None
         if self.options.augmentation is None:
-            return over_signals(signals, layers, self.top.features, self.n_threads)
+            return self._features_of(signals, layers)
         for some in slices(len(signals), CHUNK):
             rng = np.random.default_rng([self.options.seed, 1, some.start])
             groups = [
                 (rows, self.options.augmentation(part.read(slice(None)), rng)) for rows, part in signals[some].groups
             ]
             augmented = MixedSignals([(rows, Signals(X, X.shape[1:])) for rows, X in groups])
-            varied = over_signals(augmented, layers, self.top.features, self.n_threads)
+            varied = self._features_of(augmented, layers)
             if features is None:
                 features = np.empty((len(signals), varied.shape[1]), varied.dtype)
             features[some] = varied
         return features
+
+    def _features_of(self, signals, layers):  # -> (len(signals), f)
+        return over_signals(signals, layers, self.top.symmetries, self.top.features, self.n_threads)
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ PARTS = {  # part of the package -> other parts that its files import
     "_targets": "_core.linear _core.riemannian_sgd _utils _arrays",
     "_linear": "_core.linear _utils _arrays _targets",
     "_training": "_core.runtime _core.layer _core.linear _core.riemannian_sgd _utils _arrays",
-    "_end_to_end": "_core.filters _core.riemannian_sgd _utils _arrays _network _targets _training",
+    "_end_to_end": "_core.layer _core.filters _core.riemannian_sgd _utils _arrays _network _targets _training",
     "_supervised": "_core.linear _utils _arrays _network _targets _end_to_end",
     "preprocessing": "_core.runtime _core.layer _core.gradient_map _core.patch_whitening _utils _arrays",
     "presets": "_utils _arrays _layer _feature_map _linear preprocessing",

@@ -48,6 +48,42 @@ def test_without_rounds_the_regressor_equals_feature_map_and_linear_regressor(di
     assert_allclose(model.predict(X), expected.predict(X), atol=1e-4)
 
 
+@pytest.mark.parametrize("make", [classifier, regressor])
+def test_symmetries_average_the_features_of_training_and_prediction(make, digits):
+    """Without rounds, the model equals a feature map and a linear model. With rounds, it remains invariant."""
+    X, y = digits
+    model = make(symmetries="dihedral", alpha=1e-3, max_iter=0).fit(X, y)
+    features = CKNFeatureMap(network(), symmetries="dihedral", center=True, scale=True).fit(X)
+    S = features.transform(X) @ np.atleast_2d(model.coef_).T + model.intercept_
+    assert_allclose(scores(model, X).reshape(len(X), -1), S, atol=1e-4)
+    trained = make(symmetries="dihedral", early_stopping=True, max_iter=2).fit(X, y)
+    assert trained.loss_curve_[-1] < trained.loss_curve_[0]
+    for other in (X[:, ::-1], np.rot90(X, axes=(1, 2))):
+        assert_array_equal(scores(trained, other), scores(trained, X))
+    before = scores(trained, X)
+    assert_array_equal(scores(trained.set_params(symmetries=None), X), before)  # The features are those of the fit.
+    trained.set_params(symmetries="dihedral", warm_start=True, max_iter=1, early_stopping=False).fit(X, y)
+    trained.partial_fit(X, y)
+    assert_array_equal(scores(trained, X[:, ::-1]), scores(trained, X))
+    assert np.abs(scores(trained, X) - before).max() > 1e-3
+
+
+def scores(model, X):
+    """Return the scores or predictions of a model for all signals."""
+    return getattr(model, "decision_function", model.predict)(X)
+
+
+@pytest.mark.parametrize("name", ["symmetries", "augmentation"])
+def test_quarter_turns_require_square_images(name, digits):
+    X, y = digits
+    fitted = classifier(max_iter=0).fit(X[:, :6], y)
+    for model in (classifier(**{name: "rotate"}), fitted.set_params(**{name: "rotate"}, warm_start=True)):
+        with pytest.raises(ValueError, match=rf"{name}='rotate' turns .* requires square .* \(6, 8\)\. Crop or pad"):
+            model.fit(X[:, :6], y)
+    with pytest.raises(ValueError, match=rf"{name}='rotate' .* Set {name} to 'flip' or None"):
+        CKNClassifier(layer(ndim=1), **{name: "rotate"}).fit(X[:, 0], y)
+
+
 def test_rounds_lower_the_objective(fitted, digits):
     X, y = digits
     assert fitted.n_iter_ == 3 and len(fitted.loss_curve_) == 4
@@ -94,7 +130,9 @@ def test_fit_changes_nothing_of_the_caller(digits):
     assert_array_equal(np.random.get_state()[1], state)
 
 
-@pytest.mark.parametrize("parameters", [{}, {"early_stopping": True, "augmentation": "flip-crop"}], ids=str)
+@pytest.mark.parametrize(
+    "parameters", [{}, {"early_stopping": True, "augmentation": "flip-crop", "symmetries": "flip"}], ids=str
+)
 def test_random_state_determines_the_model_for_any_number_of_threads(parameters, digits):
     one, two = (classifier(n_jobs=n, **parameters).fit(*digits) for n in (1, 2))
     assert_same_model(one, two)

@@ -9,6 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 from supervised import assert_same_model, classifier
 
 from sklearn_ckn import _training as training
+from sklearn_ckn._core.layer.symmetries import orbits
 from sklearn_ckn._core.linear import solver
 
 
@@ -76,11 +77,20 @@ def test_a_linear_model_that_does_not_converge_gives_a_warning(digits, monkeypat
         classifier(max_iter=0).fit(*digits)
 
 
-def test_augmentations_flip_and_shift_signals(rng):
-    X, generator = rng.rand(200, 8, 10, 2), np.random.default_rng(0)
-    flipped = training.flip(X, generator)
-    is_flipped = (flipped == X[:, :, ::-1]).all(axis=(1, 2, 3))
-    assert ((flipped == X).all(axis=(1, 2, 3)) ^ is_flipped).all() and 70 < is_flipped.sum() < 130
+@pytest.mark.parametrize(
+    "group, shape", [("flip", (8, 10, 2)), ("rotate", (7, 7, 2)), ("dihedral", (6, 6, 1))], ids=str
+)
+def test_augmentations_transform_signals_by_random_elements_of_a_group(group, shape, rng):
+    X, generator = rng.rand(800, *shape), np.random.default_rng(0)
+    images = orbits(X, group).reshape(-1, *X.shape)
+    is_image = (training.AUGMENTATIONS[group](X, generator) == images).all(axis=(2, 3, 4))  # (order, n)
+    assert (is_image.sum(axis=0) == 1).all()
+    counts, expected = is_image.sum(axis=1), len(X) / len(images)
+    assert (abs(counts - expected) < 5 * np.sqrt(expected)).all()
+
+
+def test_augmentations_shift_signals():
+    generator = np.random.default_rng(0)
     moved = training.flip_and_crop(np.ones((200, 8, 16, 1)), generator)
     assert moved.shape == (200, 8, 16, 1) and set(np.unique(moved)) == {0, 1}
     lengths = moved.sum(axis=(1, 2, 3))

@@ -12,12 +12,14 @@ import numpy as np
 from .layer.flatten import flatten, flatten_vjp
 from .layer.nystroem import whitening_and_cache, whitening_vjp
 from .layer.patches import normalize
+from .layer.symmetries import mean_over_orbits, mean_over_orbits_vjp, orbits, order
 from .linear.losses import LOSSES
 from .network import backward
 from .network.packed_filters import PackedFilters
 from .runtime.threads import over_blocks, slices
 
-BLOCK = 16  # maximum number of signals in a block; one thread computes the forward and backward passes of a block
+# Maximum number of signals in a block, including those of orbits. One thread computes both passes of a block.
+BLOCK = 16
 
 
 class Head(NamedTuple):
@@ -38,14 +40,15 @@ class Gradients(NamedTuple):
 
 
 class Top(NamedTuple):
-    """The last part of the model, which turns maps into features and computes the loss of the scores."""
+    """The part of the model that averages maps, turns them into features, and computes the loss of the scores."""
 
     loss: str
     center: bool
     scale: bool
+    symmetries: str | None = None  # key of `symmetries.GROUPS`, the group over which the maps of a signal are averaged
 
     def features(self, maps):  # (n, *space, m) -> (n, f)
-        """Return the features of maps."""
+        """Return the features of averaged maps."""
         return flatten(maps, self.center, self.scale)
 
     def scorer(self, head):  # -> callable, (n, *space, m) -> (n, k)
@@ -98,14 +101,14 @@ class DifferentiableNetwork:
             shape = layers[-1].output_shape
         return layers
 
-    def blocks(self, groups):  # -> list of Block
-        """Cut the signals of each shape into blocks."""
+    def blocks(self, groups, n_images=1):  # -> list of Block
+        """Cut the signals of each shape into blocks. Each signal stands for the ``n_images`` signals of its orbit."""
         blocks = []
         for rows, X in groups:
             layers = self.layers(X.shape[1:])
             size = sum(layer.numbers_per_signal for layer in layers) * X.itemsize
-            n_together = int(min(max(1, self.memory / size), BLOCK))  # independent of n_threads, so the sums are, too
-            blocks += [Block(layers, X[block], rows[block]) for block in slices(len(X), n_together)]
+            most = int(min(self.memory / size, BLOCK)) // n_images  # independent of n_threads, so the sums are, too
+            blocks += [Block(layers, X[block], rows[block]) for block in slices(len(X), max(1, most))]
         return blocks
 
     def gradients(self, groups, Y, share, head, top):  # -> Gradients
@@ -127,7 +130,7 @@ class DifferentiableNetwork:
             layers, X, rows = block
             return _of_block(layers, X, Y[rows], share[rows], head, top)
 
-        parts = over_blocks(of_block, self.blocks(groups), self.n_threads)
+        parts = over_blocks(of_block, self.blocks(groups, order(top.symmetries)), self.n_threads)
         losses, of_heads, curvatures, G_Zs, G_As = zip(*parts)
 
         def of_filters(k):
@@ -142,11 +145,12 @@ class DifferentiableNetwork:
 
 
 def _of_block(layers, X, Y, share, head, top):  # -> float, Head, float, (m, d) and (m, m) of every layer
-    caches = []
+    X, caches = orbits(X, top.symmetries), []
     for layer in layers:
         X, cache = backward.encode(X, layer)
         caches.append(cache)
-    loss, G, of_head, curvature = top.losses(X, Y, share, head)
+    loss, G, of_head, curvature = top.losses(mean_over_orbits(X, top.symmetries), Y, share, head)
+    G = mean_over_orbits_vjp(G, top.symmetries)
     G_Zs, G_As = [None] * len(caches), [None] * len(caches)
     for k in reversed(range(len(caches))):
         G, G_Zs[k], G_As[k] = backward.encode_vjp(G, layers[k], caches.pop(), wanted=k > 0)

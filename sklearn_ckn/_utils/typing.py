@@ -51,7 +51,7 @@ PoolingName = Literal[
     "average",
 ]
 Symmetries = Literal["flip", "rotate", "dihedral"]
-Augmentation = Literal["flip", "flip-crop"] | Callable[[np.ndarray, np.random.Generator], np.ndarray]
+Augmentation = Literal[Symmetries, "flip-crop"] | Callable[[np.ndarray, np.random.Generator], np.ndarray]
 Field = Literal["warp", "translation", "rotation"]
 Kind = Literal["fast", "balanced", "accurate"]
 

@@ -225,8 +225,7 @@ def _(estimator: CKNRegressor, X):
 
 def features_below(estimator, X):  # -> (n, f)
     """Compute the input features of the linear model in an estimator that was trained end to end."""
-    maps = channels_first(_layers.encode, as_signals(X, estimator.input_shape_), *estimator.network_)
-    return estimator._top.features(maps)
+    return estimator._top.features(mean_maps(estimator, X, estimator._top.symmetries))
 
 
 def scores(model, X):  # (n, f) -> (n, k)

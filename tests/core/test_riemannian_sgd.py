@@ -10,6 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from sklearn_ckn._core import riemannian_sgd
 from sklearn_ckn._core.layer import definition, nystroem, patches
+from sklearn_ckn._core.layer.symmetries import orbits
 from sklearn_ckn._core.linear import losses
 
 TWO_LAYERS = {
@@ -24,7 +25,20 @@ TWO_LAYERS = {
 @pytest.mark.parametrize("is_singular", [False, True])
 def test_gradients_of_two_layers_equal_central_differences(ndim, loss, is_singular, rng):
     """The gradients include whitening, features and loss, and are tangent to the spheres of the filters."""
-    settings, shape = [layer_settings(ndim, **case) for case in TWO_LAYERS[ndim]], (*SPACES[ndim], 3)
+    assert_gradients_equal_central_differences(ndim, SPACES[ndim], loss, None, is_singular, rng)
+
+
+@pytest.mark.parametrize(
+    "symmetries, space",
+    [*(("flip", space) for space in SPACES.values()), ("rotate", (6, 6)), ("dihedral", (7, 7))],
+    ids=str,
+)
+def test_gradients_of_maps_averaged_over_a_group_equal_central_differences(symmetries, space, rng):
+    assert_gradients_equal_central_differences(len(space), space, "logistic", symmetries, False, rng)
+
+
+def assert_gradients_equal_central_differences(ndim, space, loss, symmetries, is_singular, rng):
+    settings, shape = [layer_settings(ndim, **case) for case in TWO_LAYERS[ndim]], (*space, 3)
     X, c, filters = rng.randn(5, *shape), 3, []
     for layer in settings:
         filters.append(unit_rows(rng, 6, math.prod(layer.patch.size) * c))
@@ -32,13 +46,13 @@ def test_gradients_of_two_layers_equal_central_differences(ndim, loss, is_singul
     if is_singular:
         filters[1][1] = patches.normalize(filters[1][:1] + 1e-6 * rng.randn(1, filters[1].shape[1]))[1]
     Y = np.where(rng.randint(3, size=5)[:, None] == np.arange(3), 1.0, -1.0)
-    share, top = rng.rand(5), riemannian_sgd.Top(loss, center=True, scale=True)
+    share, top = rng.rand(5), riemannian_sgd.Top(loss, center=True, scale=True, symmetries=symmetries)
 
     def maps(filters):
-        x = X
+        x = orbits(X, symmetries)
         for Z, layer in zip(filters, settings):
             x = definition.encode(x, Z, nystroem.whitening(Z, layer), layer)
-        return x
+        return x.reshape(-1, len(X), *x.shape[1:]).mean(axis=0)
 
     n_features = maps(filters)[0].size
     head = riemannian_sgd.Head(3 * rng.randn(3, n_features), rng.randn(3))
@@ -64,18 +78,20 @@ def test_gradients_of_two_layers_equal_central_differences(ndim, loss, is_singul
     assert_is_gradient(found.head.b, lambda b: objective(filters, riemannian_sgd.Head(head.W, b)), head.b, rng)
 
 
-def test_gradients_do_not_depend_on_the_number_of_threads(rng):
+@pytest.mark.parametrize("symmetries", [None, "dihedral"])
+def test_gradients_do_not_depend_on_the_number_of_threads(symmetries, rng):
     settings, X = [layer_settings(2), layer_settings(2, size=2)], rng.randn(70, 8, 8, 1).astype(np.float32)
     filters = [unit_rows(rng, 7, 9).astype(np.float32), unit_rows(rng, 9, 28).astype(np.float32)]
     Y, share = rng.randn(70, 2).astype(np.float32), np.full(70, 1 / 70, np.float32)
     head = riemannian_sgd.Head(rng.randn(2, 36).astype(np.float32), np.zeros(2, np.float32))
-    top = riemannian_sgd.Top("squared_error", center=False, scale=False)
+    top = riemannian_sgd.Top("squared_error", center=False, scale=False, symmetries=symmetries)
     networks = [riemannian_sgd.DifferentiableNetwork(filters, settings, n, memory=2**30) for n in (1, 2)]
     groups = [(np.arange(70), X)]
     one, two = (network.gradients(groups, Y, share, head, top) for network in networks)
     assert one.loss == two.loss and one.curvature == two.curvature and one.weight == two.weight == pytest.approx(1)
     assert all(map(np.array_equal, (*one.filters, *one.head), (*two.filters, *two.head)))
     assert [len(network.blocks(groups)[0].X) for network in networks] == [riemannian_sgd.BLOCK] * 2
+    assert len(networks[0].blocks(groups, n_images=8)[0].X) == riemannian_sgd.BLOCK // 8
     memory = 3 * 4 * sum(k.numbers_per_signal for k in networks[0].layers(X.shape[1:]))
     small = riemannian_sgd.DifferentiableNetwork(filters, settings, 1, memory)
     assert len(small.blocks(groups)[0].X) == 3

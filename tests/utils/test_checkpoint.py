@@ -138,6 +138,8 @@ def test_bad_checkpoints_are_refused(digits, tmp_path):
             model.fit(data, y)
     with pytest.raises(ValueError, match="belongs to a fit with other data"):
         classifier(checkpoint=path, max_iter=1).set_params(**{"network__cknlayer-1__sigma": 0.5}).fit(X, y)
+    with pytest.raises(ValueError, match="belongs to a fit with other data"):
+        classifier(checkpoint=path, max_iter=1, symmetries="flip").fit(X, y)
     path.write_bytes(b"something else")
     with pytest.raises(ValueError, match="exists but cannot be read"):
         classifier(checkpoint=path).fit(X, y)
