@@ -26,9 +26,9 @@ METHODS = {
 IMAGES, DIGITS = load_digits().images.astype(np.float32)[..., None], load_digits().target
 
 
-def session(estimator):
+def session(estimator, input_shape=None):
     """Return a function that runs the graph of an estimator on X and returns the outputs by name."""
-    model = to_onnx(estimator)
+    model = to_onnx(estimator, input_shape=input_shape)
     assert {found.domain for found in (*model.opset_import, *model.graph.node)} == {""}
     running = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     names = [output.name for output in running.get_outputs()]
@@ -55,13 +55,13 @@ def assert_outputs_agree(estimator, outputs, X):
                     assert_close(row, expected_row)
 
 
-def assert_graph_agrees(estimator, X, n_single=2):
+def assert_graph_agrees(estimator, X, n_single=2, input_shape=None):
     """Check that a fitted estimator and its graph agree on a batch, on single signals and on constant signals.
 
     The graph must also return empty results for an empty batch, which estimators reject. Older versions of onnxruntime
     cannot multiply empty matrices and raise an error.
     """
-    run = session(estimator)
+    run = session(estimator, input_shape)
     outputs = run(X)
     if MULTIPLIES_EMPTY_MATRICES:
         assert {name: found.shape for name, found in run(X[:0]).items()} == {

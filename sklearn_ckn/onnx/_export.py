@@ -1,5 +1,7 @@
 """Conversion of a fitted estimator to a complete ONNX graph."""
 
+from collections.abc import Sequence
+
 import onnx
 from sklearn.base import BaseEstimator
 
@@ -8,7 +10,7 @@ from . import _steps
 from ._graph import Graph
 
 
-def to_onnx(estimator: BaseEstimator) -> onnx.ModelProto:
+def to_onnx(estimator: BaseEstimator, *, input_shape: Sequence[int] | None = None) -> onnx.ModelProto:
     """Convert a fitted estimator to an ONNX graph.
 
     Any ONNX runtime can then compute the results of the estimator without Python, scikit-learn or this package. The
@@ -27,6 +29,11 @@ def to_onnx(estimator: BaseEstimator) -> onnx.ModelProto:
         :class:`~sklearn.linear_model.LogisticRegression`, :class:`~sklearn.svm.LinearSVC` and
         :class:`~sklearn.linear_model.Ridge`.
 
+    input_shape : tuple of ints or None, default=None
+        Shape ``(*space, n_channels)`` of the signals that the graph accepts. If None, it is the shape seen in `fit`.
+        The spatial sizes may differ from those in `fit` for a layer, and for a network whose last layer has
+        `n_positions`. A network that was fitted on signals of different sizes requires an `input_shape`.
+
     Returns
     -------
     model : onnx.ModelProto
@@ -36,8 +43,8 @@ def to_onnx(estimator: BaseEstimator) -> onnx.ModelProto:
         ==================  =====================================================================================
         name                value
         ==================  =====================================================================================
-        `"X"`               input, float32, of shape ``(n, *space, n_channels)`` with the sizes seen in `fit`, or of
-                            shape ``(n, n_features)`` if the first step has an `input_shape` or expects features
+        `"X"`               input, float32, of shape ``(n, *input_shape)``, or of shape ``(n, n_features)`` if the first
+                            step has an `input_shape` or expects features
         `"features"`        output of a transformer that returns rows of features
         `"maps"`            output of a transformer that ends in a layer, in `GradientMap` or in `PatchWhitening`
         `"targets"`         output of the method `predict` of a regressor
@@ -54,8 +61,9 @@ def to_onnx(estimator: BaseEstimator) -> onnx.ModelProto:
         If `estimator` or one of its steps is not supported, or if a classifier was fitted to several labels per sample
         or to labels for which ONNX has no type, such as dates.
     ValueError
-        If a `PatchWhitening` with ``method="local"`` has an `exponent` other than 0, 0.25 or 0.5, or has a `reg`
-        below 1e-6 and an `exponent` other than 0. The reason is that ONNX has no eigenvalue decomposition.
+        If `input_shape` is None although the estimator was fitted on signals of different sizes, or if it does not suit
+        the estimator. If a `PatchWhitening` with ``method="local"`` has an `exponent` other than 0, 0.25 or 0.5, or has
+        a `reg` below 1e-6 and an `exponent` other than 0. The reason is that ONNX has no eigenvalue decomposition.
     NotFittedError
         If `estimator` or one of its steps is not fitted.
 
@@ -100,7 +108,7 @@ def to_onnx(estimator: BaseEstimator) -> onnx.ModelProto:
     """
     _steps.check(estimator)
     graph = Graph()
-    X = graph.input("X", _steps.input_shape(estimator))
+    X = graph.input("X", _steps.input_shape(estimator, input_shape))
     found = _steps.outputs(estimator, X)
     model = graph.to_model(
         type(estimator).__name__, X, found, producer_name="sklearn_ckn", producer_version=__version__

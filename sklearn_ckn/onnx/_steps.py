@@ -5,6 +5,7 @@ Estimators pass tensors to one another in the same form as arrays: as maps with 
 
 import warnings
 from functools import singledispatch
+from numbers import Integral
 
 import numpy as np
 from scipy.sparse import issparse
@@ -15,8 +16,10 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import LinearSVC, LinearSVR
 from sklearn.utils.validation import check_is_fitted
 
+from .._arrays.parameters import check_symmetries
 from .._core import gradient_map
 from .._core.layer.flatten import flatten
+from .._core.layer.pooling import Fixed
 from .._core.layer.symmetries import mean_over_orbits, orbits
 from .._core.linear import losses
 from .._feature_map import CKNFeatureMap
@@ -107,18 +110,35 @@ def check(estimator):
         check_is_fitted(leaf)
 
 
-def input_shape(estimator):
-    """Return the shape of each signal, or of each row, that the first step of an estimator expects."""
+def input_shape(estimator, wanted):
+    """Return the shape of each signal, or of each row, that the first step of an estimator expects.
+
+    The sizes in ``wanted``, unless it is None, replace the spatial sizes seen in ``fit``.
+    """
     for _, leaf in leaves(estimator):
         first = leaf.network_[0] if hasattr(leaf, "network_") else leaf
         is_flat = getattr(first, "input_shape", None) is not None or not hasattr(leaf, "input_shape_")
-        return (leaf.n_features_in_,) if is_flat else leaf.input_shape_
+        fitted = (leaf.n_features_in_,) if is_flat else leaf.input_shape_
+        if wanted is None and None not in fitted:
+            return fitted
+        sizes = () if wanted is None else tuple(wanted)
+        is_valid = len(sizes) == len(fitted) and all(isinstance(size, Integral) and size >= 1 for size in sizes)
+        if not is_valid or sizes[-1] != fitted[-1]:
+            raise ValueError(
+                f"input_shape must be the shape of the signals that the graph accepts, like {fitted}, with an int >= 1 "
+                f"in place of every None (a size that differed between the signals seen in fit); got {wanted!r}."
+            )
+        return sizes
     raise TypeError(f"estimator has no step that computes anything: add one. to_onnx supports {SUPPORTED}.")
 
 
 def as_signals(X, shape):  # -> (n, *space, c)
-    """Reshape rows, or maps without an axis for their single channel, to the signals that an estimator expects."""
-    return X if X.shape[1:] == shape else X.reshape(-1, *shape)
+    """Reshape rows, or maps without an axis for their single channel, to the signals that an estimator expects.
+
+    Signals of another size are returned as they are.
+    """
+    is_signals = len(X.shape) == len(shape) + 1 and X.shape[-1] == shape[-1]
+    return X if is_signals else X.reshape(-1, *shape)
 
 
 def channels_first(function, X, *estimators):  # (n, *space, c) -> (n, *space, c)
@@ -154,8 +174,16 @@ def _(step: CKNFeatureMap, X):
 
 def mean_maps(estimator, X, symmetries):  # (n, *space, c) -> (n, *space, m)
     """Compute the last maps of the network in an estimator, averaged over a group of symmetries."""
-    X = orbits(as_signals(X, estimator.input_shape_), symmetries)
-    return mean_over_orbits(channels_first(_layers.encode, X, *estimator.network_), symmetries)
+    X = as_signals(X, estimator.input_shape_)
+    is_any_size = isinstance(estimator.network_[-1]._settings.pooling, Fixed)
+    if X.shape[1:] != estimator.input_shape_ and not is_any_size:
+        raise ValueError(
+            f"input_shape makes signals of shape {X.shape[1:]}, but {type(estimator).__name__} was fitted on signals "
+            f"of shape {estimator.input_shape_}. Only a network whose last layer has n_positions accepts other sizes."
+        )
+    check_symmetries("symmetries", symmetries, X.shape[1:-1])
+    maps = channels_first(_layers.encode, orbits(X, symmetries), *estimator.network_)
+    return mean_over_orbits(maps, symmetries)
 
 
 @transform.register

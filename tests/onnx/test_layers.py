@@ -5,8 +5,9 @@ import pytest
 from onnx_graphs import assert_graph_agrees, feature_map, layer
 from sklearn.pipeline import make_pipeline
 
-from sklearn_ckn import CKNFeatureMap, PatchWhitening
+from sklearn_ckn import CKNFeatureMap, CKNRegressor, PatchWhitening
 from sklearn_ckn._core.layer.kappa import KERNELS
+from sklearn_ckn.onnx import to_onnx
 
 
 @pytest.fixture
@@ -46,6 +47,24 @@ def test_geometry(ndim, parameters, patch_centering, signals):
     network = layer(ndim=ndim, patch_centering=patch_centering, **parameters), layer(ndim=ndim, patch_size=2)
     assert_graph_agrees(CKNFeatureMap(make_pipeline(*network), scale=True).fit(X), X)
     assert_graph_agrees(network[0].fit(X), X)
+
+
+def test_graphs_of_networks_for_signals_of_any_size(rng):
+    X = [rng.rand(*size, 2).astype(np.float32) for size in ((9, 8), (7, 7), (12, 6))]
+    network = make_pipeline(layer(), layer(n_positions=2))
+    fitted = CKNFeatureMap(network, scale=True).fit(X)
+    for x in X:
+        assert_graph_agrees(fitted, x[None], n_single=1, input_shape=x.shape)
+    trained = CKNRegressor(network, max_iter=0, random_state=0).fit(X, [0.0, 1.0, 2.0])
+    assert_graph_agrees(trained, X[0][None], n_single=1, input_shape=(9, 8, 2))
+    with pytest.raises(ValueError, match=r"like \(None, None, 2\), with an int >= 1 in place of every None"):
+        to_onnx(fitted)
+    with pytest.raises(ValueError, match=r"got \(9, 8, 3\)"):
+        to_onnx(fitted, input_shape=(9, 8, 3))
+    one_size = CKNFeatureMap(layer()).fit(np.stack([X[0], X[0]]))
+    with pytest.raises(ValueError, match="Only a network whose last layer has n_positions accepts other sizes"):
+        to_onnx(one_size, input_shape=(7, 7, 2))
+    assert_graph_agrees(layer().fit(np.stack([X[0], X[0]])), X[1][None], n_single=1, input_shape=X[1].shape)
 
 
 def test_small_variations_of_large_values(rng):
