@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.gaussian_process.kernels import Hyperparameter, Kernel
+from sklearn.utils._param_validation import StrOptions
 
 from ._arrays import parameters, validation, values
 from ._arrays.dask import kernel_blocks
@@ -17,12 +18,14 @@ from ._arrays.stores import is_lazy
 from ._core.exact import gram
 from ._core.layer import kappa
 from ._core.layer.pooling import Fixed
+from ._core.layer.symmetries import GROUPS
 from ._layer import CKNLayer
 from ._network import (
     Network,
     check_architecture,
     check_fixed_positions,
     check_parameters,
+    check_symmetries,
     in_step,
     layers_of,
     steps_of,
@@ -30,7 +33,7 @@ from ._network import (
 from ._utils.n_jobs import effective_n_jobs
 from ._utils.progress import Count
 from ._utils.serialization import PersistentMixin
-from ._utils.typing import Result, Rows
+from ._utils.typing import Result, Rows, Symmetries
 
 
 class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
@@ -91,6 +94,13 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
         are ignored. Gaussian processes and hyperparameter searches clone the kernel, and clones are not fitted. Both
         therefore require a numeric `sigma`, such as the `sigma_` of a fitted layer.
 
+    symmetries : {"flip", "rotate", "dihedral"} or None, default=None
+        Group of transformations of the grid over which the kernel is averaged, as the features of `CKNFeatureMap` are:
+        the kernel of x and x' is the mean of ``K(g x, h x')`` over all pairs of elements g and h of the group. `"flip"`
+        consists of the identity and the reversal along the last spatial axis, `"rotate"` of the four quarter turns of
+        square images, and `"dihedral"` of the quarter turns of square images and of their mirror images. The
+        computation takes 4, 16 or 64 times as long, respectively.
+
     normalize : bool, default=False
         Whether to return the cosine similarity ``K(x, x') / sqrt(K(x, x) K(x', x'))``, which is 0 for an all-zero
         signal.
@@ -123,8 +133,9 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
         error is raised when the kernel is used.
     ValueError
         If the signals are not valid input for `CKNLayer`, a parameter is out of range, a layer with ``sigma="auto"`` is
-        not fitted, `tangent` is True and a layer has ``kernel="arccos0"``, or the result is too large for its dtype.
-        The error is raised when the kernel is used.
+        not fitted, `tangent` is True and a layer has ``kernel="arccos0"``, `symmetries` contains quarter turns and the
+        signals are not square images, or the result is too large for its dtype. The error is raised when the kernel is
+        used.
 
     Warns
     -----
@@ -164,6 +175,7 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
 
     _parameter_constraints = {
         "network": "no_validation",
+        "symmetries": [StrOptions(set(GROUPS) - {None}), None],
         "normalize": ["boolean"],
         "tangent": ["boolean"],
         "sigma_bounds": "no_validation",
@@ -175,6 +187,7 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
         self,
         network: Network,
         *,
+        symmetries: Symmetries | None = None,
         normalize: bool = False,
         tangent: bool = False,
         sigma_bounds: tuple[float, float] | Literal["fixed"] = (0.1, 10.0),
@@ -182,6 +195,7 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
         n_jobs: int | None = None,
     ) -> None:
         self.network = network
+        self.symmetries = symmetries
         self.normalize = normalize
         self.tangent = tangent
         self.sigma_bounds = sigma_bounds
@@ -238,7 +252,7 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
             check_no_out(out)
             return self._of_blocks(X, Y, dtype, eval_gradient)
         free = self._differentiated() if eval_gradient else [False] * len(settings)
-        prepare = partial(gram.prepare, settings, dtype=dtype, differentiated=free, tangent=self.tangent)
+        prepare = self._preparation(settings, dtype, free)
         K = check_out(out, shape, dtype)
         gradient = np.empty((*shape, sum(free)), dtype=dtype) if eval_gradient else None
         matrix = gram.Matrix(K, gradient, self.normalize, finished=[])
@@ -273,8 +287,7 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
             The diagonal of the kernel matrix of `X`. The computation time is the same as for n pairs of signals.
         """
         X, _, settings = self._read(X)
-        free, tangent = [False] * len(settings), self.tangent
-        prepare = partial(gram.prepare, settings, dtype=X.dtype, differentiated=free, tangent=tangent)
+        prepare = self._preparation(settings, X.dtype, [False] * len(settings))
         diagonal = np.empty(len(X))
         for group in gram.describe_groups(X.groups, prepare, effective_n_jobs(self.n_jobs)):
             diagonal[group.rows] = group.described.diagonal
@@ -382,6 +395,11 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
                 "tangent=False."
             )
 
+    def _preparation(self, settings, dtype, free):
+        """Return a function that prepares the network for pairs of signals, given the two shapes of the signals."""
+        options = {"differentiated": free, "tangent": self.tangent, "symmetries": self.symmetries}
+        return partial(gram.prepare, settings, dtype=dtype, **options)
+
     def _of_blocks(self, X, Y, dtype, eval_gradient):
         """Return the kernel matrix of Dask arrays as a Dask array."""
         if eval_gradient:
@@ -406,6 +424,8 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
         )
         signals = read(X)
         others = signals if Y is None or Y is X else read(Y, name="Y")
+        for each in (signals, others):
+            check_symmetries(self, "symmetries", each)
         settings = []
         for name, layer in steps:
             with in_step(name):

@@ -49,8 +49,8 @@ PARTS = {  # part of the package -> other parts that its files import
     "persistence": "_flatten _layer _feature_map _kernel _linear _supervised preprocessing presets",
     "_environment": "_core.runtime _core.layer _utils _layer presets",
     "inspection": "_core.layer _utils _arrays _flatten _layer _network _feature_map _kernel",
-    "onnx": "_arrays _core.gradient_map _core.layer _core.linear _flatten _layer _network _feature_map _targets _linear "
-    "_supervised preprocessing",
+    "onnx": "_arrays _core.gradient_map _core.layer _core.linear _flatten _layer _network _feature_map _targets _linear"
+    " _supervised preprocessing",
 }
 LIBRARIES_OF_CORE = {"numpy", "scipy", "numba", "llvmlite", "threadpoolctl"}
 

@@ -294,6 +294,8 @@ def test_bad_signals(X, Y, message):
         (CKNKernel(layer(), normalize="yes"), ValueError, "'normalize' parameter of CKNKernel"),
         (CKNKernel(layer(), n_jobs=0.5), ValueError, "'n_jobs' parameter of CKNKernel"),
         (CKNKernel(layer(), tangent="yes"), ValueError, "'tangent' parameter of CKNKernel"),
+        (CKNKernel(layer(), symmetries="turn"), ValueError, "'symmetries' parameter of CKNKernel"),
+        (CKNKernel(layer(), symmetries="rotate"), ValueError, r"requires square images; got .* \(6, 5\)\. Crop or pad"),
         (
             CKNKernel(make_pipeline(layer(), layer(patch_size=9, padding="valid"))),
             ValueError,

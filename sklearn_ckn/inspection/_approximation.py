@@ -8,6 +8,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch
 
 from .._core.layer import nystroem
+from .._core.layer.symmetries import mean_over_orbits, orbits
 from .._feature_map import CKNFeatureMap
 from .._kernel import CKNKernel
 from .._network import Network
@@ -37,8 +38,9 @@ def approximation_report(feature_map: CKNFeatureMap | Network, X: Rows, *, n_job
     Parameters
     ----------
     feature_map : CKNFeatureMap, CKNLayer or Pipeline of CKNLayer
-        The fitted network. The parameters `symmetries`, `center` and `scale` of a `CKNFeatureMap` are ignored, because
-        the report describes the kernel itself.
+        The fitted network. If a `CKNFeatureMap` has `symmetries`, the maps ``x_k`` are means over the group, and K is
+        the kernel with the same `symmetries`, whose computation takes 4, 16 or 64 times as long. Its parameters
+        `center` and `scale` are ignored, because the report describes the kernel itself.
 
     X : array-like of shape `(n_samples, *space, n_channels)`, `(n_samples, *space)` or `(n_samples, n_features)`
         Signals, typically a few hundred. The computation time grows with the square of the number of signals; see
@@ -98,12 +100,14 @@ def approximation_report(feature_map: CKNFeatureMap | Network, X: Rows, *, n_job
     True
     """
     steps, signals = read_fitted(feature_map, X)
-    maps, exact, approximate = signals, [], []
-    for k, (_, layer) in enumerate(steps, 1):
+    group = feature_map.symmetries if isinstance(feature_map, CKNFeatureMap) else None
+    kernels = [CKNKernel(Pipeline(steps[:k]), symmetries=group, n_jobs=n_jobs) for k in range(1, len(steps) + 1)]
+    exact = [kernel(signals).astype(float) for kernel in kernels]
+    maps, approximate = orbits(signals, group), []
+    for _, layer in steps:
         maps = layer.transform(maps)
-        rows = maps.reshape(len(maps), -1).astype(float)
+        rows = mean_over_orbits(maps, group).reshape(len(signals), -1).astype(float)
         approximate.append(rows @ rows.T)
-        exact.append(CKNKernel(Pipeline(steps[:k]), n_jobs=n_jobs)(signals).astype(float))
     spectra = [_spectrum(layer) for _, layer in steps]
     return Bunch(
         layers=[name for name, _ in steps],

@@ -137,7 +137,7 @@ def test_fit_transfers_only_the_patches_from_the_blocks_that_they_are_drawn_from
     assert len(transferred) <= 2 * 8  # At most 8 of 30 blocks are read for each layer.
 
 
-@pytest.mark.parametrize("parameters", [{}, {"normalize": True}, {"tangent": True}], ids=str)
+@pytest.mark.parametrize("parameters", [{}, {"normalize": True}, {"tangent": True, "symmetries": "flip"}], ids=str)
 def test_kernel_is_an_array_of_blocks(parameters, scheduler):
     kernel = CKNKernel(layer(), **parameters)
     expected, other = kernel(X[:150]), kernel(X[:150], X[200:])

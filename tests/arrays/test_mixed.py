@@ -52,6 +52,23 @@ def test_every_signal_has_the_features_that_it_has_alone(ndim, dtype):
     assert len(feature_map.get_feature_names_out()) == features.shape[1]
 
 
+def test_features_are_averaged_over_the_symmetries_of_each_signal():
+    X = mixed()
+    flipped = CKNFeatureMap(network(), symmetries="flip").fit(X)
+    features = flipped.transform(X)
+    assert_array_equal(features, np.concatenate([flipped.transform(x[None]) for x in X]))
+    assert_array_equal(features, flipped.transform([x[:, ::-1] for x in X]))
+    squares = [x[:5, :5] if i % 2 else x[:4, :4] for i, x in enumerate(X)]
+    turned = flipped.set_params(symmetries="dihedral").transform([np.rot90(x) for x in squares])
+    assert_array_equal(turned, flipped.transform(squares))
+    model = CKNClassifier(network(), symmetries="rotate", augmentation="flip", max_iter=1, random_state=0)
+    model.fit(squares, LABELS)
+    assert_array_equal(model.decision_function([np.rot90(x) for x in squares]), model.decision_function(squares))
+    for estimator in (flipped, model):
+        with pytest.raises(ValueError, match=r"symmetries='.*' turns .* requires square images; got .* Crop or pad"):
+            estimator.fit(X, LABELS)
+
+
 def test_a_pipeline_of_layers_gives_the_same_features():
     X = mixed()
     pipeline = make_pipeline(*(step for _, step in network().steps), Flatten())

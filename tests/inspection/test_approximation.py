@@ -1,12 +1,14 @@
 """The report and the display of how well a network approximates its kernel."""
 
+import copy
+
 import numpy as np
 import pytest
 from drawings import drawn
 from inspected_networks import DIGITS, layer
 from numpy.testing import assert_allclose, assert_array_equal
 
-from sklearn_ckn import CKNKernel
+from sklearn_ckn import CKNFeatureMap, CKNKernel
 from sklearn_ckn.inspection import ApproximationDisplay, approximation_report
 
 
@@ -18,6 +20,20 @@ def test_all_patches_as_filters_give_the_exact_kernel(complete, signals):
         assert_array_equal(K, CKNKernel(complete.network_[:k])(signals))
     features = complete.transform(signals)
     assert_allclose(report.approximate[1], features @ features.T, rtol=1e-12)
+
+
+def test_maps_and_kernels_are_averaged_over_the_symmetries_of_the_feature_map(feature_map):
+    averaged = copy.copy(feature_map).set_params(symmetries="dihedral")
+    report, plain = (approximation_report(fitted, DIGITS[:10]) for fitted in (averaged, feature_map))
+    features = averaged.transform(DIGITS[:10])
+    assert_allclose(report.approximate[1], features @ features.T, rtol=1e-10)
+    assert_array_equal(report.exact[1], CKNKernel(averaged.network_, symmetries="dihedral")(DIGITS[:10]))
+    assert (
+        report.spectral_error[1] < 0.2 and np.abs(report.exact[1] - plain.exact[1]).max() > 0.01 * plain.exact[1].max()
+    )
+    wide = CKNFeatureMap(layer()).fit(DIGITS[:, 1:]).set_params(symmetries="rotate")
+    with pytest.raises(ValueError, match="requires square images"):
+        approximation_report(wide, DIGITS[:, 1:])
 
 
 def test_errors_are_relative_norms_of_the_difference(feature_map):

@@ -1,9 +1,11 @@
 """Gram matrices of the exact kernel, computed in several threads.
 
 The norms of the patches of each signal are computed first. The kernel is then computed for tiles of pairs of signals.
+If there is a group of symmetries, the result for two signals x and y is the mean over all pairs of an image of x and an
+image of y, where the images of a signal are its transforms under all elements of the group.
 """
 
-from itertools import islice
+from itertools import islice, permutations
 from math import prod
 from typing import NamedTuple
 
@@ -11,6 +13,7 @@ import numpy as np
 from scipy import sparse
 
 from ..layer import kappa, patches, pooling
+from ..layer.symmetries import mean_over_orbits, orbits, order
 from ..runtime import simd
 from ..runtime.threads import over_blocks, slices
 from . import sparsity
@@ -32,16 +35,24 @@ class ExactNetwork(NamedTuple):
     centred: patches.PatchGeometry | None  # geometry of the first layer's patches if they are centred, otherwise None
     n_channels: int
     dtype: np.dtype
+    symmetries: str | None  # key of `symmetries.GROUPS`, the group over which the kernel is averaged
 
-    def read(self, signals, rows):  # -> (n, *space, c), (n,)
+    @property
+    def order(self):
+        """The number of images of each signal, which is the order of the group of symmetries."""
+        return order(self.symmetries)
+
+    def read(self, signals, rows):  # -> (order, n, *space, c), (n,)
         """Return the maps that the first layer reads, and the exponents of the powers of two that scale the signals.
 
-        Each signal is divided by the smallest power of two that exceeds its absolute values.
+        Each signal is divided by the smallest power of two that exceeds its absolute values. The first axis of the maps
+        belongs to the images of the signals under the elements of the group of symmetries.
         """
         X = signals.read(rows).astype(self.dtype, copy=False)
         exponents = np.frexp(np.abs(X.reshape(len(X), -1)).max(axis=1))[1]
-        X = np.ldexp(X, -exponents.reshape(-1, *[1] * (X.ndim - 1)))
-        return (patches.extract(X, self.centred) if self.centred else X), exponents
+        X = orbits(np.ldexp(X, -exponents.reshape(-1, *[1] * (X.ndim - 1))), self.symmetries)
+        X = patches.extract(X, self.centred) if self.centred else X
+        return X.reshape(self.order, -1, *X.shape[1:]), exponents
 
     def sides(self, n):
         """Allocate one `Side` of n blocks of signals for each layer."""
@@ -71,7 +82,7 @@ class ExactNetwork(NamedTuple):
         return slice(-1 if self.layers[-1].quantities.tangent else 0, None)
 
 
-def prepare(settings, shapes, dtype, differentiated, tangent=False):
+def prepare(settings, shapes, dtype, differentiated, tangent=False, symmetries=None):
     """Prepare a network for pairs of signals of the given shapes.
 
     Parameters
@@ -82,6 +93,7 @@ def prepare(settings, shapes, dtype, differentiated, tangent=False):
     dtype : dtype of the signals
     differentiated : list of bool, whether to differentiate the kernel with respect to ``log(sigma)`` of each layer
     tangent : bool, whether the result is the tangent kernel, which cannot be differentiated
+    symmetries : key of `symmetries.GROUPS`, the group over which the result is averaged
 
     Returns
     -------
@@ -101,7 +113,7 @@ def prepare(settings, shapes, dtype, differentiated, tangent=False):
         geometry = make_geometry(layer, spaces, dtype, related[2 * k : 2 * k + 3])._replace(is_first=k == 0)
         made.append(ExactLayer(geometry, layer.kernel, quantities))
         n_inherited, spaces = n_inherited + has_own, [layer.pooled_positions(space) for space in spaces]
-    return ExactNetwork(made, centred, c, dtype)
+    return ExactNetwork(made, centred, c, dtype, symmetries)
 
 
 def exact_dtype(settings, dtype, tangent):
@@ -166,10 +178,13 @@ def lines_under(space, positions, patch):  # two tuples without the last axis, P
 
 
 class Described(NamedTuple):
-    """Signals that have been prepared for pairing with other signals."""
+    """Signals that have been prepared for pairing with other signals.
+
+    The sides contain all blocks of the first images of the signals, then all blocks of the second images, and so on.
+    """
 
     exponents: np.ndarray  # (n,) A signal is divided by ``2^exponent``, and its kernel with itself by ``4^exponent``.
-    sides: list  # one patch_products.Side for each layer
+    sides: list  # one patch_products.Side of (order * n_blocks) blocks for each layer
     kernel: np.ndarray  # (n, quantities) result for each scaled signal paired with itself, in double precision
 
     def __len__(self):
@@ -192,26 +207,62 @@ def describe(signals, network, n_threads):  # -> Described
     n_threads : int
     """
     lanes = simd.n_lanes(network.dtype)
-    blocks = slices(len(signals), lanes)
-    sides, n_quantities = network.sides(len(blocks)), network.n_quantities
-    kernel, exponents = np.zeros((len(blocks), n_quantities, lanes)), np.zeros(len(signals), int)
+    blocks, images = slices(len(signals), lanes), range(network.order)
+    sides, n_quantities, n_blocks = network.sides(len(images) * len(blocks)), network.n_quantities, len(blocks)
+    kernel = np.zeros((len(images), len(images), n_blocks, n_quantities, lanes))  # of all pairs of images of a signal
+    exponents = np.zeros(len(signals), int)
 
     def describe_blocks(chosen):
         work = network.scratch(1)
         for block in range(chosen.start, chosen.stop):
             X, exponents[blocks[block]] = network.read(signals, blocks[block])
-            write_lanes(X, sides[0].maps[block])
-            below = network.nothing_below(1)
-            for layer, side, scratch in zip(network.layers, sides, work):
-                find_norms(layer.geometry, side, block, below[0], scratch)
-                find_products(layer, *layer.quantities, side, side, (block, block), below, scratch)
-                below = scratch.above
-            add_traces(below, kernel[block : block + 1])
+            for g in images:
+                write_lanes(X[g], sides[0].maps[g * n_blocks + block])
+                describe_block(network, sides, g * n_blocks + block, work, kernel[g, g, block : block + 1])
+            for g, h in permutations(images, 2):
+                pair = g * n_blocks + block, h * n_blocks + block
+                add_kernel(network, sides, sides, pair, work, kernel[g, h, block : block + 1])
 
-    at_once = min(LANES_AT_ONCE, -(-len(blocks) // (2 * n_threads)))
-    over_blocks(describe_blocks, slices(len(blocks), at_once), n_threads)
+    at_once = min(LANES_AT_ONCE, -(-n_blocks // (2 * n_threads)))
+    over_blocks(describe_blocks, slices(n_blocks, at_once), n_threads)
+    kernel = mean_over_pairs(kernel, network.symmetries)
     kernel = kernel.swapaxes(1, 2).reshape(-1, n_quantities)[: len(signals), network.result]
     return Described(exponents, sides, kernel)
+
+
+def describe_block(network, sides, block, work, total):
+    """Compute the norms of all patches of a block, and add the kernel of each signal with itself to ``total``."""
+    below = network.nothing_below(1)
+    for layer, side, scratch in zip(network.layers, sides, work):
+        find_norms(layer.geometry, side, block, below[0], scratch)
+        find_products(layer, *layer.quantities, side, side, (block, block), below, scratch)
+        below = scratch.above
+    add_traces(below, total)
+
+
+def add_kernel(network, xs, ys, blocks, work, totals):
+    """Add the kernel of n blocks of signals with one other block to ``totals``.
+
+    Parameters
+    ----------
+    network : ExactNetwork
+    xs, ys : lists of one Side for each layer
+    blocks : tuple of two ints, the index of the first of n blocks of xs and the index of the block of ys
+    work : list of one Scratch for each layer, overwritten
+    totals : ndarray of shape (n, quantities, n_lanes), out
+    """
+    below = network.nothing_below(len(totals))
+    for layer, x, y, scratch in zip(network.layers, xs, ys, work):
+        find_products(layer, *layer.quantities, x, y, blocks, below, scratch)
+        below = scratch.above
+    add_traces(below, totals)
+
+
+def mean_over_pairs(K, symmetries):  # (order, order, ...) -> (...)
+    """Return the mean over all pairs of images."""
+    for _ in range(2):
+        (K,) = mean_over_orbits(K, symmetries)
+    return K
 
 
 def write_lanes(X, maps):  # (n, *space, c), out (n_lines, at least length, c, n_lanes)
@@ -231,12 +282,21 @@ def meet(network, X, rows, Y, blocks):
         copy_to_lanes(side, rows.start, x)
     totals = np.zeros((len(blocks), n, n_quantities, lanes))
     for block, total in zip(blocks, totals):
-        below = network.nothing_below(n)
-        for layer, x, y, scratch in zip(network.layers, xs, Y.sides, work):
-            find_products(layer, *layer.quantities, x, y, (0, block), below, scratch)
-            below = scratch.above
-        add_traces(below, total)
+        add_kernel(network, xs, Y.sides, (0, block), work, total)
     return totals.transpose(1, 0, 3, 2).reshape(n, -1, n_quantities)[..., network.result]
+
+
+def meet_orbits(network, X, rows, Y, blocks):
+    """Return the mean of `meet` over all pairs of images of the signals of X and Y."""
+    lanes, images = simd.n_lanes(network.dtype), range(network.order)
+    (n_blocks_x, n_blocks_y), K = (-(-len(described) // lanes) for described in (X, Y)), []
+    of_all_images = [h * n_blocks_y + block for h in images for block in blocks]
+    for g in images:
+        start = g * n_blocks_x * lanes
+        K.append(meet(network, X, slice(start + rows.start, start + rows.stop), Y, of_all_images))
+    K = np.stack(K)  # (order, rows, order * columns, quantities)
+    K = K.reshape(*K.shape[:2], len(images), -1, K.shape[-1])
+    return mean_over_pairs(np.moveaxis(K, 2, 1), network.symmetries)
 
 
 class Matrix(NamedTuple):
@@ -315,7 +375,7 @@ def fill(network, X, Y, matrix, n_threads, count):
     def fill_tile(tile):
         rows, blocks = tile
         columns = slice(blocks.start * lanes, min(blocks.stop * lanes, len(Y)))
-        K = meet(network, X, rows, Y, blocks)[:, : columns.stop - columns.start]
+        K = meet_orbits(network, X, rows, Y, blocks)[:, : columns.stop - columns.start]
         if matrix.normalize:
             K = to_cosines(K, X.kernel[rows], Y.kernel[columns])
         else:
@@ -337,7 +397,7 @@ def cut_tiles(network, n, n_Y, is_symmetric):  # -> (slice of rows, range of blo
     """Yield tiles of about `WORK` products that cover a matrix, or only the upper triangle of a symmetric matrix."""
     lanes = simd.n_lanes(network.dtype)
     n_blocks = -(-n_Y // lanes)
-    work = sum(layer.geometry.met.n_products for layer in network.layers)
+    work = network.order**2 * sum(layer.geometry.met.n_products for layer in network.layers)
     n_rows = max(1, min(network.batch(), WORK // work, -(-n // SHARES)))
     width = max(1, min(WORK // (work * n_rows), -(-n_blocks // SHARES)))
     for rows in slices(n, n_rows):

@@ -13,7 +13,9 @@ from sklearn.datasets import load_digits
 from sklearn.pipeline import make_pipeline
 
 from sklearn_ckn import CKNFeatureMap, CKNKernel, CKNLayer
+from sklearn_ckn._core.exact import gram
 from sklearn_ckn._core.layer import definition, kappa, patches
+from sklearn_ckn._core.layer.symmetries import orbits
 from sklearn_ckn._core.runtime import simd
 
 RELATIVE = {"float64": 1e-10, "float32": 1e-5}  # tolerance relative to the largest value
@@ -235,6 +237,24 @@ def test_networks_with_all_patches_as_filters_give_the_exact_kernel(space, rng):
         assert_allclose(rows @ rows.T, CKNKernel(make_pipeline(*steps))(X), rtol=1e-8)
 
 
+SMALL_GROUPS = [("flip", (6,)), ("flip", (4, 3)), ("flip", (2, 3, 3)), ("rotate", (4, 4)), ("dihedral", (3, 3))]
+
+
+@pytest.mark.parametrize("group, space", SMALL_GROUPS, ids=str)
+def test_averaged_networks_with_all_patches_as_filters_give_the_averaged_kernel(group, space, rng):
+    """The filters are the patches of all images of two signals under a group of symmetries."""
+    X, ndim, steps = rng.randn(2, *space, 2), len(space), []
+    maps = orbits(X, group)
+    for kernel in ("exponential", "arccos1"):
+        a_layer = layer(ndim, kernel=kernel, patch_size=2, pooling_width=2, subsampling=1, reg=1e-13)
+        filters = patches.extract(maps, a_layer._read_settings().patch).reshape(-1, *[2] * ndim, maps.shape[-1])
+        maps = a_layer.set_params(init=filters, n_filters=len(filters)).fit_transform(maps)
+        steps.append(a_layer)
+    network = make_pipeline(*steps)
+    rows = CKNFeatureMap(network, symmetries=group).fit(X).transform(X)
+    assert_allclose(rows @ rows.T, CKNKernel(network, symmetries=group)(X), rtol=1e-8)
+
+
 def test_networks_converge_to_the_exact_kernel():
     """On digits, the error of one layer decreases with the number of filters to less than 2 %."""
     images = load_digits().images[:100]
@@ -423,10 +443,13 @@ def gradient_cases():
 def test_gradient_equals_central_differences(layers, normalize, rng):
     X = signals(rng, 4, 6, 5, 2)
     X[1] = 0
-    kernel = CKNKernel(make_pipeline(*layers), normalize=normalize)
+    assert_gradient_equals_central_differences(CKNKernel(make_pipeline(*layers), normalize=normalize), X)
+
+
+def assert_gradient_equals_central_differences(kernel, X):
     K, gradient = kernel(X, eval_gradient=True)
     assert_array_equal(K, kernel(X))
-    assert gradient.shape == (4, 4, kernel.n_dims)
+    assert gradient.shape == (len(X), len(X), kernel.n_dims)
     for k, step in enumerate(1e-5 * np.eye(kernel.n_dims)):
         high, low = (kernel.clone_with_theta(kernel.theta + sign * step)(X) for sign in (1, -1))
         assert_allclose(gradient[..., k], (high - low) / 2e-5, atol=1e-5 * np.abs(gradient).max())
@@ -438,6 +461,68 @@ def test_gradient_in_single_precision(rng):
     gradient = kernel(X.astype(np.float32), eval_gradient=True)[1]
     assert gradient.dtype == np.float32
     assert_allclose(gradient, expected, atol=1e-5 * np.abs(expected).max())
+
+
+# Symmetries
+
+GROUPS = [("flip", (9,)), ("flip", (6, 5)), ("flip", (3, 4, 3)), ("rotate", (6, 6)), ("dihedral", (5, 5))]
+every_group = pytest.mark.parametrize("group, space", GROUPS, ids=str)
+
+
+def asymmetric(ndim):
+    """Return an architecture that commutes with no symmetry, because even patches and strides are not symmetric."""
+    return make_pipeline(layer(ndim, patch_size=2), layer(ndim, patch_size=2, sigma=0.8, patch_centering=True))
+
+
+def mean_over_images(K, n_x, n_y):  # (order * n_x, order * n_y) -> (n_x, n_y)
+    return K.reshape(-1, n_x, K.shape[1] // n_y, n_y).mean(axis=(0, 2))
+
+
+@pytest.mark.parametrize("group, space", [("flip", (5,)), ("flip", (3, 2)), ("rotate", (3, 3)), ("dihedral", (2, 2))])
+def test_averaged_kernels_equal_loops(group, space, rng):
+    X, a_layer = rng.randn(2, *space, 2), layer(len(space), patch_size=2, pooling_width=1)
+    for tangent, K in zip((False, True), exact([a_layer], *[orbits(X, group)] * 2)):
+        expected = mean_over_images(K, 2, 2)
+        plain, averaged = (CKNKernel(a_layer, tangent=tangent, symmetries=each)(X) for each in (None, group))
+        assert_allclose(averaged, expected, atol=1e-10 * np.abs(expected).max())
+        assert np.abs(plain - expected).max() > 1e-3 * np.abs(expected).max()
+
+
+@both_dtypes
+@every_group
+def test_averaged_kernels_are_means_over_all_pairs_of_images(group, space, dtype, rng, monkeypatch):
+    monkeypatch.setattr(gram, "SHARES", 1)  # so that a tile contains several blocks of columns
+    X, Y, ndim = signals(rng, 3, *space, 2, dtype=dtype), rng.randn(18, *space, 2).astype(dtype), len(space)
+    images = [orbits(Z, group) for Z in (X, Y)]
+    for options in ({}, {"tangent": True}):
+        plain, kernel = CKNKernel(asymmetric(ndim), **options), CKNKernel(asymmetric(ndim), symmetries=group, **options)
+        expected = mean_over_images(plain(*images), 3, 18)
+        assert np.abs(kernel(X, Y) - expected).max() <= 0.1 * RELATIVE[dtype] * np.abs(expected).max()
+        K = kernel(X)
+        assert_array_equal(K, K.T)
+        assert_array_equal(np.diag(K), kernel.diag(X))
+        assert np.linalg.eigvalsh(K.astype(float)).min() >= -RELATIVE[dtype] * np.abs(K).max()
+
+
+@every_group
+def test_averaged_kernels_are_invariant_bit_for_bit_for_any_number_of_threads(group, space, rng):
+    X, network = rng.randn(10, *space, 2).astype(np.float32), asymmetric(len(space))
+    kernel = CKNKernel(network, symmetries=group)
+    K, diagonal = kernel(X), kernel.diag(X)
+    for images in orbits(X, group).reshape(-1, *X.shape):
+        assert_array_equal(kernel(images, X), kernel(X, X.copy()))
+        assert_array_equal(kernel(images), K)
+        assert_array_equal(kernel.diag(images), diagonal)
+    assert_array_equal(CKNKernel(network, symmetries=group, n_jobs=2)(X), K)
+    r = np.sqrt(diagonal)
+    assert_allclose(CKNKernel(network, symmetries=group, normalize=True)(X), K / np.outer(r, r), rtol=1e-6)
+
+
+@pytest.mark.parametrize("normalize", [False, True])
+@pytest.mark.parametrize("group, space", [("flip", (6, 5)), ("dihedral", (5, 5))], ids=str)
+def test_gradient_of_averaged_kernels_equals_central_differences(group, space, normalize, rng):
+    X, kernel = signals(rng, 3, *space, 2), CKNKernel(asymmetric(2), symmetries=group, normalize=normalize)
+    assert_gradient_equals_central_differences(kernel, X)
 
 
 # Normalisation, rounding and threads
