@@ -38,6 +38,7 @@ numpydoc_class_members_toctree = False
 GALLERY = [  # from the first steps to special needs
     "plot_digits.py",
     "plot_image_folder.py",
+    "plot_sizes.py",
     "plot_colours.py",
     "plot_signals.py",
     "plot_textures.py",
