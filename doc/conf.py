@@ -41,6 +41,7 @@ GALLERY = [  # from the first steps to special needs
     "plot_sizes.py",
     "plot_colours.py",
     "plot_signals.py",
+    "plot_dilations.py",
     "plot_textures.py",
     "plot_volumes.py",
     "plot_layer.py",
