@@ -49,6 +49,7 @@ GALLERY = [  # from the first steps to special needs
     "plot_grid_search.py",
     "plot_time_and_accuracy.py",
     "plot_small_data.py",
+    "plot_symmetries.py",
     "plot_exact_vs_approximate.py",
     "plot_stability.py",
     "plot_supervised.py",
