@@ -105,6 +105,11 @@ def read_signals(estimator, X, steps, stored=False):
     return signals
 
 
+def accepts_any_size(layers):
+    """Return whether fitted layers return maps of one size for signals of all sizes."""
+    return isinstance(layers[-1]._settings.pooling, Fixed)
+
+
 def check_fixed_positions(settings, signals, name):  # LayerSettings of the last layer, MixedSignals
     """Check that the maps of signals of different shapes have the same number of positions after the last layer."""
     if not isinstance(settings.pooling, Fixed):
@@ -133,9 +138,9 @@ def read_fitted_signals(estimator, X, stored=False):
     If the last layer has a fixed number of positions, the spatial sizes of the signals are arbitrary.
     """
     layers = [layer for _, layer in estimator.network_.steps]
-    is_any_size = isinstance(layers[-1]._settings.pooling, Fixed)
+    same_space = not accepts_any_size(layers)
     signals = validation.as_fitted_signals(
-        estimator, X, layers[0]._flattened, same_space=not is_any_size, stored=stored, mixed=True
+        estimator, X, layers[0]._flattened, same_space=same_space, stored=stored, mixed=True
     )
     if isinstance(signals, MixedSignals):
         check_fixed_positions(layers[-1]._settings, signals, "X")

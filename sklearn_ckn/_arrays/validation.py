@@ -66,6 +66,9 @@ def as_fitted_signals(estimator, X, flattened, same_space=False, stored=False, m
     shapes = (fitted, fitted[:-1]) if n_channels == 1 else (fitted,)
     n_columns = None if None in fitted else prod(fitted)
     is_batch = array.shape[1:] in shapes or (array.ndim == 2 and array.shape[1] == n_columns)
+    is_one_of_any_size = n_columns is None and n_channels > 1 and array.shape[ndim:] == (n_channels,)
+    if is_one_of_any_size:
+        raise ValueError(f"X of shape {array.shape} is one signal with {n_channels} channels: pass X[None].")
     if array.shape in shapes and not is_batch:
         raise ValueError(
             f"X of shape {array.shape} is one signal of the shape with which {type(estimator).__name__} was fitted: "

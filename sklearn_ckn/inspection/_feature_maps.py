@@ -11,7 +11,7 @@ from .._feature_map import CKNFeatureMap
 from .._network import Network
 from .._utils.typing import Axes, Rows
 from ._display import Display
-from ._fitted import fitted_layers
+from ._fitted import fitted_layers, has_one_size
 from ._grid import draw_grid
 
 MANY_MAPS = 64  # maximum number of channels that are labelled, because more labels would hide the channels
@@ -98,7 +98,7 @@ class FeatureMapDisplay(Display):
         if not isinstance(n_maps, Integral) or n_maps < 1:
             raise ValueError(f"n_maps must be an int >= 1; got {n_maps!r}.")
         layers = [layer for _, layer in fitted_layers(feature_map)]
-        maps = _as_batch(x, layers[0], same_space=isinstance(feature_map, CKNFeatureMap))
+        maps = _as_batch(x, layers[0], same_space=has_one_size(feature_map))
         for layer in layers:
             maps = layer.transform(maps)
         strength = np.linalg.norm(maps.reshape(-1, maps.shape[-1]), axis=0)

@@ -3,10 +3,11 @@
 from sklearn.utils.validation import check_is_fitted
 
 from .._arrays import validation
+from .._arrays.encoded import check_spaces
 from .._feature_map import CKNFeatureMap
 from .._kernel import settings_of
 from .._layer import CKNLayer
-from .._network import found_in, steps_of
+from .._network import accepts_any_size, found_in, steps_of
 
 
 def fitted_layers(feature_map):
@@ -30,7 +31,14 @@ def fitted_layers(feature_map):
 
 def read_fitted(feature_map, X):
     """Return the named layers, and the validated signals as maps ``(n, *space, n_channels)``."""
-    steps, whole = fitted_layers(feature_map), isinstance(feature_map, CKNFeatureMap)
-    first = steps[0][1]
-    signals = validation.as_fitted_signals(feature_map if whole else first, X, first._flattened, same_space=whole)
+    steps = fitted_layers(feature_map)
+    first, same_space = steps[0][1], has_one_size(feature_map)
+    estimator = feature_map if isinstance(feature_map, CKNFeatureMap) else first
+    signals = validation.as_fitted_signals(estimator, X, first._flattened, same_space=same_space)
+    check_spaces(signals, [layer for _, layer in steps])
     return steps, signals.read(slice(None))
+
+
+def has_one_size(feature_map):
+    """Return whether a fitted feature map or layers accept only signals of the spatial shape seen in ``fit``."""
+    return isinstance(feature_map, CKNFeatureMap) and not accepts_any_size(feature_map.network_)

@@ -19,14 +19,13 @@ from sklearn.utils.validation import check_is_fitted
 from .._arrays.parameters import check_symmetries
 from .._core import gradient_map
 from .._core.layer.flatten import flatten
-from .._core.layer.pooling import Fixed
 from .._core.layer.symmetries import mean_over_orbits, orbits
 from .._core.linear import losses
 from .._feature_map import CKNFeatureMap
 from .._flatten import Flatten
 from .._layer import CKNLayer
 from .._linear import LinearClassifier, LinearRegressor
-from .._network import kind_of
+from .._network import accepts_any_size, kind_of
 from .._supervised import CKNClassifier, CKNRegressor
 from .._targets import decide
 from ..preprocessing import Differences, GradientMap, PatchWhitening
@@ -175,8 +174,7 @@ def _(step: CKNFeatureMap, X):
 def mean_maps(estimator, X, symmetries):  # (n, *space, c) -> (n, *space, m)
     """Compute the last maps of the network in an estimator, averaged over a group of symmetries."""
     X = as_signals(X, estimator.input_shape_)
-    is_any_size = isinstance(estimator.network_[-1]._settings.pooling, Fixed)
-    if X.shape[1:] != estimator.input_shape_ and not is_any_size:
+    if X.shape[1:] != estimator.input_shape_ and not accepts_any_size(estimator.network_):
         raise ValueError(
             f"input_shape makes signals of shape {X.shape[1:]}, but {type(estimator).__name__} was fitted on signals "
             f"of shape {estimator.input_shape_}. Only a network whose last layer has n_positions accepts other sizes."

@@ -1,5 +1,7 @@
 """Lists of signals of different sizes: the same results as for each signal alone, in the order of the list."""
 
+import pickle
+
 import numpy as np
 import pytest
 from estimators import SHAPES, layer, signals
@@ -10,7 +12,16 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
 
-from sklearn_ckn import CKNClassifier, CKNFeatureMap, CKNKernel, CKNRegressor, Flatten, LinearClassifier, PatchWhitening
+from sklearn_ckn import (
+    CKNClassifier,
+    CKNFeatureMap,
+    CKNKernel,
+    CKNRegressor,
+    Flatten,
+    LinearClassifier,
+    PatchWhitening,
+    inspection,
+)
 from sklearn_ckn._arrays import validation
 from sklearn_ckn._arrays.encoded import encoded
 from sklearn_ckn.preprocessing import GradientMap
@@ -250,6 +261,26 @@ def test_signals_that_are_smaller_than_a_patch_are_refused():
     fitted = CKNFeatureMap(network(padding="valid")).fit(mixed())
     with pytest.raises(ValueError, match="must not exceed the spatial shape of the layer's input"):
         fitted.transform(small)
+
+
+def test_one_signal_alone_is_not_a_batch():
+    fitted = CKNFeatureMap(network()).fit(mixed())
+    with pytest.raises(ValueError, match=r"is one signal with 2 channels: pass X\[None\]"):
+        fitted.transform(mixed()[0])
+
+
+def test_networks_that_were_fitted_on_lists_can_be_inspected():
+    X = np.random.RandomState(0).rand(5, 10, 10, 2)
+    fitted = CKNFeatureMap(network()).fit(mixed())
+    assert inspection.approximation_report(fitted, X).exact.shape == (2, 5, 5)
+    assert inspection.stability_report(fitted, X, [1], random_state=0).change.shape == (1, 5)
+    with pytest.raises(ValueError, match="all signals must have the same shape"):
+        inspection.approximation_report(fitted, mixed())
+
+
+def test_networks_that_were_fitted_on_lists_can_be_stored():
+    fitted = CKNFeatureMap(network()).fit(mixed())
+    assert_array_equal(pickle.loads(pickle.dumps(fitted)).transform(mixed()), fitted.transform(mixed()))
 
 
 def test_a_fit_to_one_size_restores_the_number_of_features():

@@ -7,7 +7,7 @@ for both ways and add an entry to `WINDOWS`.
 """
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial, reduce
 from math import prod, sqrt
 from typing import NamedTuple
 
@@ -185,9 +185,8 @@ class Taps(NamedTuple):
 @lru_cache(maxsize=16)
 def taps(pooling, space, dtype):
     """Return the columns of the operators' Kronecker product: the outputs and weights of each position."""
-    product = sparse.csc_array(np.ones((1, 1)))
-    for matrix in operators(pooling, space):
-        product = sparse.kron(product, matrix, format="csc")
+    matrices = operators(pooling, space) or [sparse.csc_array(np.ones((1, 1)))]
+    product = reduce(partial(sparse.kron, format="csc"), matrices)
     return Taps(product.indptr.astype(np.int64), product.indices.astype(np.int64), product.data.astype(dtype))
 
 
