@@ -2,10 +2,10 @@
 Dilations: patterns at several scales
 =====================================
 
-The patches of a dilated layer consist of every second, fourth or eighth value of a time series: they are longer, but
-not larger. Four networks with the dilations 1, 2, 4 and 8 side by side are compared with networks that have one
-dilation and the same number of filters in total. Every series contains waves of four widths, and the class is the width
-of the wave that is upside down.
+The patches of a dilated layer consist of every second, fourth or eighth value of a time series: they span more time
+steps, but contain no more values. Four networks with the dilations 1, 2, 4 and 8 side by side are compared with
+networks that have one dilation and the same number of filters in total. Every series contains waves of four widths, and
+the class is the width of the wave that is upside down.
 """
 
 import matplotlib.pyplot as plt
@@ -18,7 +18,7 @@ length, widths = 256, np.array([4, 8, 16, 32])
 
 
 def make_series(n, rng):
-    """Return noisy series with a wave of every width, the index of the inverted wave's width, and its centre."""
+    """Return noisy series with a wave of every width, and the width's index and the centre of the inverted wave."""
     y = rng.integers(len(widths), size=n)
     signs = 1 - 2 * np.eye(len(widths))[y]  # (n, 4)
     centres = rng.uniform(2 * widths, length - 2 * widths, size=signs.shape)
@@ -58,10 +58,10 @@ for name, transformer in features.items():
     print(f"  {name:<15}{correct.mean():.3f}" + "".join(f"{recall:8.3f}" for recall in recalls[name]))
 
 # %%
-# One series of each class, in which the inverted wave is blue, and the accuracy on the test series by the width of that
-# wave. With one dilation, the accuracy is high for some widths and lower for others. All dilations together recognise
-# waves of all widths, although each dilation has only a quarter of the filters. Patches of 33 values are almost as
-# good, but have nearly seven times as many values to multiply.
+# The figure shows one series of each class, with the inverted wave in blue, and the accuracy on the test series by the
+# width of that wave. With one dilation, the accuracy is high for some widths and lower for others. All dilations
+# together recognise waves of all widths, although each dilation has only a quarter of the filters. Patches of 33 values
+# are almost as good, but have nearly seven times as many values to multiply.
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.6), width_ratios=[1.1, 1], layout="constrained")
 time = np.arange(length)

@@ -4,8 +4,8 @@ Images of different sizes
 
 If the last layer of a network has a fixed number of positions, the network gives images of all sizes the same number of
 features, and a list of images can be passed as it is. The alternative is to resize all images to one size. Two sets of
-images show when each is better: grains of a material, whose size in pixels is what distinguishes the classes, and
-handwritten digits, whose size is an accident.
+images show when each is better: grains of a material, whose size in pixels distinguishes the classes, and handwritten
+digits, whose size is arbitrary.
 """
 
 import matplotlib.pyplot as plt
@@ -22,7 +22,7 @@ rng = np.random.default_rng(0)
 
 
 def make_grains(y):
-    """Return images of 16 to 48 pixels a side, with fine, medium or coarse grains and noise."""
+    """Return noisy images of 16 to 48 pixels a side, with fine, medium or coarse grains."""
     images = []
     for width in np.array([1, 1.4, 2])[y]:
         shape = rng.integers(16, 49, size=2)
@@ -49,7 +49,7 @@ data = {"grains": (make_grains(kinds), kinds), "digits": (make_digits(indices), 
 # %%
 # The network gives every image ``n_positions`` x ``n_positions`` vectors, each of which describes one part of the
 # image. `n_positions` is chosen by cross-validation on 150 images, separately for the lists and for the resized images,
-# and the other 850 images are the test. scikit-learn splits lists as it splits arrays.
+# and the other 850 images are the test set. scikit-learn splits lists as it splits arrays.
 
 settings = {"patch_size": 3, "n_patches": 2_000, "random_state": 0}
 network = make_pipeline(CKNLayer(32, **settings), CKNLayer(64, n_positions=1, **settings))
@@ -66,11 +66,12 @@ for name, (images, y) in data.items():
         print(f"  {name}, {way:<12}{score:.3f}   {chosen} x {chosen}")
 
 # %%
-# Six images of each set, all drawn to one scale, with their own sizes and resized, and the accuracies within the
-# search. Resizing makes the fine grains of a small image as large as the coarse grains of a large image, so the classes
-# become alike. Digits are recognised better if they are resized, because they and their strokes then have about one
-# size. Grains lie anywhere in an image, so a single position, a weighted mean over the whole image, is best for them. A
-# digit is recognised by the places of its strokes, which takes several positions.
+# The figure shows six images of each set in their own sizes and resized, all drawn to the same scale, and the
+# accuracies in cross-validation. Resizing can make the fine grains of a small image as large as the coarse grains of a
+# large image, so the classes become hard to tell apart. Digits are recognised better if they are resized, because they
+# and their strokes then have about the same size. Grains are everywhere in an image, so a single position, which is a
+# weighted mean over the whole image, is best for them. A digit is recognised by the places of its strokes, which
+# requires several positions.
 
 figure = plt.figure(figsize=(11, 6.4), layout="constrained")
 for row, (name, (images, y)) in zip(figure.subfigures(2, 1), data.items()):

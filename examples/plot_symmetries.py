@@ -2,9 +2,10 @@
 Symmetries: images without an orientation
 =========================================
 
-Some images have no preferred orientation, such as micrographs and aerial photographs. Here they are handwritten digits
-that are turned by random quarter turns. Features that are averaged over the four quarter turns are the same for all
-orientations of an image, so a classifier does not have to learn every orientation from examples.
+Some images have no preferred orientation, such as micrographs and aerial photographs. This example imitates them by
+handwritten digits that are rotated by a random number of quarter turns. Features that are averaged over the four
+quarter turns are the same for all orientations of an image, so a classifier does not have to learn every orientation
+from examples.
 """
 
 import matplotlib.pyplot as plt
@@ -15,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn_ckn import CKNFeatureMap, CKNLayer, LinearClassifier
 
 rng = np.random.default_rng(0)
-digits = load_digits(n_class=9)  # without the nine, which is a six that is turned
+digits = load_digits(n_class=9)  # without the nine, which looks like a rotated six
 images, y = digits.images.astype(np.float32), digits.target
 X = np.stack([np.rot90(image, turns) for image, turns in zip(images, rng.integers(4, size=len(images)))])
 
@@ -34,9 +35,9 @@ def four_turns(X, y):
 
 
 # %%
-# Three classifiers learn from 50 to 400 images. The first two have plain features. The second of them learns from all
+# Three classifiers learn from 50 to 400 images. The first two have plain features, and the second also learns from all
 # four orientations of every training image. The third has averaged features. The errors are means over three random
-# training sets, on the 800 images that remain.
+# training sets, on 800 other images.
 
 ways = {
     "plain features": (None, False),
@@ -60,12 +61,12 @@ for name, values in errors.items():
     print(f"  {name:<30}" + "".join(f"{value:6.1f}" for value in values))
 
 # %%
-# A digit in its four orientations, another image of the same digit and an image of another digit, with the distances of
-# their features from those of the first image. The rows of features have norm 1. Averaged features of the four
-# orientations are the same, bit for bit. Plain features of the digit and of the same digit after a quarter turn differ
-# more than plain features of the two digits. Turned copies of the training images make up for most of this, but there
-# are four times as many images to learn from. Averaged features lead to fewer errors, and take four times as long to
-# compute.
+# The figure shows a digit in its four orientations, another image of the same digit and an image of another digit, with
+# the distances of their features from those of the first image. The rows of features have norm 1. Averaged features of
+# the four orientations are the same, bit for bit. Plain features of the digit and of the same digit after a quarter
+# turn differ more than plain features of the two digits. Turned copies of the training images make up for most of this,
+# but there are four times as many images to learn from. Averaged features lead to fewer errors, and take four times as
+# long to compute as plain features.
 
 first, same, other = images[y == 7][0], images[y == 7][1], images[y == 4][0]
 shown = np.stack([*(np.rot90(first, turns) for turns in range(4)), same, other])

@@ -48,13 +48,13 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, SignalsMixin, Transfo
 
         - `"flip"`: the identity and the reversal along the last spatial axis (the horizontal axis of images). It is
           meant for photographs, not for letters;
-        - `"rotate"`: the four quarter turns of square images;
-        - `"dihedral"`: the four quarter turns of square images and of their mirror images. Like `"rotate"`, it is meant
-          for images without a preferred orientation, such as micrographs or satellite images.
+        - `"rotate"`: the rotations of square images by 0, 90, 180 and 270 degrees (quarter turns);
+        - `"dihedral"`: the same rotations of square images and of their mirror images. Like `"rotate"`, it is meant for
+          images without a preferred orientation, such as micrographs or satellite images.
 
         The computation takes 2, 4 or 8 times as long, respectively. The features of x and g x are the same, bit for
-        bit, unless an earlier step distinguishes x from g x, as ``PatchWhitening(method="global")`` does.
-        ``PatchWhitening(method="local")`` does so only by floating-point rounding.
+        bit, unless an earlier step distinguishes x from g x, as `GradientMap` and ``PatchWhitening(method="global")``
+        do. ``PatchWhitening(method="local")`` does so only by floating-point rounding.
 
     center : bool, default=False
         Whether to centre each row of features by subtracting its mean.
@@ -82,7 +82,7 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, SignalsMixin, Transfo
         differ.
 
     output_shape_ : tuple
-        Shape ``(*space, n_filters)`` of the last map of a signal of shape `input_shape_`.
+        Shape ``(*space, n_filters)`` of the last map of each signal.
 
     n_features_in_ : int
         Number of values in one signal, ``prod(input_shape_)``, which is the number of columns of a 2-D `X`. Not defined
@@ -222,11 +222,11 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, SignalsMixin, Transfo
         Raises
         ------
         ValueError
-            If the signals have a different shape from that in `fit` (another number of channels, if the last layer has
-            `n_positions`), or if `out` has the wrong shape or dtype, cannot
-            be written to, shares memory with `X`, or is given although `X` is a Dask array. Also if `set_output`
-            requests a table although `out` is given or `X` is a Dask array, because neither `out` nor a Dask array can
-            become a table.
+            If the signals have a different shape from that in `fit` (only the number of channels must be the same if
+            the last layer has `n_positions`), or if `out` has the wrong shape or dtype, cannot be written to, shares
+            memory with `X`, or is given although `X` is a Dask array or contains signals of different sizes. Also if
+            `set_output` requests a table although `out` is given or `X` is a Dask array, because neither `out` nor a
+            Dask array can become a table.
         OSError
             If there is not enough disk space for `out`.
         """

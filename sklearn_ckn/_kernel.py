@@ -47,9 +47,9 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
         k_l(w, w') = sum_{u, u'} h(u - w) h(u' - w') |z| |z'| kappa(P(u, u') / (|z| |z'|))
         K(x, x')   = sum_w k_n(w, w)
 
-    where v ranges over the positions of a patch (`patch_size`), kappa is the function selected by `kernel`, h are the
-    pooling weights (`pooling`), l is the index of a layer and n is the number of layers. The norm of a patch is
-    computed from the inner products of its signal with itself: ``|z|^2 = P(u, u)``.
+    where v ranges over the positions of a patch (`patch_size` and `dilation`), kappa is the function selected by
+    `kernel`, h are the pooling weights (`pooling`), l is the index of a layer and n is the number of layers. The norm
+    of a patch is computed from the inner products of its signal with itself: ``|z|^2 = P(u, u)``.
 
     With ``tangent=True``, the result is the neural tangent kernel [2]_ of the architecture instead. Its recursion is
     computed alongside that of the kernel ([3]_, section 4; [4]_)::
@@ -97,9 +97,9 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
     symmetries : {"flip", "rotate", "dihedral"} or None, default=None
         Group of transformations of the grid over which the kernel is averaged, as the features of `CKNFeatureMap` are:
         the kernel of x and x' is the mean of ``K(g x, h x')`` over all pairs of elements g and h of the group. `"flip"`
-        consists of the identity and the reversal along the last spatial axis, `"rotate"` of the four quarter turns of
-        square images, and `"dihedral"` of the quarter turns of square images and of their mirror images. The
-        computation takes 4, 16 or 64 times as long, respectively.
+        consists of the identity and the reversal along the last spatial axis, `"rotate"` of the rotations of square
+        images by 0, 90, 180 and 270 degrees, and `"dihedral"` of these rotations of square images and of their mirror
+        images. The computation takes 4, 16 or 64 times as long, respectively.
 
     normalize : bool, default=False
         Whether to return the cosine similarity ``K(x, x') / sqrt(K(x, x) K(x', x'))``, which is 0 for an all-zero
@@ -107,7 +107,7 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
 
     tangent : bool, default=False
         Whether to compute the neural tangent kernel T. The descriptions of the other parameters then apply to T instead
-        of K. Kernel regression with T makes the predictions of an infinitely wide network of this architecture whose
+        of K. Kernel regression with T gives the predictions of an infinitely wide network of this architecture whose
         weights are all trained by gradient descent on the squared error, starting from an output close to 0. Kernel
         regression with K corresponds to training only the linear model on the last maps. The features of
         `CKNFeatureMap` approximate K, but not T. Derivatives of T with respect to `sigma` are not available, and no
@@ -387,7 +387,7 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
         return steps
 
     def _check_slope(self, kernel, name):
-        """Check that a layer has a tangent kernel if it is requested."""
+        """Check that the kernel of a layer has a finite slope at 1 if the tangent kernel is requested."""
         if self.tangent and np.isinf(kappa.lipschitz_constant(kernel)):
             raise ValueError(
                 f"kernel={name!r} is not possible with tangent=True, because its slope at 1 is infinite and the "

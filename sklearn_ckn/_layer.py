@@ -79,16 +79,16 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
         Number of pooled positions along each spatial axis, whatever the size of the map. It replaces `pooling_width`
         and `subsampling`, which must be None. The map is divided evenly into cells, one for each pooled position. In
         the last layer of a network, it makes the number of features the same for signals of all sizes. If the map has
-        fewer positions than `n_positions`, pooled positions repeat its values.
+        fewer positions than `n_positions` along an axis, pooled positions repeat its values or average two neighbours.
 
     pooling : {"gaussian", "average"}, default="gaussian"
         `"gaussian"` uses the weights ``exp(-(d / pooling_width)^2)`` for ``|d| <= pooling_width`` (only ``d = 0`` if
         the width is 1), divided by their sum. The windows are centred at the positions 0, `subsampling`, ..., and the
         map counts as zero outside its borders. `"average"` takes the mean of `pooling_width` positions, in full windows
-        only. With `n_positions`, `"gaussian"` centres a window at the centre of each cell, with the width of the cell
-        as `pooling_width` (which need not be a whole number) and weights divided by their sum over the positions in the
-        map, and `"average"` takes the mean over each cell, to which positions at its edges belong in part. Thus
-        ``n_positions=1`` gives a mean over the whole map, weighted or not.
+        only. With `n_positions`, `"gaussian"` centres a window at the centre of each cell. The width of the cell, which
+        need not be a whole number, replaces `pooling_width`, and the weights are divided by their sum over the
+        positions in the map. `"average"` takes the mean over each cell, and a position that is only partly in a cell
+        has a smaller weight. Thus ``n_positions=1`` gives a mean over the whole map, weighted or not.
 
     padding : {"same", "valid"}, default="same"
         `"same"` pads the map with zeros, so that there is one patch for every position. A patch of even size extends

@@ -122,9 +122,9 @@ def check_fixed_positions(settings, signals, name):  # LayerSettings of the last
 
 
 def check_symmetries(estimator, name, signals):  # Signals or MixedSignals
-    """Check that the group of symmetries in a parameter of an estimator applies to signals.
+    """Check that signals are suitable for the group of symmetries that a parameter of an estimator names.
 
-    Other values of the parameter are not checked.
+    Values of the parameter that do not name a group are not checked.
     """
     symmetries = getattr(estimator, name)
     if isinstance(symmetries, str) and symmetries in GROUPS:
@@ -135,7 +135,7 @@ def check_symmetries(estimator, name, signals):  # Signals or MixedSignals
 def read_fitted_signals(estimator, X, stored=False):
     """Check that a fitted network can encode ``X``, and return ``X`` as `Signals` or `MixedSignals`.
 
-    If the last layer has a fixed number of positions, the spatial sizes of the signals are arbitrary.
+    If the last layer has a fixed number of positions, the spatial sizes of the signals may differ from those in `fit`.
     """
     layers = [layer for _, layer in estimator.network_.steps]
     same_space = not accepts_any_size(layers)

@@ -78,7 +78,7 @@ class CKNClassifier(Classification, EndToEnd):
 
     augmentation : {"flip", "rotate", "dihedral", "flip-crop"}, callable or None, default=None
         Random augmentation of the mini-batches. With `"flip"`, `"rotate"` or `"dihedral"`, each signal is transformed
-        by a random element of this group; see `symmetries` of `CKNFeatureMap`. With `"flip-crop"`, the signals are
+        by a random element of the group of that name; see `symmetries` of `CKNFeatureMap`. With `"flip-crop"`, they are
         randomly flipped and shifted by up to an eighth of their size along every axis, and the gaps are filled with
         zeros. A function ``(X, rng) -> X`` receives signals of shape ``(n, *space, n_channels)`` and a
         :class:`numpy.random.Generator`, and returns signals of the same shape. The linear model is computed from one
@@ -403,7 +403,7 @@ class CKNRegressor(RegressorMixin, EndToEnd):
 
     augmentation : {"flip", "rotate", "dihedral", "flip-crop"}, callable or None, default=None
         Random augmentation of the mini-batches. With `"flip"`, `"rotate"` or `"dihedral"`, each signal is transformed
-        by a random element of this group; see `symmetries` of `CKNFeatureMap`. With `"flip-crop"`, the signals are
+        by a random element of the group of that name; see `symmetries` of `CKNFeatureMap`. With `"flip-crop"`, they are
         randomly flipped and shifted by up to an eighth of their size along every axis, and the gaps are filled with
         zeros. A function ``(X, rng) -> X`` receives signals of shape ``(n, *space, n_channels)`` and a
         :class:`numpy.random.Generator`, and returns signals of the same shape. The linear model is computed from one

@@ -73,7 +73,7 @@ def augmentation(chosen):  # name in AUGMENTATIONS, function or None
 
 
 def over_signals(signals, layers, symmetries, finish, n_threads):  # Signals or MixedSignals -> (n, columns)
-    """Compute ``finish(maps)`` for the last maps of all signals, averaged over a group, block by block."""
+    """Compute ``finish(maps)`` block by block, for the last maps of all signals, averaged over a group."""
     results = []
     for _, part in signals.groups:
         maps = EncodedSignals(part, layers, n_threads)

@@ -123,7 +123,7 @@ _CHECKED = {
     "ndim": [Options(Integral, {1, 2})],
     "random_state": ["random_state"],
 }
-# for make_classifier only
+# The parameters that only `make_classifier` has.
 _CHECKED_TOO = {name: CKNFeatureMap._parameter_constraints[name] for name in ("symmetries", "n_jobs")}
 
 
@@ -206,7 +206,7 @@ def make_classifier(
     symmetries : {"flip", "rotate", "dihedral"} or None, default=None
         Group of transformations over which the features are averaged, as in `CKNFeatureMap`: `"flip"` suits images
         whose mirror images belong to the same class, such as photographs; `"rotate"` and `"dihedral"` suit square
-        images without a preferred orientation. It must be None with ``ndim=1``.
+        images without a preferred orientation. Must be None with ``ndim=1``.
     n_jobs : int or None, default=None
         Number of threads, for the steps that can use several. None means 1 unless in a :obj:`joblib.parallel_config`
         context. -1 means using all processors. The result is the same, bit for bit, with any number of threads.
@@ -236,10 +236,9 @@ def make_classifier(
     ------
     ValueError
         If a parameter is out of range, or if `symmetries` contains quarter turns and the images are not square. `fit`
-        raises this error before it computes any features if `y` does not contain
-        class labels, if a parameter of the linear classifier is out of range or, for images, if no class has two
-        samples, because C then cannot be chosen. To fit such data, set C to one value with
-        ``set_params(linearclassifier__C=10)``.
+        raises this error before it computes any features if `y` does not contain class labels, if a parameter of the
+        linear classifier is out of range or, for images, if no class has two samples, because C then cannot be chosen.
+        To fit such data, set C to one value with ``set_params(linearclassifier__C=10)``.
 
     Warns
     -----

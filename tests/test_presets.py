@@ -240,7 +240,7 @@ def test_bad_parameters_are_refused(arguments, message):
             make("fast", (2,), ndim=1)
     with pytest.raises(ValueError, match=r"symmetries must be None with ndim=1, .*got 'flip'"):
         make_classifier("fast", (50,), ndim=1, symmetries="flip")
-    with pytest.raises(ValueError, match=r"symmetries='rotate' turns .* requires square images; got .*\(8, 9\)"):
+    with pytest.raises(ValueError, match=r"symmetries='rotate' rotates .* requires square images; got .*\(8, 9\)"):
         make_classifier("fast", (8, 9, 3), symmetries="rotate")
     with pytest.raises(ValueError, match=r"'ndim' parameter .* Got 3"):
         make_network("fast", (8, 8, 8), ndim=3)

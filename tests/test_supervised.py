@@ -78,7 +78,7 @@ def test_quarter_turns_require_square_images(name, digits):
     X, y = digits
     fitted = classifier(max_iter=0).fit(X[:, :6], y)
     for model in (classifier(**{name: "rotate"}), fitted.set_params(**{name: "rotate"}, warm_start=True)):
-        with pytest.raises(ValueError, match=rf"{name}='rotate' turns .* requires square .* \(6, 8\)\. Crop or pad"):
+        with pytest.raises(ValueError, match=rf"{name}='rotate' rotates .* requires square .* \(6, 8\)\. Crop or pad"):
             model.fit(X[:, :6], y)
     with pytest.raises(ValueError, match=rf"{name}='rotate' .* Set {name} to 'flip' or None"):
         CKNClassifier(layer(ndim=1), **{name: "rotate"}).fit(X[:, 0], y)

@@ -103,9 +103,9 @@ def _check_container(X, name):
 
 
 def as_mixed_arrays(X, name="X"):
-    """Return signals of different shapes, passed one by one, as a list of arrays of numbers; or None for other input.
+    """Return signals of different shapes, passed one by one, as a list of numeric arrays, or None for other input.
 
-    Signals of equal shape, which become one array, are other input.
+    Signals of equal shape count as other input, because they can be stacked into one array.
     """
     if isinstance(X, np.ndarray) and X.shape == () and X.dtype == object:
         X = X.item()

@@ -33,7 +33,7 @@ class EncodedBlocks:
 
     @property
     def groups(self):
-        """The groups of signals of equal shape, here a single one; see `MixedSignals`."""
+        """The groups of signals of equal shape, here a single group; see `MixedSignals`."""
         return [(np.arange(len(self)), self)]
 
     def fill(self, rows, finish, companion, out):

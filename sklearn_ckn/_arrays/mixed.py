@@ -13,7 +13,7 @@ class MixedSignals:
     Parameters
     ----------
     groups : list of (ndarray of ints, Signals)
-        The signals of every shape, and their indices among all signals.
+        For each shape, the indices of its signals among all signals, and the signals.
     """
 
     is_lazy = False
@@ -42,11 +42,11 @@ class MixedSignals:
         return [(rows, part.array, part.chosen) for rows, part in self.groups]
 
     def of_dtype(self, dtype):
-        """Return the signals, to be read in another dtype."""
+        """Return the same signals, to be read in another dtype."""
         return MixedSignals([(rows, part.of_dtype(dtype)) for rows, part in self.groups])
 
     def combined(self, function, shape_of):
-        """Return the results of a function of every group as one array, or as a list if their shapes differ.
+        """Apply a function to every group, and return the results as one array, or as a list if their shapes differ.
 
         Parameters
         ----------

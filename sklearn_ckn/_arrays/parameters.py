@@ -87,7 +87,7 @@ def check_symmetries(name, symmetries, space):
     """Check that a group of symmetries maps signals of the spatial shape ``space`` to signals of the same shape."""
     if quarter_turn not in GROUPS[symmetries]:
         return
-    rule = f"{name}={symmetries!r} turns images by quarters, which requires"
+    rule = f"{name}={symmetries!r} rotates images by quarter turns, which requires"
     if len(space) != 2:
         raise ValueError(
             f"{rule} ndim=2; got signals with {len(space)} spatial {'axis' if len(space) == 1 else 'axes'}, of shape "

@@ -27,7 +27,7 @@ def transformed(transformer, signals, shape_of, write, out, X):
     """
     if isinstance(signals, MixedSignals):
         if out is not None:
-            raise ValueError("out must be None for signals of different shapes, which are in memory: omit out.")
+            raise ValueError("out must be None for signals of different shapes: omit out.")
 
         def of_group(part):
             return write(part, Destination(np.empty((len(part), *shape_of(part.shape)), signals.dtype)))

@@ -13,7 +13,7 @@ from .._core.runtime.threads import slices
 from .stores import Stored, ahead, is_lazy, rows_of_chunk, with_note
 
 LARGEST_EXACT = 2**24  # Single precision represents all integers up to this magnitude.
-MOST_SHAPES = 256  # maximum number of shapes of maps for which the forms of a layer are kept
+MOST_SHAPES = 256  # maximum number of shapes of maps for which the prepared forms of a layer are kept
 PIECE = 1 / 16  # size of the pieces in which stores are read and written, as a fraction of the working memory
 
 
@@ -64,7 +64,7 @@ class Signals:
 
     @property
     def groups(self):
-        """The groups of signals of equal shape, here a single one; see `MixedSignals`."""
+        """The groups of signals of equal shape, here a single group; see `MixedSignals`."""
         return [(np.arange(len(self)), self)]
 
     @property
@@ -78,7 +78,7 @@ class Signals:
         return Signals(self.array, self.shape, self.dtype, self._indices(rows))
 
     def of_dtype(self, dtype):
-        """Return the signals, to be read in another dtype."""
+        """Return the same signals, to be read in another dtype."""
         return Signals(self.array, self.shape, dtype, self.chosen)
 
     def read(self, rows):
@@ -210,7 +210,7 @@ class Prepared(NamedTuple):
         return self.others == others and all(a is b or np.array_equal(a, b) for a, b in arrays)
 
     def for_shape(self, shape):  # (*space, c) -> forward.PreparedLayer
-        """Return the layer prepared for maps of the given shape, which is kept for the next call."""
+        """Return the layer prepared for maps of the given shape, and keep it for later calls."""
         made = self.by_shape.get(shape) or self.layer.prepare(shape)
         if len(self.by_shape) >= MOST_SHAPES:
             self.by_shape.clear()
@@ -255,7 +255,7 @@ class EncodedSignals:
 
     @property
     def groups(self):
-        """The groups of signals of equal shape, here a single one; see `MixedSignals`."""
+        """The groups of signals of equal shape, here a single group; see `MixedSignals`."""
         return [(np.arange(len(self)), self)]
 
     def fill(self, rows, finish, companion, out):

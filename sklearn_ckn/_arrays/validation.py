@@ -19,7 +19,7 @@ def as_signals(estimator, X, ndim, input_shape=None, name="X", stored=False, mix
     """Check ``X`` and return it as `Signals`, whose shape follows from ``X`` and ``input_shape``.
 
     If ``stored``, an array in a store is not loaded, and its values are checked when they are read. If ``mixed``,
-    signals of different shapes are accepted, too, and returned as `MixedSignals`.
+    signals of different shapes are also accepted, and returned as `MixedSignals`.
     """
     arrays = as_mixed_arrays(X, name) if mixed else None
     if arrays is not None:
@@ -49,7 +49,7 @@ def as_signals(estimator, X, ndim, input_shape=None, name="X", stored=False, mix
 def as_fitted_signals(estimator, X, flattened, same_space=False, stored=False, mixed=False):
     """Check that ``X`` has the columns, channels and, if ``same_space``, spatial shape of ``fit``; return `Signals`.
 
-    If ``mixed``, signals of different shapes are accepted, too, and returned as `MixedSignals`.
+    If ``mixed``, signals of different shapes are also accepted, and returned as `MixedSignals`.
     """
     fitted = estimator.input_shape_
     ndim, n_channels = len(fitted) - 1, fitted[-1]
@@ -102,9 +102,9 @@ def _as_mixed(estimator, arrays, ndim, name):  # list of ndarray -> MixedSignals
     if len(channels) > 1:
         first, other = (next(i for i, shape in enumerate(shapes) if shape[-1] == c) for c in list(channels)[:2])
         raise ValueError(
-            f"{name} has signals with different numbers of channels, the last axis: {shapes[first][-1]} in "
+            f"{name} has signals with different numbers of channels (lengths of the last axis): {shapes[first][-1]} in "
             f"{name}[{first}] and {shapes[other][-1]} in {name}[{other}]. If the channels come first, pass "
-            f"[np.moveaxis(x, 0, -1) for x in {name}]; otherwise, convert all signals to the same channels."
+            f"[np.moveaxis(x, 0, -1) for x in {name}]; otherwise, convert all signals to the same number of channels."
         )
     dtype = np.result_type(*{x.dtype for x in arrays})
     rows = {shape: np.array([i for i, each in enumerate(shapes) if each == shape]) for shape in dict.fromkeys(shapes)}

@@ -1,8 +1,8 @@
 """Gradient maps of images: ``|g| kappa(<w, g> / |g|)``, where g is the gradient at a position and w an orientation.
 
-Here, kappa is the exponential kernel, so that a channel is ``|g| exp(-|w - g / |g||^2 / sigma^2)``, where sigma is the
-distance between neighbouring orientations. The networks of Mairal, Koniusz, Harchaoui and Schmid (2014) have such an
-input.
+Here, kappa is the exponential kernel, scaled so that a channel is ``|g| exp(-|w - g / |g||^2 / sigma^2)``, where sigma
+is the distance between neighbouring orientations. Some of the networks of Mairal, Koniusz, Harchaoui and Schmid (2014)
+have such an input.
 
 ====  =================================  =====================================================
 X     ``(n, *space, c)``                 images, channels last

@@ -18,7 +18,7 @@ from .network import backward
 from .network.packed_filters import PackedFilters
 from .runtime.threads import over_blocks, slices
 
-# Maximum number of signals in a block, including those of orbits. One thread computes both passes of a block.
+# Maximum number of signals in a block, including their orbits. One thread computes both passes of a block.
 BLOCK = 16
 
 
@@ -75,7 +75,7 @@ class Block(NamedTuple):
 
 
 class DifferentiableNetwork:
-    """A network, to compute gradients.
+    """A network that is prepared for the computation of gradients.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ class DifferentiableNetwork:
 
         Parameters
         ----------
-        groups : list of (ndarray of ints, ndarray of shape (n, *space, c)), the signals of each shape and their numbers
+        groups : list of (ndarray of ints, ndarray of shape (n, *space, c)), the indices and the signals of each shape
         Y : ndarray of shape (n_samples, k)
         share : ndarray of shape (n_samples,)
         head : Head

@@ -13,7 +13,7 @@ def channel_names(letter, n):  # -> ndarray of str
 
 
 class SignalsMixin:
-    """A mixin for estimators whose input are signals, which have the shape `input_shape_`."""
+    """A mixin for estimators whose input consists of signals of the shape `input_shape_`."""
 
     @property
     def n_features_in_(self) -> int:

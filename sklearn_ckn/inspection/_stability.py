@@ -36,7 +36,7 @@ def stability_report(
 
     where, for layer k, rho_k is the Lipschitz constant of the kernel mapping ([1]_, Remark 8, equation (14)), ``|A_k|``
     is the operator norm of the pooling, and ``|P_k|`` is the operator norm of patch extraction, which is the square
-    root of the number of positions of a patch, or less if there are few patches. Projections onto filters, padding,
+    root of the number of positions of a patch, or less if a map has few patches. Projections onto filters, padding,
     `symmetries`, `center` and `patch_centering` do not increase distances.
 
     Let x' be the signal after a deformation by the displacement field tau, as defined in `deformation`. For continuous
@@ -56,7 +56,7 @@ def stability_report(
     positions that are multiples of the subsampling of all layers but the last, if the signals have margins of zeros
     that contain the displacement and the receptive fields. All steps but the last pooling then commute with the
     translation, and for the windows h_n of the last pooling, ``sum |h_n(. - tau) - h_n| <= C2 |tau| / scale``. Neither
-    bound holds for a `CKNKernel` with ``tangent=True``, whose change is measured in the same way.
+    bound holds for a `CKNKernel` with ``tangent=True``, but its `change` is measured in the same way.
 
     Parameters
     ----------
@@ -98,7 +98,8 @@ def stability_report(
           and ``|A_k|``;
         - scale : float, the scale sigma_n of the last pooling, as a standard deviation in positions of the signals:
           ``pooling_width / sqrt(2)`` times the subsampling of the earlier layers, for the axis where it is smallest.
-          If a layer has `n_positions`, its width and subsampling are the number of its patches divided by it;
+          For a layer with `n_positions`, the number of patches along the axis divided by `n_positions` replaces both
+          its pooling width and its subsampling;
         - beta : float, the largest ratio, over all layers, of the radius of a patch (the distance from its position to
           its furthest corner) to the scale of the previous layer, which is one position for the first layer.
 

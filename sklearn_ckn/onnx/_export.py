@@ -61,9 +61,10 @@ def to_onnx(estimator: BaseEstimator, *, input_shape: Sequence[int] | None = Non
         If `estimator` or one of its steps is not supported, or if a classifier was fitted to several labels per sample
         or to labels for which ONNX has no type, such as dates.
     ValueError
-        If `input_shape` is None although the estimator was fitted on signals of different sizes, or if it does not suit
-        the estimator. If a `PatchWhitening` with ``method="local"`` has an `exponent` other than 0, 0.25 or 0.5, or has
-        a `reg` below 1e-6 and an `exponent` other than 0. The reason is that ONNX has no eigenvalue decomposition.
+        If `input_shape` is None although the estimator was fitted on signals of different sizes, or if the estimator
+        does not accept signals of shape `input_shape`. Also if a `PatchWhitening` with ``method="local"`` has an
+        `exponent` other than 0, 0.25 or 0.5, or has a `reg` below 1e-6 and an `exponent` other than 0, because ONNX has
+        no eigenvalue decomposition.
     NotFittedError
         If `estimator` or one of its steps is not fitted.
 

@@ -176,7 +176,7 @@ def mean_maps(estimator, X, symmetries):  # (n, *space, c) -> (n, *space, m)
     X = as_signals(X, estimator.input_shape_)
     if X.shape[1:] != estimator.input_shape_ and not accepts_any_size(estimator.network_):
         raise ValueError(
-            f"input_shape makes signals of shape {X.shape[1:]}, but {type(estimator).__name__} was fitted on signals "
+            f"input_shape gives signals of shape {X.shape[1:]}, but {type(estimator).__name__} was fitted on signals "
             f"of shape {estimator.input_shape_}. Only a network whose last layer has n_positions accepts other sizes."
         )
     check_symmetries("symmetries", symmetries, X.shape[1:-1])

@@ -1,4 +1,4 @@
-"""Code shared by the transformers that compute one map from each signal, a block of signals at a time."""
+"""Code shared by the transformers that compute one map from each signal, block by block."""
 
 from sklearn.base import BaseEstimator
 
@@ -12,7 +12,7 @@ from .._utils.serialization import PersistentMixin
 
 
 class BlockwiseTransformer(PersistentMixin, MapsMixin, BaseEstimator):
-    """A base class for transformers with the parameters `input_shape` and `n_jobs`, which return maps of any size."""
+    """Base class of transformers that compute a map from each signal, with parameters `input_shape` and `n_jobs`."""
 
     def _record(self, X, signals):
         """Set the attributes that describe the signals seen in `fit`."""
@@ -21,9 +21,10 @@ class BlockwiseTransformer(PersistentMixin, MapsMixin, BaseEstimator):
         self._flattened = self.input_shape is not None
 
     def _compute(self, function, n_together, signals, shape_of, out, X):
-        """Return the results of a function of a few signals at a time, computed in threads.
+        """Return the results of a function that is applied to a few signals at a time, in several threads.
 
-        ``n_together(shape)`` is the number of signals of a shape. See `transformed` for the other parameters.
+        ``n_together(shape)`` is the number of signals of the given shape to which the function is applied at once. See
+        `transformed` for the other parameters.
         """
         n_threads = effective_n_jobs(self.n_jobs)
 

@@ -34,10 +34,10 @@ class GradientMap(BlockwiseTransformer):
     orientations are ``|g| / e``. Adding a constant to a channel of the image does not change z, and multiplying the
     channel by a positive number multiplies z by the same number.
 
-    The networks in [1]_ have such an input. The inner product of the channels of two gradients approximates a multiple
-    of ``|g| |g'| kappa(cos)``, where cos is the cosine of the angle between the gradients and kappa is the exponential
-    kernel with the same sigma. With 12 orientations, the cosine of the angle between the channels differs from
-    ``kappa(cos)`` by at most 0.03.
+    Some of the networks in [1]_ have such an input. The inner product of the vectors z of two gradients g and g'
+    approximates a multiple of ``|g| |g'| kappa(cos)``, where cos is the cosine of the angle between the gradients and
+    kappa is the exponential kernel of `CKNLayer` with the same sigma. With 12 orientations, the cosine of the angle
+    between the two vectors z differs from ``kappa(cos)`` by at most 0.03.
 
     Parameters
     ----------
@@ -91,8 +91,8 @@ class GradientMap(BlockwiseTransformer):
     Notes
     -----
     `X` and `out` may be larger than memory, and `X` may be a Dask array or a list of images of different sizes, as in
-    `CKNLayer`. For a list, `transform` returns a list. Each thread needs up to four
-    times the memory of one transformed image.
+    `CKNLayer`. For a list, `transform` returns a list. Each thread needs up to four times the memory of one transformed
+    image.
 
     References
     ----------
@@ -156,7 +156,7 @@ class GradientMap(BlockwiseTransformer):
         if self.n_orientations is not None and self.n_orientations < 3:
             raise ValueError(
                 f"n_orientations must be at least 3, or None for the gradients themselves; got {self.n_orientations}. "
-                f"Fewer orientations lie on one line and cannot distinguish gradients on either side of the line."
+                f"Fewer orientations lie on one line and cannot distinguish gradients on opposite sides of the line."
             )
         signals = validation.as_signals(self, X, self.ndim, self.input_shape, stored=True, mixed=True)
         for _, part in signals.groups:
@@ -190,7 +190,7 @@ class GradientMap(BlockwiseTransformer):
         ------
         ValueError
             If `out` has the wrong shape or dtype, cannot be written to, shares memory with `X`, or is given although
-            `X` is a Dask array.
+            `X` is a Dask array or contains images of different sizes.
         OSError
             If there is not enough disk space for `out`.
         """
@@ -233,5 +233,5 @@ def _check_space(shape):
         raise ValueError(
             f"X has images of shape {shape} (n_features={prod(shape)}), but gradients need at least {SMALLEST} "
             f"positions along each spatial axis. If axis 1 of X holds the channels, pass np.moveaxis(X, 1, -1). If X "
-            f"holds series, remove GradientMap."
+            f"contains series, remove GradientMap."
         )

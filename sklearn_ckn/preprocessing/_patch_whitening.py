@@ -121,9 +121,8 @@ class PatchWhitening(BlockwiseTransformer):
     Notes
     -----
     `X` and `out` may be larger than memory, and `X` may be a Dask array or a list of images of different sizes, as in
-    `CKNLayer`. For a list, `transform` returns a list. Each thread stores
-    all patches of an image in both single and double precision, which takes about ``3 prod(patch_size)`` times the
-    memory of a float32 image.
+    `CKNLayer`. For a list, `transform` returns a list. Each thread stores all patches of an image in both single and
+    double precision, which takes about ``3 prod(patch_size)`` times the memory of a float32 image.
 
     References
     ----------
@@ -239,7 +238,7 @@ class PatchWhitening(BlockwiseTransformer):
         ------
         ValueError
             If `out` has the wrong shape or dtype, cannot be written to, shares memory with `X`, or is given although
-            `X` is a Dask array.
+            `X` is a Dask array or contains images of different sizes.
         OSError
             If there is not enough disk space for `out`.
         """

@@ -76,7 +76,7 @@ def test_features_are_averaged_over_the_symmetries_of_each_signal():
     model.fit(squares, LABELS)
     assert_array_equal(model.decision_function([np.rot90(x) for x in squares]), model.decision_function(squares))
     for estimator in (flipped, model):
-        with pytest.raises(ValueError, match=r"symmetries='.*' turns .* requires square images; got .* Crop or pad"):
+        with pytest.raises(ValueError, match=r"symmetries='.*' rotates .* requires square images; got .* Crop or pad"):
             estimator.fit(X, LABELS)
 
 

@@ -141,7 +141,7 @@ def test_unknown_symmetries_are_refused():
 def test_quarter_turns_require_square_images(symmetries, space, message):
     X, ndim = np.random.RandomState(0).rand(20, *space), len(space)
     feature_map = CKNFeatureMap(layer(ndim=ndim), symmetries=symmetries)
-    with pytest.raises(ValueError, match=f"symmetries='{symmetries}' turns images by quarters, which {message}"):
+    with pytest.raises(ValueError, match=f"symmetries='{symmetries}' rotates images by quarter turns, which {message}"):
         feature_map.fit(X)
     fitted = feature_map.set_params(symmetries=None).fit(X)
     with pytest.raises(ValueError, match=message):

@@ -46,7 +46,7 @@ class ExactNetwork(NamedTuple):
         """Return the maps that the first layer reads, and the exponents of the powers of two that scale the signals.
 
         Each signal is divided by the smallest power of two that exceeds its absolute values. The first axis of the maps
-        belongs to the images of the signals under the elements of the group of symmetries.
+        enumerates the images of the signals under the elements of the group of symmetries.
         """
         X = signals.read(rows).astype(self.dtype, copy=False)
         exponents = np.frexp(np.abs(X.reshape(len(X), -1)).max(axis=1))[1]
@@ -78,7 +78,7 @@ class ExactNetwork(NamedTuple):
 
     @property
     def result(self):
-        """The slice of the quantities that are the result: the tangent, or the kernel and its derivatives."""
+        """The slice of the quantities that are the result: the tangent kernel, or the kernel and its derivatives."""
         return slice(-1 if self.layers[-1].quantities.tangent else 0, None)
 
 
@@ -209,7 +209,7 @@ def describe(signals, network, n_threads):  # -> Described
     lanes = simd.n_lanes(network.dtype)
     blocks, images = slices(len(signals), lanes), range(network.order)
     sides, n_quantities, n_blocks = network.sides(len(images) * len(blocks)), network.n_quantities, len(blocks)
-    kernel = np.zeros((len(images), len(images), n_blocks, n_quantities, lanes))  # of all pairs of images of a signal
+    kernel = np.zeros((len(images), len(images), n_blocks, n_quantities, lanes))  # of each pair of images of a signal
     exponents = np.zeros(len(signals), int)
 
     def describe_blocks(chosen):

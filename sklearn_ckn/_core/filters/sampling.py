@@ -84,10 +84,11 @@ class Group(NamedTuple):
 
 
 def shares(groups, per_signal):  # list of Group, int -> (n,), (n,), (n,), (n,)
-    """Return, for each signal, its group, its place in the group, its number of patches to draw, and an excess.
+    """Return, for each signal, its group, its index in the group, its number of patches to draw, and an excess.
 
-    On average, ``per_signal`` patches are drawn from a signal, in proportion to its number of patches. This proportion
-    is rounded up to a whole number, so the last patch of a signal must be discarded with probability ``excess``.
+    The number of patches to draw from a signal is proportional to its number of patches, with mean ``per_signal``, but
+    at most all patches are drawn. The number is rounded up to a whole number, so the last patch drawn from a signal
+    must be discarded with probability ``excess``.
     """
     n_signals, n_all = sum(len(group.rows) for group in groups), sum(group.n_patches for group in groups)
     group_of, place, quotas = np.empty((3, n_signals), dtype=int)
@@ -148,7 +149,8 @@ def sample(signals, n_patches, patch, rng, wanted=varies):
             U[ends[rng.random(len(rows)) < excess[rows]] - 1] = 0
         n_visited, n_drawn = n_visited + len(rows), n_drawn + (quotas - excess)[rows].sum()
         found += keep_directions(U[found : ends[-1]])
-        typical = found * n_visited * per_signal / n_drawn  # number found in signals of mean size: stop without bias
+        # Number of patches that signals of mean size would have given. Using it as the stopping rule avoids a bias.
+        typical = found * n_visited * per_signal / n_drawn
     if found > n_patches and quotas.min() < quotas.max():
         U = U[rng.permutation(found)]
     return Sample(U[: min(found, n_patches)], found * n_all / n_drawn)

@@ -2,7 +2,7 @@
 
 `encode` computes the transform in five steps (extract patches, normalise, apply kappa, pool, whiten), and `encode_vjp`
 computes its vector-Jacobian product. `encode_kernel` applies the first four steps to the exact kernel between two
-signals, which the transform approximates, and `encode_tangent_kernel` computes the tangent kernel with it. Pooling
+signals, which the transform approximates, and `encode_tangent_kernel` computes the tangent kernel of the layer. Pooling
 comes before whitening: the two are linear and commute, and this order makes the matrix product smaller.
 """
 
@@ -75,7 +75,7 @@ def encode_kernel(k_xy, k_xx, k_yy, settings):  # (*space, *space) -> (*pooled, 
 def encode_tangent_kernel(t_xy, k_xy, k_xx, k_yy, settings):  # (*space, *space) -> (*pooled, *pooled)
     """Return the tangent kernel of one layer from the tangent kernel and the kernels of the previous layer.
 
-    Let P be the sum over the positions of a patch and A be pooling, both along the positions of x and of y, and let c
+    Let P be the sum over the positions of a patch and A the pooling, both along the positions of x and of y, and let c
     be the cosines of the patches. The tangent kernel is ``t_k = k_k + A(kappa'(c) P(t_{k-1}))``, where the derivative
     of a zero patch is taken to be 0. For the first layer, ``t_xy`` is ``k_xy``. The tangent kernel of x and y is the
     trace of ``t_xy`` after the last layer.

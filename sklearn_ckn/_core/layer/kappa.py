@@ -262,8 +262,8 @@ def homogeneous(kernel, norms, cosine):
 
 @njit(inline="always")
 def slope_of_pair(kernel, norms, cosine):
-    """Return ``kappa'`` at the cosine of z and z', and 0 if the product of their norms is 0.
+    """Return ``kappa'`` at the cosine of z and z', or 0 if the product of their norms is 0.
 
-    A cosine of 1 up to rounding becomes 1, because the slope of `ArcCosine1` is `ArcCosine0`, which is steep at 1.
+    A cosine of 1 up to rounding is set to 1, because the slope of `ArcCosine1` is `ArcCosine0`, which is steep at 1.
     """
     return simd.where_larger(norms, 0, slope(kernel, clip(cosine * (1 + COINCIDENT))), 0)

@@ -42,8 +42,8 @@ class PatchGeometry(NamedTuple):
     def norm(self, space):
         """Return the operator norm of patch extraction: the square root of the number of patches per position.
 
-        Along each axis, a position in the middle of the map is in ``size`` patches, or in fewer if there are too few
-        patches at a distance of multiples of ``dilation``. The result is only an upper bound if patches are dilated
+        Along each axis, a position in the middle of the map is in ``size`` patches, which are multiples of ``dilation``
+        apart, or in fewer if the map has fewer such patches. The result is only an upper bound if patches are dilated
         and padded, or if they are centred, because centring is a projection.
         """
         axes = zip(self.size, self.dilation, self.positions(space))

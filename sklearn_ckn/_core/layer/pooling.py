@@ -1,9 +1,9 @@
-"""Linear pooling, axis by axis: weighted sums of the positions in windows of a map.
+"""Linear pooling, axis by axis: weighted sums of the values in windows of a map.
 
 Along one axis, output i is the sum over t of ``weights[i, t] * x(starts[i] + t)``, where x is zero outside the map.
 There are two ways to place the windows: a window of a given width moves over the map with a stride (`Sliding`), or a
-given number of windows divides the map evenly, whatever its size (`Fixed`). To add a kind of window, write its weights
-for both ways and add an entry to `WINDOWS`.
+given number of windows divides the map evenly, whatever its size (`Fixed`). To add a kind of window, write one function
+for each of the two ways, and add an entry to `WINDOWS`.
 """
 
 from collections.abc import Callable
@@ -46,7 +46,7 @@ def gaussian_cells(length, count):
     """Return windows centred at the centres c of the cells.
 
     For a cell of width w, the weights ``exp(-((u - c) / w)^2)``, for ``|u - c| <= w``, are divided by their sum over
-    the positions in the map. If no cell is wider than one position, nothing is smoothed, as in `average_cells`.
+    the positions in the map. If no cell is wider than one position, the windows are those of `average_cells`.
     """
     if length <= count:
         return average_cells(length, count)
@@ -59,7 +59,7 @@ def gaussian_cells(length, count):
 
 
 def average_cells(length, count):
-    """Return windows that take the mean over each cell, to which positions at its edges belong in part."""
+    """Return windows that take the mean over each cell; positions only partly in a cell have smaller weights."""
     low = np.arange(count)[:, None] * length
     starts = low // count
     u = starts + np.arange(-(-length // count) + 1)
@@ -99,7 +99,7 @@ class Sliding(NamedTuple):
         return tuple(len(range(0, n - w + 1 if is_full else n, s)) for n, w, s in sizes)
 
     def windows(self, axis, length):  # -> Windows
-        """Return the windows along one axis, without the offsets that are outside any map of this length."""
+        """Return the windows along one axis, restricted to offsets whose absolute values are below ``length``."""
         offsets, weights = WINDOWS[self.window].of_width(self.width[axis])
         near = np.abs(offsets) < length
         (count,) = self.along(slice(axis, axis + 1 or None)).positions((length,))

@@ -1,10 +1,10 @@
 """Finite groups of symmetries of the grid, over which features and kernels are averaged.
 
-A group is built by doubling. It starts with the identity, and each map f in its entry of `GROUPS` adds the element
-``f g`` for each of its elements g. The orbit of a signal consists of its images under all elements. Means over orbits
-are computed by halving in the opposite order. Each intermediate mean is then the mean over a coset ``H g`` of a
-subgroup H, and all signals of an orbit have the same such means. Means over orbits are therefore invariant, bit for
-bit.
+A group is built by doubling. It starts with the identity. Each function f in the entry of the group in `GROUPS` then
+adds the element ``f g`` for every element g that the group already has. The orbit of a signal consists of its images
+under all elements. Means over orbits are computed by halving in the opposite order. Each intermediate mean is then the
+mean over a coset ``H g`` of a subgroup H, and these means are the same for all signals of an orbit. Means over orbits
+are therefore invariant, bit for bit.
 """
 
 import numpy as np
@@ -16,12 +16,12 @@ def mirror(X):  # (n, *space, c) -> (n, *space, c)
 
 
 def quarter_turn(X):  # (n, height, width, c) -> (n, width, height, c)
-    """Return images turned counterclockwise by a quarter."""
+    """Return images rotated counterclockwise by 90 degrees."""
     return np.flip(np.moveaxis(X, 1, 2), 1)
 
 
 def half_turn(X):  # (n, height, width, c) -> (n, height, width, c)
-    """Return images turned by a half."""
+    """Return images rotated by 180 degrees."""
     return quarter_turn(quarter_turn(X))
 
 
@@ -39,14 +39,14 @@ def order(symmetries):  # key of GROUPS -> int
 
 
 def orbits(X, symmetries):  # (n, *space, c) -> (order * n, *space, c)
-    """Return the images of maps under all elements of a group. The first n are the maps themselves."""
+    """Return the images of maps under all elements of a group. The first n images are the maps themselves."""
     for double in GROUPS[symmetries]:
         X = np.concatenate([X, double(X)])
     return X
 
 
 def mean_over_orbits(Y, symmetries):  # (order * n, ...) -> (n, ...)
-    """Return the mean over each orbit of arrays that are computed from `orbits`."""
+    """Return the mean over each orbit of an array that was computed from the result of `orbits`."""
     for _ in GROUPS[symmetries]:
         first, second = np.split(Y, 2)
         Y = (first + second) / 2

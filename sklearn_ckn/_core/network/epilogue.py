@@ -22,7 +22,7 @@ class Pooled(NamedTuple):
 
     kernel: tuple
     line_taps: pooling.Taps  # pooling along all axes except the last
-    windows: pooling.Windows  # along the last axis
+    windows: pooling.Windows  # pooling along the last axis
     begin: np.ndarray  # (length,) index of the first window that contains each column or a later one
     end: np.ndarray  # (length,) index of the last window that contains each column or an earlier one, plus 1
 

@@ -4,7 +4,7 @@ Tiles of the map are transformed, and so are the filters. For each entry of the 
 channels and over the axes that are not transformed is one matrix product. The products are then transformed back.
 
 If patches are dilated, neighbouring positions of a patch are ``dilation`` positions apart. The positions whose indices
-have the same remainder modulo the dilation are a *phase*. Patches of one phase are not dilated, so each phase is
+have the same remainder modulo the dilation form a *phase*. Within a phase, patches are not dilated, so each phase is
 divided into tiles of its own.
 
 The transforms amplify rounding errors up to tenfold. The error of a product is relative to the largest patches in the
@@ -36,7 +36,7 @@ class Tiling(NamedTuple):
     """The division of a padded signal into planes, and of each phase of a plane into rows and columns of tiles.
 
     If the scheme has only one axis, each plane is a single line. A *band* is one row of tiles of all planes of a
-    signal, with all phases of columns but one phase of rows. Several bands with about `TILES` tiles in total are
+    signal, with all phases of columns but only one phase of rows. Several bands with about `TILES` tiles in total are
     transformed together.
     """
 
