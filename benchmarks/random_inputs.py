@@ -645,7 +645,7 @@ def end_to_end(draw, estimator, y_of):
     expect(np.isfinite(curve).all() and (np.diff(curve) <= 1e-6 * np.abs(curve[:-1])).all(), "loss curve rises")
     features = CKNFeatureMap(model.network_, symmetries=model.symmetries, center=model.center, scale=model.scale)
     features.network_, features.input_shape_ = model.network_, model.input_shape_
-    features.output_shape_ = features.n_features_in_ = None
+    features.output_shape_ = None
     dtype = computing_dtype(X)
     F, error = features_of(exact, [*model.network_], features, dtype)
     coef, intercept = np.atleast_2d(model.coef_), np.atleast_1d(model.intercept_)

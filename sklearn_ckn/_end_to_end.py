@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from . import _training
 from ._arrays import tables
+from ._arrays.mixed import common_shape
 from ._arrays.signals import working_memory
 from ._core.filters.sampling import LARGEST_SEED
 from ._core.layer.symmetries import GROUPS
@@ -115,7 +116,9 @@ class EndToEnd(PersistentMixin, CallbackSupportMixin, SignalsMixin, BaseEstimato
         progress = Progress(self, 1 if is_warm else len(steps) + 2, self.verbose, X, y)
 
         def attributes():
-            return {**self._fitted(state, steps, signals, targets), "_velocities": state.velocities}
+            found = {**self._fitted(state, steps, signals, targets), "_velocities": state.velocities}
+            seen = [self.input_shape_] if is_warm else []
+            return {**found, "input_shape_": common_shape([*seen, signals.shape])}
 
         if is_warm:
             filters, velocities = _training.at_rest(layers)

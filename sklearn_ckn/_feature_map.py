@@ -208,7 +208,7 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, SignalsMixin, Transfo
         Parameters
         ----------
         X : array-like of shape `(n_samples, *space, n_channels)`, `(n_samples, *space)` or `(n_samples, n_features)`
-            Signals of the shape seen in `fit`.
+            Signals of the shape seen in `fit`. If a layer has `n_positions`, signals of any size or a list of signals.
         out : array of shape `(n_samples, n_features)`, default=None
             Array to write the result to: an ndarray, a :obj:`numpy.memmap`, a zarr array or an h5py dataset. It must
             have the dtype of the result and must not share memory with `X`.
@@ -245,7 +245,7 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, SignalsMixin, Transfo
             maps = encoded(part, layers, n_threads)
             return maps.write(part, destination, finish, self.symmetries, count=count)
 
-        return transformed(self, signals, lambda shape: (prod(self.output_shape_),), write, out, X)
+        return transformed(self, signals, lambda shape: (prod(self.output_shape_),), write, out, X, is_any_size=True)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return feature names, which state the position and the filter of each feature.

@@ -12,12 +12,11 @@ from sklearn.utils._param_validation import StrOptions
 
 from ._arrays import parameters, validation, values
 from ._arrays.dask import kernel_blocks
-from ._arrays.mixed import MixedSignals
+from ._arrays.mixed import of_signal
 from ._arrays.results import check_no_out, check_out
 from ._arrays.stores import is_lazy
 from ._core.exact import gram
 from ._core.layer import kappa
-from ._core.layer.pooling import Fixed
 from ._core.layer.symmetries import GROUPS
 from ._layer import CKNLayer
 from ._network import (
@@ -26,6 +25,7 @@ from ._network import (
     check_fixed_positions,
     check_parameters,
     check_symmetries,
+    has_fixed_positions,
     in_step,
     layers_of,
     steps_of,
@@ -269,7 +269,10 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
             if out is not None:
                 blocks = _name_blocks(matrix.finished, Y is X, len(Y))
                 note = f"Finished parts of out: {blocks}. The rest is not finished."
-                error.add_note(note if matrix.finished else "out contains no finished block.")
+                note = note if matrix.finished else "out contains no finished block."
+                if len(X.groups) + len(Y.groups) > 2:
+                    note = "out is not finished. For signals of different sizes, finished parts are not listed."
+                error.add_note(note)
             raise
         return (K, gradient) if eval_gradient else K
 
@@ -437,16 +440,15 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
     def _check_shapes(self, steps, settings, given):
         """Check that signals are large enough for every layer, and that their last maps have the same positions."""
         for name, signals in given.items():
-            if isinstance(signals, MixedSignals):
-                check_fixed_positions(settings[-1], signals, name)
-            for _, part in signals.groups:
+            check_fixed_positions(settings, signals, name)
+            for rows, part in signals.groups:
                 space = part.shape[:-1]
                 for (step, _), layer in zip(steps, settings):
-                    with in_step(step):
+                    with in_step(step), of_signal(signals, rows):
                         parameters.check_space(layer, space)
                     space = layer.pooled_positions(space)
         x, y = (signals.shape for signals in given.values())
-        if x[-1] != y[-1] or (x != y and not isinstance(settings[-1].pooling, Fixed)):
+        if x[-1] != y[-1] or (x != y and not has_fixed_positions(settings)):
             raise ValueError(
                 f"X has signals of shape {x}, but Y has signals of shape {y}: their numbers of channels and, unless "
                 f"the last layer has n_positions, their spatial shapes must be the same."

@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._arrays import parameters, tables, validation
 from ._arrays.encoded import check_spaces, encoded
+from ._arrays.mixed import common_shape, of_signal
 from ._arrays.results import transformed
 from ._arrays.signals import frozen
 from ._core.filters import bandwidth, kmeans, sampling
@@ -202,10 +203,11 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
     -----
     UserWarning
         If, in `fit` or `partial_fit`, fewer distinct patches than `n_filters` were drawn, or all patches that were
-        drawn are zero or constant; if a chunk of a zarr array may never have been written; if the squares of all values
-        of a signal underflow; or if, in `fit`, `X` is probably misread: its channels come first, `ndim` was forgotten,
-        or it is a single image. The message states what to write instead. Whether `X` is probably misread is decided
-        from its shape and, if the shape is suspicious, from the values of a few signals.
+        drawn are zero or constant; if `n_positions` exceeds the number of patches along an axis; if a chunk of a zarr
+        array may never have been written; if the squares of all values of a signal underflow; or if, in `fit`, `X` is
+        probably misread: its channels come first, `ndim` was forgotten, or it is a single image. The message states
+        what to write instead. Whether `X` is probably misread is decided from its shape and, if the shape is
+        suspicious, from the values of a few signals.
 
     See Also
     --------
@@ -443,7 +445,8 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
         def write(part, destination):
             return encoded(part, [self], n_threads).write(part, destination)
 
-        return transformed(self, signals, shape_of, write, out, X)
+        is_any_size = isinstance(settings.pooling, Fixed)
+        return transformed(self, signals, shape_of, write, out, X, is_any_size)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the channels of the output maps, one per filter.
@@ -478,8 +481,9 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
             What the previous call of `partial_fit` kept, or None to start from scratch.
         """
         n_channels = maps.shape[-1]
-        for _, part in maps.groups:
-            settings = self._check_before_fit(part.shape[:-1], n_channels)
+        for rows, part in maps.groups:
+            with of_signal(maps, rows):
+                settings = self._check_before_fit(part.shape[:-1], n_channels)
         rng, n_iter, drawn = check_random_state(self.random_state) if rng is None else rng, 0, None
         if isinstance(self.init, str) or self.sigma == "auto":
             drawn = self._draw(maps, settings, rng)
@@ -492,6 +496,7 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
         else:
             Z = parameters.check_filters(self.init, self.n_filters, settings.patch.size, n_channels, maps.dtype)
             Z = patches.normalize(Z)[1]
+        _warn_of_few_positions(settings, maps)
         if len(Z) < self.n_filters:
             drawn_patches = "patch was" if len(Z) == 1 else "patches were"
             reason = f"only {len(Z)} distinct {drawn_patches} drawn, not counting constant patches"
@@ -507,7 +512,7 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
             "whitening_": frozen(nystroem.whitening(Z, settings).astype(Z.dtype)),
             "sigma_": sigma,
             "n_iter_": n_iter,
-            "input_shape_": maps.shape,
+            "input_shape_": maps.shape if reservoir is None else common_shape([self.input_shape_, maps.shape]),
             "_settings": settings,
             "_flattened": self.input_shape is not None,
         }
@@ -578,3 +583,15 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
             if len(U):
                 return U
         return patches.normalize(np.ones((1, prod(settings.patch.size) * maps.shape[-1]), dtype=maps.dtype))[1]
+
+
+def _warn_of_few_positions(settings, maps):
+    """Warn if all maps have fewer positions than the fixed number of pooled positions along an axis."""
+    if isinstance(settings.pooling, Fixed):
+        positions = [settings.patch_positions(part.shape[:-1]) for _, part in maps.groups]
+        largest = tuple(max(sizes) for sizes in zip(*positions))
+        if any(count > size for count, size in zip(settings.pooling.count, largest)):
+            warn(
+                f"n_positions={settings.pooling.count} exceeds the number of patches along an axis, {largest}, so "
+                f"pooled positions repeat values of the map. Lower n_positions."
+            )

@@ -11,7 +11,7 @@ from sklearn.utils import get_tags
 from ._arrays import parameters, tables, validation
 from ._arrays.conversion import describe_shapes
 from ._arrays.encoded import check_spaces, encoded
-from ._arrays.mixed import MixedSignals
+from ._arrays.mixed import of_signal
 from ._core.layer.pooling import Fixed
 from ._core.layer.symmetries import GROUPS
 from ._layer import CKNLayer
@@ -94,25 +94,29 @@ def read_signals(estimator, X, steps, stored=False):
     first = steps[0][1]
     tables.check_feature_names(X)
     signals = validation.as_signals(estimator, X, first.ndim, first.input_shape, stored=stored, mixed=True)
-    for _, part in signals.groups:
-        *space, n_channels = part.shape
+    for rows, part in signals.groups:
+        (*space, n_channels), settings = part.shape, []
         for name, layer in steps:
-            with in_step(name):
-                settings = layer._check_before_fit(space, n_channels)
-            space, n_channels = settings.pooled_positions(space), None  # A layer may have fewer filters than n_filters.
-    if isinstance(signals, MixedSignals):
-        check_fixed_positions(settings, signals, "X")
+            with in_step(name), of_signal(signals, rows):
+                settings.append(layer._check_before_fit(space, n_channels))
+            space, n_channels = settings[-1].pooled_positions(space), None  # n_filters is only an upper limit.
+    check_fixed_positions(settings, signals, "X")
     return signals
 
 
 def accepts_any_size(layers):
-    """Return whether fitted layers return maps of one size for signals of all sizes."""
-    return isinstance(layers[-1]._settings.pooling, Fixed)
+    """Return whether the last maps of fitted layers have one size for signals of all sizes."""
+    return has_fixed_positions([layer._settings for layer in layers])
 
 
-def check_fixed_positions(settings, signals, name):  # LayerSettings of the last layer, MixedSignals
-    """Check that the maps of signals of different shapes have the same number of positions after the last layer."""
-    if not isinstance(settings.pooling, Fixed):
+def has_fixed_positions(settings):  # LayerSettings of every layer
+    """Return whether a layer has a fixed number of positions, and thus all layers that follow it."""
+    return any(isinstance(layer.pooling, Fixed) for layer in settings)
+
+
+def check_fixed_positions(settings, signals, name):  # LayerSettings of every layer, Signals or MixedSignals
+    """Check that the last maps of signals have one size even if the signals have different shapes."""
+    if len(signals.groups) > 1 and not has_fixed_positions(settings):
         shapes = [part.shape for _, part in signals.groups for _ in range(len(part))]
         raise ValueError(
             f"{name} contains {describe_shapes(shapes)}, but without n_positions the last layer of network accepts "
@@ -128,8 +132,9 @@ def check_symmetries(estimator, name, signals):  # Signals or MixedSignals
     """
     symmetries = getattr(estimator, name)
     if isinstance(symmetries, str) and symmetries in GROUPS:
-        for _, part in signals.groups:
-            parameters.check_symmetries(name, symmetries, part.shape[:-1])
+        for rows, part in signals.groups:
+            with of_signal(signals, rows):
+                parameters.check_symmetries(name, symmetries, part.shape[:-1])
 
 
 def read_fitted_signals(estimator, X, stored=False):
@@ -142,8 +147,12 @@ def read_fitted_signals(estimator, X, stored=False):
     signals = validation.as_fitted_signals(
         estimator, X, layers[0]._flattened, same_space=same_space, stored=stored, mixed=True
     )
-    if isinstance(signals, MixedSignals):
-        check_fixed_positions(layers[-1]._settings, signals, "X")
+    check_fixed_positions([layer._settings for layer in layers], signals, "X")
+    if same_space and signals.shape != estimator.input_shape_:  # a list of signals of one other shape
+        raise ValueError(
+            f"X has signals of shape {signals.shape}, but {type(estimator).__name__} was fitted on signals of shape "
+            f"{estimator.input_shape_}. The shape must be the same, unless a layer has n_positions."
+        )
     check_spaces(signals, layers)
     return signals
 

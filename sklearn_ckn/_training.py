@@ -41,7 +41,7 @@ SCHEDULES = {  # factor of the learning rate, as a function of the fraction of r
 }
 
 
-def transform(X, rng, symmetries):  # (n, *space, c)
+def transform_at_random(X, rng, symmetries):  # (n, *space, c)
     """Transform each signal by a random element of a group of symmetries."""
     images = orbits(X, symmetries).reshape(-1, *X.shape)  # (order, n, *space, c)
     chosen = (rng.random(len(X)) * len(images)).astype(int)
@@ -52,12 +52,12 @@ def flip_and_crop(X, rng):
     """Flip signals at random, shift each signal at random along every axis, and fill the gaps with zeros."""
     space = X.shape[1:-1]
     reach = [size // CROP for size in space]
-    padded = np.pad(transform(X, rng, "flip"), [(0, 0), *((r, r) for r in reach), (0, 0)])
+    padded = np.pad(transform_at_random(X, rng, "flip"), [(0, 0), *((r, r) for r in reach), (0, 0)])
     starts = np.stack([rng.integers(2 * r + 1, size=len(X)) for r in reach], axis=1)
     return np.stack([x[tuple(slice(i, i + n) for i, n in zip(start, space))] for x, start in zip(padded, starts)])
 
 
-AUGMENTATIONS = {name: partial(transform, symmetries=name) for name in GROUPS if name}
+AUGMENTATIONS = {name: partial(transform_at_random, symmetries=name) for name in GROUPS if name}
 AUGMENTATIONS["flip-crop"] = flip_and_crop
 
 
@@ -160,9 +160,10 @@ class Problem(NamedTuple):
         for some in slices(len(signals), CHUNK):
             rng = np.random.default_rng([self.options.seed, 1, some.start])
             groups = [
-                (rows, self.options.augmentation(part.read(slice(None)), rng)) for rows, part in signals[some].groups
+                (members, self.options.augmentation(part.read(slice(None)), rng))
+                for members, part in signals[some].groups
             ]
-            augmented = MixedSignals([(rows, Signals(X, X.shape[1:])) for rows, X in groups])
+            augmented = MixedSignals([(members, Signals(X, X.shape[1:])) for members, X in groups])
             varied = self._features_of(augmented, layers)
             if features is None:
                 features = np.empty((len(signals), varied.shape[1]), varied.dtype)
@@ -282,9 +283,9 @@ def descend(state, layers, problem, angle):  # -> filters, velocities, head, flo
     batches = slices(len(order), size)
     for done, batch in enumerate(batches):
         chosen = order[batch]
-        groups = [(rows, part.read(slice(None))) for rows, part in problem.signals[chosen].groups]
+        groups = [(members, part.read(slice(None))) for members, part in problem.signals[chosen].groups]
         if options.augmentation is not None:
-            groups = [(rows, options.augmentation(X, rng)) for rows, X in groups]
+            groups = [(members, options.augmentation(X, rng)) for members, X in groups]
         network = riemannian_sgd.DifferentiableNetwork(filters, settings, problem.n_threads, problem.memory)
         turns = options.momentum, angle(done / len(batches))
         with np.errstate(over="ignore", invalid="ignore"):  # An epoch that diverges is undone.

@@ -75,6 +75,11 @@ def pooling_weight(kind, centre, position, width):
     return math.exp(-((d / width) ** 2)) / total if abs(d) <= width else 0
 
 
+PROFILE = {  # weights of a window, as a function of the distance from its centre divided by its width
+    "gaussian": lambda d: math.exp(-(d**2)),
+}
+
+
 def cell_weight(kind, i, position, length, count):
     """Return the weight of a position for cell i of an axis that is divided evenly into ``count`` cells."""
     low, high = i * length / count, (i + 1) * length / count
@@ -83,7 +88,7 @@ def cell_weight(kind, i, position, length, count):
 
     def weight(u):
         d = (u - (low + high - 1) / 2) / (high - low)
-        return math.exp(-(d**2)) if abs(d) <= 1 + 1e-12 else 0
+        return PROFILE[kind](d) if abs(d) <= 1 + 1e-12 else 0
 
     return weight(position) / sum(weight(u) for u in range(length))
 

@@ -88,4 +88,4 @@ def test_tests_of_the_new_part_pass(recipe, copy):
 
 def test_page_contains_all_edits():
     paths = [path for path, *_ in edits()]
-    assert len(paths) == 16 and sum(path.startswith("tests/") for path in paths) == 3
+    assert len(paths) == 18 and sum(path.startswith("tests/") for path in paths) == 5

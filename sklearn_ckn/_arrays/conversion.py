@@ -109,11 +109,16 @@ def as_mixed_arrays(X, name="X"):
     """
     if isinstance(X, np.ndarray) and X.shape == () and X.dtype == object:
         X = X.item()
-    signals = _one_by_one(X) if isinstance(X, (list, tuple)) or len(getattr(X, "shape", "")) == 1 else None
+    signals = _one_by_one(X) if is_one_by_one(X) else None
     if not signals or any(isinstance(x, TEXT) for x in signals) or len(set(_shapes(signals, name))) == 1:
         return None
     check_unmasked(signals, name)
     return [as_numbers(x, name) for x in signals]
+
+
+def is_one_by_one(X):
+    """Return whether signals are passed one by one, in a list, an object array or a column of a table."""
+    return isinstance(X, (list, tuple)) or len(getattr(X, "shape", "")) == 1
 
 
 def _one_by_one(X):
@@ -150,7 +155,7 @@ def _check_shapes(signals, name):
     if len(set(shapes)) > 1:
         raise ValueError(
             f"{name} contains {describe_shapes(shapes)}, but all signals must have the same shape: crop, resize or "
-            f"pad them to one shape, or set n_positions in the last layer of the network."
+            f"pad them to one shape."
         )
 
 

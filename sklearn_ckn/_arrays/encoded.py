@@ -2,7 +2,7 @@
 
 from . import parameters
 from .dask import EncodedBlocks
-from .mixed import EncodedMixed, MixedSignals
+from .mixed import EncodedMixed, MixedSignals, of_signal
 from .signals import EncodedSignals
 
 
@@ -15,8 +15,9 @@ def encoded(signals, layers, n_threads):  # Signals or MixedSignals, list of CKN
 
 def check_spaces(signals, layers):
     """Check that every layer leaves at least one position on every axis of signals of every shape."""
-    for shape in dict.fromkeys(part.shape for _, part in signals.groups):
-        space = shape[:-1]
-        for layer in layers:
-            parameters.check_space(layer._settings, space)
-            space = layer._settings.pooled_positions(space)
+    for rows, part in signals.groups:
+        space = part.shape[:-1]
+        with of_signal(signals, rows):
+            for layer in layers:
+                parameters.check_space(layer._settings, space)
+                space = layer._settings.pooled_positions(space)

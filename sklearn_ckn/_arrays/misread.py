@@ -145,13 +145,21 @@ def rows_are_channels_first(reading):
 RULES = channels_come_first, space_includes_channels, volumes_are_images, rows_are_channels_first
 
 
-def warn_of_misreading(signals, ndim, has_channels, name):
-    """Warn if the signals are probably misread, and state what to write instead; see `Reading` for the parameters."""
+def warn_of_misreading(signals, ndim, has_channels, name, first=None):
+    """Warn if the signals are probably misread, and state what to write instead; see `Reading` for the parameters.
+
+    If the signals are the elements of a list, ``first`` is the index of the first one.
+    """
     reading = Reading(signals, ndim, has_channels, name)
     remedy = next(filter(None, (rule(reading) for rule in RULES)), None)
     if remedy is not None:
+        what = f"{name} of shape {tuple(reading.array.shape)}"
+        if first is not None:
+            what = f"{name}[{first}] of shape {tuple(reading.array.shape[1:])}"
+            remedy = remedy.replace(f"np.moveaxis({name}, 1, -1)", f"[np.moveaxis(x, 0, -1) for x in {name}]")
+            remedy = remedy.replace(f"{name}[..., None]", f"[x[..., None] for x in {name}]")
         warn(
-            f"{name} of shape {tuple(reading.array.shape)} is read with ndim={ndim} as signals of spatial shape "
+            f"{what} is read with ndim={ndim} as signals of spatial shape "
             f"{signals.shape[:-1]} and {_channels(signals.shape[-1])}, which is probably not what it holds. {remedy}"
         )
 

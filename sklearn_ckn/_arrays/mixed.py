@@ -1,5 +1,6 @@
 """Signals of different shapes, which are computed in groups of equal shape."""
 
+from contextlib import contextmanager
 from functools import cached_property
 
 import numpy as np
@@ -45,16 +46,15 @@ class MixedSignals:
         """Return the same signals, to be read in another dtype."""
         return MixedSignals([(rows, part.of_dtype(dtype)) for rows, part in self.groups])
 
-    def combined(self, function, shape_of):
-        """Apply a function to every group, and return the results as one array, or as a list if their shapes differ.
+    def combined(self, function, shape=None):
+        """Apply a function to every group, and return the results as a list or, if they have one shape, as one array.
 
         Parameters
         ----------
         function : callable, Signals -> ndarray of shape (n, *shape)
-        shape_of : callable, shape of signals -> shape of their results
+        shape : shape of the result of every signal, or None if it depends on the shape of the signal
         """
-        shapes = {shape_of(part.shape) for _, part in self.groups}
-        results = [None] * len(self) if len(shapes) > 1 else np.empty((len(self), *shapes.pop()), self.dtype)
+        results = [None] * len(self) if shape is None else np.empty((len(self), *shape), self.dtype)
         for rows, part in self.groups:
             found = function(part)
             if isinstance(results, np.ndarray):
@@ -75,6 +75,17 @@ class EncodedMixed:
 
     def __len__(self):
         return sum(len(maps) for _, maps in self.groups)
+
+
+@contextmanager
+def of_signal(signals, rows):
+    """Add a note with the number of a signal to a ValueError that is raised in the context, unless all are alike."""
+    try:
+        yield
+    except ValueError as error:
+        if isinstance(signals, MixedSignals):
+            error.add_note(f"The error concerns signal {rows[0]} of the list.")
+        raise
 
 
 def places_in(groups):  # [(rows, part)] -> (2, n)

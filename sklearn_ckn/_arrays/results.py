@@ -10,10 +10,11 @@ from .signals import LARGEST_EXACT, Destination
 from .stores import is_lazy, is_stored
 
 
-def transformed(transformer, signals, shape_of, write, out, X):
+def transformed(transformer, signals, shape_of, write, out, X, is_any_size=False):
     """Return the output of a fitted transformer, with the dtype of the signals.
 
-    The output is an array of shape ``(n, *shape)``, or a list of arrays if their shapes differ.
+    The output is an array of shape ``(n, *shape)`` or, for signals of different shapes, a list of arrays. If
+    ``is_any_size``, the output has the same shape for all signals, and is always an array.
 
     Parameters
     ----------
@@ -32,7 +33,7 @@ def transformed(transformer, signals, shape_of, write, out, X):
         def of_group(part):
             return write(part, Destination(np.empty((len(part), *shape_of(part.shape)), signals.dtype)))
 
-        return signals.combined(of_group, shape_of)
+        return signals.combined(of_group, shape_of(signals.groups[0][1].shape) if is_any_size else None)
     shape = shape_of(signals.shape)
     if signals.is_lazy:
         check_no_out(out)

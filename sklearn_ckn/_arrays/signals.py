@@ -210,11 +210,12 @@ class Prepared(NamedTuple):
         return self.others == others and all(a is b or np.array_equal(a, b) for a, b in arrays)
 
     def for_shape(self, shape):  # (*space, c) -> forward.PreparedLayer
-        """Return the layer prepared for maps of the given shape, and keep it for later calls."""
-        made = self.by_shape.get(shape) or self.layer.prepare(shape)
-        if len(self.by_shape) >= MOST_SHAPES:
-            self.by_shape.clear()
-        self.by_shape[shape] = made
+        """Return the layer prepared for maps of the given shape, which is kept for the next calls."""
+        made = self.by_shape.get(shape)
+        if made is None:
+            made = self.by_shape[shape] = self.layer.prepare(shape)
+            for oldest in list(self.by_shape)[:-MOST_SHAPES]:
+                self.by_shape.pop(oldest, None)
         return made
 
 

@@ -6,7 +6,7 @@ from math import prod
 import numpy as np
 
 from .._utils.caller import warn
-from .conversion import as_mixed_arrays, as_rows, is_real
+from .conversion import as_mixed_arrays, as_rows, describe_shapes, is_one_by_one, is_real
 from .misread import warn_of_misreading
 from .mixed import MixedSignals
 from .parameters import AXES, check_input_shape, unflatten
@@ -29,8 +29,8 @@ def as_signals(estimator, X, ndim, input_shape=None, name="X", stored=False, mix
                 f"{input_shape!r} and {name} with signals of different shapes. Set input_shape=None, or pass rows."
             )
         signals = _as_mixed(estimator, arrays, ndim, name)
-        _, largest_group = max(signals.groups, key=lambda group: len(group[0]))
-        warn_of_misreading(largest_group, ndim, arrays[0].ndim > ndim, name)
+        rows, largest_group = max(signals.groups, key=lambda group: len(group[0]))
+        warn_of_misreading(largest_group, ndim, arrays[rows[0]].ndim > ndim, name, rows[0])
         return signals
     signals = _read_axes(estimator, check_values(estimator, X, name, stored), ndim, input_shape, name)
     declared = signals.shape if input_shape is None else check_input_shape(input_shape, ndim)
@@ -66,15 +66,17 @@ def as_fitted_signals(estimator, X, flattened, same_space=False, stored=False, m
     shapes = (fitted, fitted[:-1]) if n_channels == 1 else (fitted,)
     n_columns = None if None in fitted else prod(fitted)
     is_batch = array.shape[1:] in shapes or (array.ndim == 2 and array.shape[1] == n_columns)
-    is_one_of_any_size = n_columns is None and n_channels > 1 and array.shape[ndim:] == (n_channels,)
-    if is_one_of_any_size:
-        raise ValueError(f"X of shape {array.shape} is one signal with {n_channels} channels: pass X[None].")
+    is_any_size = not same_space and (ndim > 1 or n_columns is None)
+    if is_any_size and not is_batch and array.shape[ndim:] == (n_channels,):
+        plural = "s" if n_channels > 1 else ""
+        raise ValueError(f"X of shape {array.shape} is one signal with {n_channels} channel{plural}: pass X[None].")
     if array.shape in shapes and not is_batch:
         raise ValueError(
             f"X of shape {array.shape} is one signal of the shape with which {type(estimator).__name__} was fitted: "
             f"pass X[None]."
         )
-    if array.ndim == 2 and (flattened or ndim == n_channels == 1):
+    is_table = flattened or (ndim == n_channels == 1 and (same_space or not is_one_by_one(X)))
+    if array.ndim == 2 and is_table:
         check_columns(estimator, X)
     signals = _read_axes(estimator, array, ndim, fitted if flattened else None)
     if signals.shape[-1] != n_channels or (same_space and signals.shape != fitted):
@@ -92,10 +94,13 @@ def _as_mixed(estimator, arrays, ndim, name):  # list of ndarray -> MixedSignals
     for i, x in enumerate(arrays):
         if not is_real(x.dtype) or x.ndim not in (ndim, ndim + 1) or x.size == 0:
             space = ", ".join(AXES[ndim])
+            advice = f"Remove or replace {name}[{i}]."
+            if is_real(x.dtype) and x.size:
+                advice = f"Set ndim to the number of spatial axes, one of {sorted(AXES)}."
             raise ValueError(
                 f"{name}[{i}] has shape {x.shape} and dtype {x.dtype}, but with ndim={ndim} "
                 f"{type(estimator).__name__} expects signals of real numbers of shape ({space}, n_channels), or "
-                f"({space}) for one channel, with a length of at least 1 along every axis."
+                f"({space}) for one channel, with a length of at least 1 along every axis. {advice}"
             )
     shapes = [x.shape if x.ndim == ndim + 1 else (*x.shape, 1) for x in arrays]
     channels = Counter(shape[-1] for shape in shapes)
@@ -108,7 +113,7 @@ def _as_mixed(estimator, arrays, ndim, name):  # list of ndarray -> MixedSignals
         )
     dtype = np.result_type(*{x.dtype for x in arrays})
     rows = {shape: np.array([i for i, each in enumerate(shapes) if each == shape]) for shape in dict.fromkeys(shapes)}
-    stacks = {shape: np.stack([arrays[i] for i in here]).astype(dtype, copy=False) for shape, here in rows.items()}
+    stacks = {shape: np.stack([arrays[i].reshape(shape) for i in here]) for shape, here in rows.items()}
     low, high = np.empty((2, len(arrays)), dtype)
     for shape, here in rows.items():
         low[here], high[here] = extremes(stacks[shape])
@@ -128,6 +133,12 @@ def _move_channels(name, signals, expected, same_space=True):
 
 def as_maps(estimator, X):
     """Check ``X``, which contains maps with up to three spatial axes (none if 2-D), and return `Signals`."""
+    maps = as_mixed_arrays(X)
+    if maps is not None:
+        raise ValueError(
+            f"X contains {describe_shapes([x.shape for x in maps])}, but {type(estimator).__name__} needs maps of one "
+            f"shape: set n_positions in the last layer of the network, or pass signals of one shape."
+        )
     array = check_values(estimator, X)
     if array.ndim > 5:
         raise ValueError(

@@ -90,6 +90,10 @@ class GradientMap(BlockwiseTransformer):
 
     Notes
     -----
+    The channels of a mirrored or rotated image are other channels of the original image. The options `symmetries` and
+    `augmentation` of a network that follows this transformer therefore do not have the intended effect: they transform
+    the grid of the gradient map, but not its orientations.
+
     `X` and `out` may be larger than memory, and `X` may be a Dask array or a list of images of different sizes, as in
     `CKNLayer`. For a list, `transform` returns a list. Each thread needs up to four times the memory of one transformed
     image.

@@ -114,7 +114,7 @@ PATHS = [f"/data/image_{k}.png" for k in range(1000)]
 UNREADABLE = {
     "ragged channels": (
         lambda: [IMAGES[0], IMAGES[1][..., 0]],
-        r"2 signals of 2 shapes, \(9, 8, 2\), \(9, 8\)|2 in X\[0\] and 1 in X\[1\]|input_shape must be None",
+        r"2 signals of 2 shapes, \(9, 8, 2\), \(9, 8\)|2 in .\[0\] and 1 in .\[1\]|input_shape must be None",
     ),
     "ragged signal": (lambda: [[[1.0, 2.0], [3.0]]] * 3, r"\[0\] has rows of different lengths"),
     "paths": (lambda: PATHS, r"such as '/data/image_0.png', but.*Read the files first"),

@@ -16,14 +16,19 @@ from sklearn_ckn import (
     CKNClassifier,
     CKNFeatureMap,
     CKNKernel,
+    CKNLayer,
     CKNRegressor,
     Flatten,
     LinearClassifier,
     PatchWhitening,
     inspection,
 )
+from sklearn_ckn._arrays import signals as arrays_signals
 from sklearn_ckn._arrays import validation
 from sklearn_ckn._arrays.encoded import encoded
+from sklearn_ckn._arrays.mixed import MixedSignals
+from sklearn_ckn._core.exact import gram
+from sklearn_ckn._core.network import forward
 from sklearn_ckn.preprocessing import GradientMap
 
 RELATIVE = {"float32": 1e-5, "float64": 1e-10}
@@ -184,11 +189,96 @@ def test_end_to_end_training(make, augmentation, tmp_path):
     assert len(streamed.partial_fit(X[:7], LABELS[:7]).loss_curve_) == 3
 
 
-def test_signals_of_one_size_in_groups_train_like_an_array():
+def test_signals_of_one_size_in_two_groups_train_like_an_array(monkeypatch):
     """The gradients of a mini-batch are sums over the groups of equal shape."""
     X = signals(2, "float64")
-    model = CKNClassifier(network(), max_iter=1, random_state=0).fit(X, LABELS)
-    assert_array_equal(CKNClassifier(network(), max_iter=1, random_state=0).fit(list(X), LABELS).coef_, model.coef_)
+    model = CKNClassifier(network(), max_iter=2, random_state=0).fit(X, LABELS)
+    read = validation.as_signals
+
+    def in_two_groups(*args, **kwargs):
+        whole = read(*args, **kwargs)
+        return MixedSignals([(rows, whole[rows]) for rows in (np.arange(0, 24, 2), np.arange(1, 24, 2))])
+
+    monkeypatch.setattr(validation, "as_signals", in_two_groups)
+    again = CKNClassifier(network(), max_iter=2, random_state=0).fit(X, LABELS)
+    np.testing.assert_allclose(again.loss_curve_, model.loss_curve_, rtol=1e-6)
+    np.testing.assert_allclose(again.coef_, model.coef_, atol=1e-4 * np.abs(model.coef_).max())
+
+
+def test_series_of_another_length_may_be_passed_alone_or_together():
+    """A list of series is not a table, whose number of columns would have to be that of fit."""
+    rng = np.random.RandomState(0)
+    X = [rng.rand(n) for n in (30, 30, 30, 50)]
+    fitted = CKNFeatureMap(CKNLayer(4, ndim=1, n_positions=2, n_patches=100, random_state=0)).fit(X[:3])
+    expected = fitted.transform([X[0], X[3]])
+    assert_array_equal(fitted.transform([X[3]])[0], expected[1])
+    assert_array_equal(fitted.transform([X[3], X[3]])[1], expected[1])
+    with pytest.raises(ValueError, match="X has 50 features, but CKNFeatureMap is expecting 30"):
+        fitted.transform(X[3][None])
+    streamed = CKNLayer(4, ndim=1, n_positions=2, n_patches=100, random_state=0).partial_fit(X[:3]).partial_fit(X[3:])
+    assert streamed.input_shape_ == (None, 1)
+
+
+def test_images_with_and_without_an_axis_for_their_single_channel_are_alike():
+    X = mixed(channels=1, n=4)
+    X[1] = X[1][..., 0]
+    assert CKNFeatureMap(network()).fit_transform(X).shape == (4, 24)
+    same = [X[0], X[1], X[0][..., 0]]  # one shape, so any network accepts them
+    unfixed = CKNFeatureMap(layer()).fit(same)
+    assert_array_equal(unfixed.transform(same), unfixed.transform(np.stack([X[0], X[1][..., None], X[0]])))
+    with pytest.raises(ValueError, match=r"was fitted on signals of shape .* unless a layer has n_positions"):
+        unfixed.transform([X[2], X[2][..., 0]])
+
+
+def test_layers_return_lists_for_lists_even_if_all_maps_have_one_shape():
+    X = [np.random.RandomState(n).rand(n, 8, 2) for n in (7, 8)]
+    fitted = layer(pooling_width=2).fit(X)
+    maps = fitted.transform(X)
+    assert isinstance(maps, list) and maps[0].shape == maps[1].shape == (4, 4, 8)
+    assert isinstance(layer(n_positions=2).fit(X).transform(X), np.ndarray)
+
+
+def test_a_fixed_number_of_positions_in_an_earlier_layer_is_enough():
+    X = mixed()
+    early = make_pipeline(layer(5, n_positions=6), layer(6, pooling_width=2))
+    assert CKNFeatureMap(early).fit_transform(X).shape == (24, 3 * 3 * 6)
+    assert CKNKernel(make_pipeline(layer(n_positions=3, sigma=0.5), layer(sigma=0.5)))(X[:3]).shape == (3, 3)
+
+
+def test_more_positions_than_the_map_has_cause_a_warning():
+    with pytest.warns(UserWarning, match=r"n_positions=\(20, 20\) exceeds the number of patches .*, \(9, 8\)"):
+        layer(n_positions=20).fit(signals(2, "float32"))
+
+
+def test_an_interrupted_kernel_of_lists_says_that_out_is_not_finished(monkeypatch):
+    X, kernel, out = mixed(n=6), CKNKernel(network()), np.empty((6, 6), np.float32)
+    fill, calls = gram.fill, []
+
+    def interrupted(*args):
+        calls.append(None)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        fill(*args)
+
+    monkeypatch.setattr(gram, "fill", interrupted)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        kernel(X, out=out)
+    assert "finished parts are not listed" in caught.value.__notes__[0]
+
+
+def test_prepared_layers_are_kept_for_a_limited_number_of_shapes(monkeypatch):
+    monkeypatch.setattr(arrays_signals, "MOST_SHAPES", 3)
+    fitted, made = layer(n_positions=2).fit(mixed()), []
+    prepare = forward.PackedLayer.prepare
+    monkeypatch.setattr(forward.PackedLayer, "prepare", lambda self, shape: made.append(shape) or prepare(self, shape))
+    X = [np.random.RandomState(n).rand(n, 8, 2).astype(np.float32) for n in (5, 6, 7)]
+    for n_expected in (3, 3, 3):
+        fitted.transform(X)
+        assert len(made) == n_expected
+    fitted.transform([*X, X[0][:, :7]])
+    assert len(made) == 4
+    fitted.transform(X[1:])
+    assert len(made) == 4
 
 
 BAD = {
@@ -226,7 +316,7 @@ def test_networks_without_a_fixed_number_of_positions_name_the_parameter():
     with pytest.raises(ValueError, match=message):
         fitted.transform(X)
     for estimator in (Flatten(), LinearClassifier()):
-        with pytest.raises(ValueError, match="or set n_positions in the last layer of the network"):
+        with pytest.raises(ValueError, match=r"set n_positions in the last layer|must have the same shape"):
             estimator.fit(X, LABELS)
 
 
@@ -263,16 +353,18 @@ def test_signals_that_are_smaller_than_a_patch_are_refused():
         fitted.transform(small)
 
 
-def test_one_signal_alone_is_not_a_batch():
-    fitted = CKNFeatureMap(network()).fit(mixed())
-    with pytest.raises(ValueError, match=r"is one signal with 2 channels: pass X\[None\]"):
-        fitted.transform(mixed()[0])
+@pytest.mark.parametrize("ndim, channels", [(1, 1), (1, 2), (2, 1), (2, 2), (3, 1)])
+def test_one_signal_alone_is_not_a_batch(ndim, channels):
+    X = mixed(ndim, channels=channels)
+    fitted = CKNFeatureMap(network(ndim)).fit(X)
+    with pytest.raises(ValueError, match=rf"is one signal with {channels} channels?: pass X\[None\]"):
+        fitted.transform(X[0])
 
 
 def test_networks_that_were_fitted_on_lists_can_be_inspected():
     X = np.random.RandomState(0).rand(5, 10, 10, 2)
     fitted = CKNFeatureMap(network()).fit(mixed())
-    assert inspection.approximation_report(fitted, X).exact.shape == (2, 5, 5)
+    assert np.shape(inspection.approximation_report(fitted, X).exact) == (2, 5, 5)
     assert inspection.stability_report(fitted, X, [1], random_state=0).change.shape == (1, 5)
     with pytest.raises(ValueError, match="all signals must have the same shape"):
         inspection.approximation_report(fitted, mixed())

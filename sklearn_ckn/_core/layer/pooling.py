@@ -42,11 +42,11 @@ def average(width):
 # cell i, in units of 1 / count, so that all comparisons are exact.
 
 
-def gaussian_cells(length, count):
+def centred_cells(length, count, profile):
     """Return windows centred at the centres c of the cells.
 
-    For a cell of width w, the weights ``exp(-((u - c) / w)^2)``, for ``|u - c| <= w``, are divided by their sum over
-    the positions in the map. If no cell is wider than one position, the windows are those of `average_cells`.
+    For a cell of width w, the weights ``profile((u - c) / w)``, for ``|u - c| <= w``, are divided by their sum over the
+    positions in the map. If no cell is wider than one position, the windows are those of `average_cells`.
     """
     if length <= count:
         return average_cells(length, count)
@@ -54,8 +54,13 @@ def gaussian_cells(length, count):
     starts = np.maximum(-((2 * length - centres) // (2 * count)), 0)
     u = starts + np.arange(2 * length // count + 1)
     d = (2 * count * u - centres) / (2 * length)
-    weights = np.where((np.abs(d) <= 1) & (u < length), np.exp(-(d**2)), 0)
+    weights = np.where((np.abs(d) <= 1) & (u < length), profile(d), 0)
     return Windows(starts[:, 0], weights / weights.sum(axis=1, keepdims=True))
+
+
+def gaussian_cells(length, count):
+    """Return windows with the weights ``exp(-((u - c) / w)^2)``; see `centred_cells`."""
+    return centred_cells(length, count, lambda d: np.exp(-(d**2)))
 
 
 def average_cells(length, count):
