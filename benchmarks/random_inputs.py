@@ -215,8 +215,8 @@ class Draw:
 
         parameters = {
             "patch_size": size(4, 1 + (centred and self.chance(0.95))),
-            "pooling_width": size(3),
-            "subsampling": None if self.chance(0.7) else size(3),
+            "dilation": size(3) if self.chance(0.3) else 1,
+            **({"n_positions": size(4)} if self.chance(0.25) else self.sliding(size)),
             "pooling": "average" if self.chance(0.25) else "gaussian",
             "padding": "valid" if self.chance(0.25) else "same",
             "patch_centering": centred,
@@ -233,6 +233,10 @@ class Draw:
         self.record.setdefault("layers", []).append(parameters)
         common = {"ndim": ndim, "input_shape": input_shape, "random_state": self.seed}
         return CKNLayer(self.int(1, 8), **parameters, **common)
+
+    def sliding(self, size):
+        """Return the parameters of pooling by windows that move over the map."""
+        return {"pooling_width": size(3), "subsampling": None if self.chance(0.7) else size(3)}
 
     def network(self, ndim, input_shape=None, kernels=KERNELS):
         """Return one layer or two. The exact kernel is compiled for every pair of kernels, so there are few pairs."""
@@ -259,15 +263,24 @@ def computing_dtype(given):
 def patches_of(X, layer, centred):
     """Return all patches ``(n, *positions, d)``."""
     ndim = X.ndim - 2
-    size = np.broadcast_to(layer.patch_size, ndim)
-    if layer.padding == "same":
-        X = np.pad(X, [(0, 0), *(((k - 1) // 2, k // 2) for k in size), (0, 0)])
-    P = np.lib.stride_tricks.sliding_window_view(X, tuple(size), axis=tuple(range(1, ndim + 1)))
+    size, dilation = (np.broadcast_to(sizes, ndim) for sizes in (layer.patch_size, layer.dilation))
+    X = np.pad(X, [(0, 0), *around(layer, ndim), (0, 0)])
+    reach = tuple(d * (k - 1) + 1 for k, d in zip(size, dilation))
+    if any(a < k for a, k in zip(X.shape[1:], reach)):
+        raise ValueError("no patch fits")
+    P = np.lib.stride_tricks.sliding_window_view(X, reach, axis=tuple(range(1, ndim + 1)))
+    P = P[(..., *(slice(None, None, d) for d in dilation))]
     P = np.moveaxis(P, ndim + 1, -1)  # (n, *positions, *size, c)
     if centred:
         P = P - P[(slice(None),) * (ndim + 1) + (slice(1),) * ndim]  # The mean of what is left is more exact.
         P = P - P.mean(axis=tuple(range(ndim + 1, 2 * ndim + 1)), keepdims=True)
     return P.reshape(*P.shape[: ndim + 1], -1)
+
+
+def around(layer, ndim):
+    """Return the numbers of zeros before and after the map along each axis."""
+    sizes = zip(np.broadcast_to(layer.patch_size, ndim), np.broadcast_to(layer.dilation, ndim))
+    return [(d * ((k - 1) // 2), d * (k // 2)) if layer.padding == "same" else (0, 0) for k, d in sizes]
 
 
 def kappa_of(layer, sigma):
@@ -277,9 +290,13 @@ def kappa_of(layer, sigma):
 
 def operator_of(layer, positions):
     """Return the pooling matrix, and the number of pooled positions along each axis."""
-    width = np.broadcast_to(layer.pooling_width, len(positions))
-    stride = width if layer.subsampling is None else np.broadcast_to(layer.subsampling, len(positions))
-    axes = [naive.pooling_axis(layer.pooling, *sizes) for sizes in zip(positions, width, stride)]
+    if layer.n_positions is not None:
+        counts = np.broadcast_to(layer.n_positions, len(positions))
+        axes = [naive.pooling_axis(layer.pooling, n, None, None, count) for n, count in zip(positions, counts)]
+    else:
+        width = np.broadcast_to(layer.pooling_width, len(positions))
+        stride = width if layer.subsampling is None else np.broadcast_to(layer.subsampling, len(positions))
+        axes = [naive.pooling_axis(layer.pooling, *sizes) for sizes in zip(positions, width, stride)]
     return reduce(np.kron, axes).astype(np.longdouble), [len(axis) for axis in axes]
 
 
@@ -334,13 +351,14 @@ def exact_kernel(X, layers):
 def products_of_patches(K, space, layer):  # (n, positions, n, positions) -> the same for patches, their positions
     """Return the products of all patches of the maps whose products are K."""
     n, ndim = len(K), len(space)
-    size = tuple(np.broadcast_to(layer.patch_size, ndim))
-    around = [((k - 1) // 2, k // 2) if layer.padding == "same" else (0, 0) for k in size]
-    K = np.pad(K.reshape(n, *space, n, *space), [(0, 0), *around] * 2)
-    positions = [a - k + 1 for a, k in zip(K.shape[1:], size)]
+    size, dilation = tuple(np.broadcast_to(layer.patch_size, ndim)), np.broadcast_to(layer.dilation, ndim)
+    K = np.pad(K.reshape(n, *space, n, *space), [(0, 0), *around(layer, ndim)] * 2)
+    positions = [a - d * (k - 1) for a, k, d in zip(K.shape[1:], size, dilation)]
 
     def shifted(*offsets):
-        first, second = ([slice(v, v + p) for v, p in zip(offset, positions)] for offset in offsets)
+        first, second = (
+            [slice(d * v, d * v + p) for v, d, p in zip(offset, dilation, positions)] for offset in offsets
+        )
         return K[(slice(None), *first, slice(None), *second)]
 
     total = sum(shifted(v, v) for v in np.ndindex(size))
@@ -444,6 +462,14 @@ def check_feature_map(draw):
     expect(F.dtype == dtype, f"dtype {F.dtype} instead of {dtype}")
     agree(F, *features_of(exact, [*feature_map.network_], feature_map, dtype), "features")
     expect((feature_map.set_params(n_jobs=1).transform(X) == F).all(), "the result depends on n_jobs")
+    last = feature_map.network_[-1]
+    if last.n_positions is not None and feature_map.network_[0].input_shape is None and isinstance(X, np.ndarray):
+        smaller = X[:1, : max(1, X.shape[1] - 1)]
+        try:
+            alone = feature_map.transform(np.ascontiguousarray(smaller))
+        except ValueError:  # a patch does not fit, or the images are not square
+            return
+        expect((feature_map.transform([*X, smaller[0]]) == np.concatenate([F, alone])).all(), "a list differs")
 
 
 def check_kernel(draw):

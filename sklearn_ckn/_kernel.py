@@ -366,8 +366,9 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
         free = [kappa.has_sigma(layer.kernel) and not isinstance(self._bounds_of(layer), str) for layer in layers]
         if self.tangent and any(free):
             raise ValueError(
-                "eval_gradient=True is not possible with tangent=True, because the derivatives of the tangent kernel "
-                "with respect to sigma are not computed. Set sigma_bounds='fixed'."
+                "eval_gradient=True, which a Gaussian process uses to tune sigma, is not possible with tangent=True, "
+                "because the derivatives of the tangent kernel with respect to sigma are not computed. Set "
+                "sigma_bounds='fixed'."
             )
         for k, layer in enumerate(layers):
             if layer.kernel == "arccos0" and any(free[:k]):

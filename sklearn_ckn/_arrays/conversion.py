@@ -98,7 +98,7 @@ def _check_container(X, name):
             f"mmap_mode='r'). If the file holds several arrays, select one, for example group['images']."
         )
     if not (has_rows or has_values):
-        advice = f": pass numpy.stack(list({name}))" if hasattr(X, "__iter__") else ""
+        advice = f": pass list({name})" if hasattr(X, "__iter__") else ""
         raise TypeError(f"{name} must be an array or a list of arrays; got {type(X).__name__}{advice}.")
 
 
@@ -138,7 +138,7 @@ def _stacked(X, name):
     if text is not None:
         raise TypeError(
             f"{name} contains paths or other text, such as {str(text)!r:.80}, but signals must be numbers. Read the "
-            f"files first, for example with numpy.stack([numpy.asarray(PIL.Image.open(path)) for path in {name}])."
+            f"files first, for example with [numpy.asarray(PIL.Image.open(path)) for path in {name}]."
         )
     try:
         array = np.asarray(signals)

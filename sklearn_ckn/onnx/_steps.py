@@ -124,8 +124,9 @@ def input_shape(estimator, wanted):
         is_valid = len(sizes) == len(fitted) and all(isinstance(size, Integral) and size >= 1 for size in sizes)
         if not is_valid or sizes[-1] != fitted[-1]:
             raise ValueError(
-                f"input_shape must be the shape of the signals that the graph accepts, like {fitted}, with an int >= 1 "
-                f"in place of every None (a size that differed between the signals seen in fit); got {wanted!r}."
+                f"The argument input_shape of to_onnx must be the shape of the signals that the graph accepts, like "
+                f"{fitted}, with an int >= 1 in place of every None (a size that differed between the signals seen in "
+                f"fit); got {wanted!r}."
             )
         return sizes
     raise TypeError(f"estimator has no step that computes anything: add one. to_onnx supports {SUPPORTED}.")

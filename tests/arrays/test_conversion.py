@@ -122,7 +122,7 @@ UNREADABLE = {
     "array of paths": (lambda: np.array(PATHS), r"such as '/data/image_0.png', but.*Read the files first"),
     "series of paths": (lambda: as_series(PATHS), r"such as '/data/image_0.png', but.*Read the files first"),
     "encoded images": (lambda: [b"\x89PNG" * 100] * 3, "paths or other text.*Read the files first"),
-    "generator": (lambda: (image for image in IMAGES), r"got generator: pass numpy.stack\(list\("),
+    "generator": (lambda: (image for image in IMAGES), r"got generator: pass list\("),
     "set": (lambda: {1, 2}, r"must be an array or a list of arrays; got set"),
     "number": (lambda: 3.0, "must be an array or a list of arrays; got float"),
     "fields": (lambda: np.zeros((12, 9, 8), "f4,f4"), r"fields f0, f1.*\['f0'\].*structured_to_unstructured"),

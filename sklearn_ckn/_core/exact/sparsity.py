@@ -8,7 +8,7 @@ relation along one axis is a boolean matrix. The two signals may have different 
 number of positions.
 """
 
-from functools import reduce
+from functools import lru_cache, reduce
 from typing import NamedTuple
 
 import numpy as np
@@ -60,20 +60,22 @@ def of_network(settings, spaces):
         The relations of the positions of the signals, of the patches of the first layer, of the positions of the first
         pooled map, of the patches of the second layer, and so on.
     """
-    levels = [tuple(map(tuple, spaces))]
-    for layer in settings:
+    by_axis = [_along_axis(tuple(settings), axis, *sizes) for axis, sizes in enumerate(zip(*spaces))]
+    return [_by_lines(axes) for axes in zip(*by_axis)]
+
+
+@lru_cache(maxsize=1024)
+def _along_axis(settings, axis, n, n_others):  # -> 2 * len(settings) + 1 boolean matrices
+    """Return the relations along one axis, from the signals to the last map."""
+    layers, levels = [layer.along(axis) for layer in settings], [((n,), (n_others,))]
+    for layer in layers:
         levels.append(tuple(layer.pooled_positions(space) for space in levels[-1]))
     assert levels[-1][0] == levels[-1][1], "The last maps must have the same number of positions."
-    axes = [np.eye(n, dtype=bool) for n in levels[-1][0]]
-    relations = [_by_lines(axes)]
-    for layer, below in zip(reversed(settings), reversed(levels[:-1])):
-        operators = zip(*(layer.pooling_operators(space) for space in below))
-        axes = [_read_by_pooling(axis, T, R) for axis, (T, R) in zip(axes, operators)]
-        relations.append(_by_lines(axes))
-        axes = [
-            _read_by_patches(related, n, layer.patch, axis) for axis, (related, n) in enumerate(zip(axes, zip(*below)))
-        ]
-        relations.append(_by_lines(axes))
+    relations = [np.eye(*levels[-1][0], dtype=bool)]
+    for layer, below in zip(reversed(layers), reversed(levels[:-1])):
+        (T,), (R,) = (layer.pooling_operators(space) for space in below)
+        relations.append(_read_by_pooling(relations[-1], T, R))
+        relations.append(_read_by_patches(relations[-1], [space[0] for space in below], layer.patch))
     return relations[::-1]
 
 
@@ -82,9 +84,9 @@ def _read_by_pooling(related, T, R):  # (pooled, pooled), operators of x and y -
     return _without_gaps(windows.T.astype(int) @ related @ others > 0)
 
 
-def _read_by_patches(related, sizes, patch, axis):  # (positions, positions), two ints, PatchGeometry, int -> sizes
-    (positions, others), reach, (before, _) = related.shape, patch.reach[axis], patch.padding[axis]
-    offsets = range(0, reach + 1, patch.dilation[axis])
+def _read_by_patches(related, sizes, patch):  # (positions, positions), two ints, PatchGeometry of one axis -> sizes
+    (positions, others), (reach,), ((before, _),) = related.shape, patch.reach, patch.padding
+    offsets = range(0, reach + 1, *patch.dilation)
     read = np.zeros((positions + reach, others + reach), dtype=bool)  # relation of the positions of the padded maps
     for v in offsets:
         for w in offsets if patch.centering else [v]:

@@ -25,6 +25,13 @@ class LayerSettings(NamedTuple):
 
     __hash__ = tuple.__hash__
 
+    def along(self, axis):
+        """Return the settings along a single axis."""
+        here = slice(axis, axis + 1)
+        size, dilation, padding, centering = self.patch
+        patch = PatchGeometry(size[here], dilation[here], padding[here], centering)
+        return self._replace(patch=patch, pooling=self.pooling.along(here))
+
     def patch_positions(self, space):
         """Return the number of patches along each axis of a map."""
         return self.patch.positions(space)
