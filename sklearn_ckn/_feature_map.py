@@ -241,11 +241,13 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, SignalsMixin, Transfo
         def finish(block):
             return flatten(block, self.center, self.scale)
 
-        def write(part, destination):
+        def write(part, destination, n_threads):
             maps = encoded(part, layers, n_threads)
             return maps.write(part, destination, finish, self.symmetries, count=count)
 
-        return transformed(self, signals, lambda shape: (prod(self.output_shape_),), write, out, X, is_any_size=True)
+        return transformed(
+            self, signals, lambda shape: (prod(self.output_shape_),), write, n_threads, out, X, is_any_size=True
+        )
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return feature names, which state the position and the filter of each feature.

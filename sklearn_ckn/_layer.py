@@ -442,11 +442,11 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
         def shape_of(shape):
             return (*settings.pooled_positions(shape[:-1]), len(self.filters_))
 
-        def write(part, destination):
+        def write(part, destination, n_threads):
             return encoded(part, [self], n_threads).write(part, destination)
 
         is_any_size = isinstance(settings.pooling, Fixed)
-        return transformed(self, signals, shape_of, write, out, X, is_any_size)
+        return transformed(self, signals, shape_of, write, n_threads, out, X, is_any_size)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the channels of the output maps, one per filter.

@@ -2,9 +2,11 @@
 
 from contextlib import contextmanager
 from functools import cached_property
+from math import prod
 
 import numpy as np
 
+from .._core.runtime.threads import over_blocks
 from .signals import EncodedSignals
 
 
@@ -46,22 +48,27 @@ class MixedSignals:
         """Return the same signals, to be read in another dtype."""
         return MixedSignals([(rows, part.of_dtype(dtype)) for rows, part in self.groups])
 
-    def combined(self, function, shape=None):
+    def combined(self, function, n_threads, shape=None):
         """Apply a function to every group, and return the results as a list or, if they have one shape, as one array.
+
+        If there are many groups, each of them is computed by a single thread.
 
         Parameters
         ----------
-        function : callable, Signals -> ndarray of shape (n, *shape)
+        function : callable, (Signals, number of threads) -> ndarray of shape (n, *shape)
+        n_threads : int
         shape : shape of the result of every signal, or None if it depends on the shape of the signal
         """
         results = [None] * len(self) if shape is None else np.empty((len(self), *shape), self.dtype)
-        for rows, part in self.groups:
-            found = function(part)
-            if isinstance(results, np.ndarray):
-                results[rows] = found
-            else:
-                for row, result in zip(rows, found):
-                    results[row] = result
+        n_together = n_threads if len(self.groups) >= 2 * n_threads else 1
+
+        def compute(group):
+            rows, part = group
+            for row, result in zip(rows, function(part, n_threads // n_together)):
+                results[row] = result
+
+        largest_first = sorted(self.groups, key=lambda group: -len(group[1]) * prod(group[1].shape))
+        over_blocks(compute, largest_first, n_together)
         return results
 
 

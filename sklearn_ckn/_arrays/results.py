@@ -10,7 +10,7 @@ from .signals import LARGEST_EXACT, Destination
 from .stores import is_lazy, is_stored
 
 
-def transformed(transformer, signals, shape_of, write, out, X, is_any_size=False):
+def transformed(transformer, signals, shape_of, write, n_threads, out, X, is_any_size=False):
     """Return the output of a fitted transformer, with the dtype of the signals.
 
     The output is an array of shape ``(n, *shape)`` or, for signals of different shapes, a list of arrays. If
@@ -21,8 +21,9 @@ def transformed(transformer, signals, shape_of, write, out, X, is_any_size=False
     transformer : estimator, whose method `transform` is applied to the blocks of a Dask array
     signals : Signals or MixedSignals
     shape_of : callable ``shape_of(shape)``, which returns the shape of the output for signals of a shape
-    write : callable ``write(signals, destination)``, which fills and returns the array of a `Destination` with the
-        output for signals of one shape
+    write : callable ``write(signals, destination, n_threads)``, which fills and returns the array of a `Destination`
+        with the output for signals of one shape
+    n_threads : int
     out : the array that the caller passed for the result, or None
     X : the object that the caller passed as signals
     """
@@ -30,17 +31,17 @@ def transformed(transformer, signals, shape_of, write, out, X, is_any_size=False
         if out is not None:
             raise ValueError("out must be None for signals of different shapes: omit out.")
 
-        def of_group(part):
-            return write(part, Destination(np.empty((len(part), *shape_of(part.shape)), signals.dtype)))
+        def of_group(part, n_threads):
+            return write(part, Destination(np.empty((len(part), *shape_of(part.shape)), signals.dtype)), n_threads)
 
-        return signals.combined(of_group, shape_of(signals.groups[0][1].shape) if is_any_size else None)
+        shape = shape_of(signals.groups[0][1].shape) if is_any_size else None
+        return signals.combined(of_group, n_threads, shape)
     shape = shape_of(signals.shape)
     if signals.is_lazy:
         check_no_out(out)
         return transform_blocks(transformer, signals, shape)
-    return write(
-        signals, Destination(check_out(out, (len(signals), *shape), signals.dtype, X), is_callers=out is not None)
-    )
+    array = check_out(out, (len(signals), *shape), signals.dtype, X)
+    return write(signals, Destination(array, is_callers=out is not None), n_threads)
 
 
 def check_out(out, shape, dtype, source=None):

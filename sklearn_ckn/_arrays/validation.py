@@ -112,7 +112,10 @@ def _as_mixed(estimator, arrays, ndim, name):  # list of ndarray -> MixedSignals
             f"[np.moveaxis(x, 0, -1) for x in {name}]; otherwise, convert all signals to the same number of channels."
         )
     dtype = np.result_type(*{x.dtype for x in arrays})
-    rows = {shape: np.array([i for i, each in enumerate(shapes) if each == shape]) for shape in dict.fromkeys(shapes)}
+    rows = {shape: [] for shape in shapes}
+    for i, shape in enumerate(shapes):
+        rows[shape].append(i)
+    rows = {shape: np.array(here) for shape, here in rows.items()}
     stacks = {shape: np.stack([arrays[i].reshape(shape) for i in here]) for shape, here in rows.items()}
     low, high = np.empty((2, len(arrays)), dtype)
     for shape, here in rows.items():

@@ -26,15 +26,14 @@ class BlockwiseTransformer(PersistentMixin, MapsMixin, BaseEstimator):
         ``n_together(shape)`` is the number of signals of the given shape to which the function is applied at once. See
         `transformed` for the other parameters.
         """
-        n_threads = effective_n_jobs(self.n_jobs)
 
-        def fill(piece, part, place):
-            def compute(rows):
-                part[place(rows)] = function(piece.read(rows))
+        def write(group, destination, n_threads):
+            def fill(piece, part, place):
+                def compute(rows):
+                    part[place(rows)] = function(piece.read(rows))
 
-            over_blocks(compute, slices(len(piece), n_together(piece.shape)), n_threads)
+                over_blocks(compute, slices(len(piece), n_together(piece.shape)), n_threads)
 
-        def write(group, destination):
             return over_pieces(group, destination, fill)
 
-        return transformed(self, signals, shape_of, write, out, X)
+        return transformed(self, signals, shape_of, write, effective_n_jobs(self.n_jobs), out, X)
