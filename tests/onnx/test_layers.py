@@ -55,7 +55,7 @@ def test_graphs_of_networks_for_signals_of_any_size(rng):
     fitted = CKNFeatureMap(network, scale=True).fit(X)
     for x in X:
         assert_graph_agrees(fitted, x[None], n_single=1, input_shape=x.shape)
-    trained = CKNRegressor(network, max_iter=0, random_state=0).fit(X, [0.0, 1.0, 2.0])
+    trained = CKNRegressor(network, max_iter=0, random_state=0).fit(X, [10.0, 11.0, 12.0])
     assert_graph_agrees(trained, X[0][None], n_single=1, input_shape=(9, 8, 2))
     with pytest.raises(ValueError, match=r"like \(None, None, 2\), with an int >= 1 in place of every None"):
         to_onnx(fitted)
