@@ -1,6 +1,6 @@
 """The exact kernel of a network, with the interface of scikit-learn's kernels for Gaussian processes."""
 
-from functools import partial
+from functools import lru_cache, partial
 from itertools import pairwise
 from numbers import Integral
 from typing import Any, Literal, Self
@@ -16,6 +16,7 @@ from ._arrays.mixed import of_signal
 from ._arrays.results import check_no_out, check_out
 from ._arrays.stores import is_lazy
 from ._core.exact import gram
+from ._core.exact.network import prepare
 from ._core.layer import kappa
 from ._core.layer.symmetries import GROUPS
 from ._layer import CKNLayer
@@ -34,6 +35,8 @@ from ._utils.n_jobs import effective_n_jobs
 from ._utils.progress import Count
 from ._utils.serialization import PersistentMixin
 from ._utils.typing import Result, Rows, Symmetries
+
+MOST_NETWORKS = 64  # maximum number of pairs of shapes for which a network stays prepared during one call
 
 
 class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
@@ -252,19 +255,19 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
             check_no_out(out)
             return self._of_blocks(X, Y, dtype, eval_gradient)
         free = self._differentiated() if eval_gradient else [False] * len(settings)
-        prepare = self._preparation(settings, dtype, free)
+        network_for = self._preparation(settings, dtype, free)
         K = check_out(out, shape, dtype)
         gradient = np.empty((*shape, sum(free)), dtype=dtype) if eval_gradient else None
         matrix = gram.Matrix(K, gradient, self.normalize, finished=[])
         n_pairs = len(X) * (len(X) + 1) // 2 if Y is X else len(X) * len(Y)
         count = Count(self, n_pairs, "pairs", self.verbose)
         try:
-            described = gram.describe_groups(X.groups, prepare, n_threads)
-            others = described if Y is X else gram.describe_groups(Y.groups, prepare, n_threads)
+            described = gram.describe_groups(X.groups, network_for, n_threads)
+            others = described if Y is X else gram.describe_groups(Y.groups, network_for, n_threads)
             if not self.normalize:
                 diagonals = [group.described.diagonal for group in (*described, *others)]
                 values.check_diagonal(np.concatenate(diagonals), dtype)
-            gram.fill_groups(prepare, described, others, matrix, n_threads, count)
+            gram.fill_groups(network_for, described, others, matrix, n_threads, count)
         except BaseException as error:
             if out is not None:
                 blocks = _name_blocks(matrix.finished, Y is X, len(Y))
@@ -290,9 +293,9 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
             The diagonal of the kernel matrix of `X`. The computation time is the same as for n pairs of signals.
         """
         X, _, settings = self._read(X)
-        prepare = self._preparation(settings, X.dtype, [False] * len(settings))
+        network_for = self._preparation(settings, X.dtype, [False] * len(settings))
         diagonal = np.empty(len(X))
-        for group in gram.describe_groups(X.groups, prepare, effective_n_jobs(self.n_jobs)):
+        for group in gram.describe_groups(X.groups, network_for, effective_n_jobs(self.n_jobs)):
             diagonal[group.rows] = group.described.diagonal
         if self.normalize:
             return (diagonal > 0).astype(X.dtype)
@@ -402,7 +405,7 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
     def _preparation(self, settings, dtype, free):
         """Return a function that prepares the network for pairs of signals, given the two shapes of the signals."""
         options = {"differentiated": free, "tangent": self.tangent, "symmetries": self.symmetries}
-        return partial(gram.prepare, settings, dtype=dtype, **options)
+        return lru_cache(MOST_NETWORKS)(partial(prepare, settings, dtype=dtype, **options))
 
     def _of_blocks(self, X, Y, dtype, eval_gradient):
         """Return the kernel matrix of Dask arrays as a Dask array."""

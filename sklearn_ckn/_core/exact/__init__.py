@@ -27,6 +27,7 @@ denotes a position on line b.
 sparsity        the pairs of positions that are needed, from the trace down to the signals
 patch_products  inner products of positions, a few rows at a time, and inner products of patches
 layer           kappa, pooling and traces of one layer for blocks of signals
+network         a network prepared for pairs of signals of given shapes
 gram            Gram matrices, computed tile by tile in several threads
 ==============  =========================================================================================
 """
