@@ -74,18 +74,14 @@ def augmentation(chosen):  # name in AUGMENTATIONS, function or None
 
 def over_signals(signals, layers, symmetries, finish, n_threads):  # Signals or MixedSignals -> (n, columns)
     """Compute ``finish(maps)`` block by block, for the last maps of all signals, averaged over a group."""
-    results = []
-    for _, part in signals.groups:
-        maps = EncodedSignals(part, layers, n_threads)
-        like = finish(np.zeros((1, *maps.shape), part.dtype))
+    first = EncodedSignals(signals.groups[0][1], layers, n_threads)
+    like = finish(np.zeros((1, *first.shape), signals.dtype))
+
+    def of_group(part, n_threads):
         empty = Destination(np.empty((len(part), like.shape[1]), like.dtype))
-        results.append(maps.write(part, empty, finish, symmetries))
-    if len(results) == 1:
-        return results[0]
-    found = np.empty((len(signals), results[0].shape[1]), results[0].dtype)
-    for (rows, _), result in zip(signals.groups, results):
-        found[rows] = result
-    return found
+        return EncodedSignals(part, layers, n_threads).write(part, empty, finish, symmetries)
+
+    return signals.combined(of_group, n_threads, like)
 
 
 class Options(NamedTuple):

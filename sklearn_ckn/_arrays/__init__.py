@@ -11,7 +11,9 @@ validation  checks of signals and maps, and how their axes are read
 misread     a warning about signals whose axes are probably misread
 tables      checks of features, targets, class labels and sample weights
 parameters  checks of parameters: shapes, sizes, filters, paths of C
+groups      signals in groups of equal shape
 signals     signals as the layers read them, raw or encoded by the layers fitted so far
+mixed       signals of different shapes, one group for each shape
 stores      arrays outside of memory, read and written a few rows at a time
 files       where in a file the data of a memory map are
 dask        blocks of Dask arrays, computed on the workers

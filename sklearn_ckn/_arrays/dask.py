@@ -15,11 +15,12 @@ from sklearn import config_context, get_config
 
 from .._utils.caller import warn
 from .conversion import as_numbers
+from .groups import OneGroup
 from .signals import EncodedSignals, Signals, computing_dtype
 from .stores import with_note
 
 
-class EncodedBlocks:
+class EncodedBlocks(OneGroup):
     """Signals of a Dask array encoded by fitted layers; the maps are computed on the workers."""
 
     def __init__(self, signals, layers, n_threads):
@@ -30,11 +31,6 @@ class EncodedBlocks:
 
     def __len__(self):
         return len(self.signals)
-
-    @property
-    def groups(self):
-        """The groups of signals of equal shape, here a single group; see `MixedSignals`."""
-        return [(np.arange(len(self)), self)]
 
     def fill(self, rows, finish, companion, out):
         """Set ``out[i]`` to the result of ``finish`` for the maps of signal ``rows[i]`` and for ``companion[i]``."""

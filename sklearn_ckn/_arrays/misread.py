@@ -34,11 +34,12 @@ class Reading:
     signals : Signals
     ndim : int, number of spatial axes
     has_channels : bool, whether the signals were passed with a channel axis; otherwise, they have one channel
-    name : str, name of the array
+    name : str, name of the array or list
+    first : int or None, index of the first of the signals if they are the elements of a list, None for an array
     """
 
-    def __init__(self, signals, ndim, has_channels, name):
-        self.array, self.is_lazy, self.name = signals.array, signals.is_lazy, name
+    def __init__(self, signals, ndim, has_channels, name, first=None):
+        self.array, self.is_lazy, self.name, self.first = signals.array, signals.is_lazy, name, first
         self.ndim, self.has_channels = ndim, has_channels
         self.axes = signals.shape if has_channels else signals.shape[:-1]
         self.is_flat = self.array.ndim == 2 and len(self.axes) > 1  # whether each signal is flattened to a row
@@ -75,13 +76,22 @@ class Reading:
             return min(others) >= LONG
         return self.axes[axis] <= min(FEW, min(others) // 2) and self.is_rough(axis) and self.is_smooth(opposite)
 
+    def description(self):
+        """Return the name and the shape of the array, or of the first signal of a list."""
+        if self.first is None:
+            return f"{self.name} of shape {tuple(self.array.shape)}"
+        return f"{self.name}[{self.first}] of shape {tuple(self.axes)}"
+
     def confirmation(self):
         """Return how to state that the signals have one channel, which avoids the warning."""
-        stated = f"set input_shape={(*self.axes, 1)}" if self.is_flat else f"pass {self.name}[..., None]"
+        given = f"{self.name}[..., None]" if self.first is None else f"[x[..., None] for x in {self.name}]"
+        stated = f"set input_shape={(*self.axes, 1)}" if self.is_flat else f"pass {given}"
         return f" If there is a single channel, {stated}."
 
     def channels_last(self, axes):
         """Return the expression that moves the channels of signals ``(n, n_channels, *space)`` to the last axis."""
+        if self.first is not None:
+            return f"[np.moveaxis(x, 0, -1) for x in {self.name}]"
         if not self.is_flat:
             return f"np.moveaxis({self.name}, 1, -1)"
         return f"np.moveaxis(np.reshape({self.name}, {(-1, *axes)}), 1, -1) and set input_shape={(*axes[1:], axes[0])}"
@@ -110,7 +120,7 @@ def space_includes_channels(reading):
     if reading.has_channels or last == 0:
         return None
     if reading.may_hold_channels(last, 0):
-        is_image = reading.ndim == 2 and reading.axes[last] in (3, 4) and not reading.is_flat
+        is_image = reading.ndim == 2 and reading.axes[last] in (3, 4) and not reading.is_flat and reading.first is None
         single = f" If {reading.name} is one colour image, pass {reading.name}[None]." if is_image else ""
         return f"If its last axis holds the channels, set ndim={last}.{single}{reading.confirmation()}"
     deliberate = reading.is_flat and reading.axes[0] == 1  # input_shape=(1, length)
@@ -146,21 +156,13 @@ RULES = channels_come_first, space_includes_channels, volumes_are_images, rows_a
 
 
 def warn_of_misreading(signals, ndim, has_channels, name, first=None):
-    """Warn if the signals are probably misread, and state what to write instead; see `Reading` for the parameters.
-
-    If the signals are the elements of a list, ``first`` is the index of the first one.
-    """
-    reading = Reading(signals, ndim, has_channels, name)
+    """Warn if the signals are probably misread, and state what to write instead; see `Reading` for the parameters."""
+    reading = Reading(signals, ndim, has_channels, name, first)
     remedy = next(filter(None, (rule(reading) for rule in RULES)), None)
     if remedy is not None:
-        what = f"{name} of shape {tuple(reading.array.shape)}"
-        if first is not None:
-            what = f"{name}[{first}] of shape {tuple(reading.array.shape[1:])}"
-            remedy = remedy.replace(f"np.moveaxis({name}, 1, -1)", f"[np.moveaxis(x, 0, -1) for x in {name}]")
-            remedy = remedy.replace(f"{name}[..., None]", f"[x[..., None] for x in {name}]")
         warn(
-            f"{what} is read with ndim={ndim} as signals of spatial shape "
-            f"{signals.shape[:-1]} and {_channels(signals.shape[-1])}, which is probably not what it holds. {remedy}"
+            f"{reading.description()} is read with ndim={ndim} as signals of spatial shape {signals.shape[:-1]} and "
+            f"{_channels(signals.shape[-1])}, which is probably not what it holds. {remedy}"
         )
 
 

@@ -1,16 +1,16 @@
 """Signals of different shapes, which are computed in groups of equal shape."""
 
 from contextlib import contextmanager
-from functools import cached_property
 from math import prod
 
 import numpy as np
 
 from .._core.runtime.threads import over_blocks
+from .groups import Grouped
 from .signals import EncodedSignals
 
 
-class MixedSignals:
+class MixedSignals(Grouped):
     """Signals of different spatial shapes, with the same number of channels.
 
     Parameters
@@ -30,14 +30,9 @@ class MixedSignals:
 
     def __getitem__(self, rows):
         chosen = np.arange(len(self))[rows]
-        group, place = self._places[:, chosen]
+        group, place = self.places[:, chosen]
         wanted = [(np.flatnonzero(group == k), part) for k, (_, part) in enumerate(self.groups)]
         return MixedSignals([(members, part[place[members]]) for members, part in wanted if len(members)])
-
-    @cached_property
-    def _places(self):  # (2, n)
-        """The group of each signal, and its index in the group."""
-        return places_in(self.groups)
 
     @property
     def array(self):
@@ -48,7 +43,7 @@ class MixedSignals:
         """Return the same signals, to be read in another dtype."""
         return MixedSignals([(rows, part.of_dtype(dtype)) for rows, part in self.groups])
 
-    def combined(self, function, n_threads, shape=None):
+    def combined(self, function, n_threads, like=None):
         """Apply a function to every group, and return the results as a list or, if they have one shape, as one array.
 
         If there are many groups, each of them is computed by a single thread.
@@ -57,9 +52,9 @@ class MixedSignals:
         ----------
         function : callable, (Signals, number of threads) -> ndarray of shape (n, *shape)
         n_threads : int
-        shape : shape of the result of every signal, or None if it depends on the shape of the signal
+        like : ndarray like the result, of any length, or None if results depend on the shapes of signals
         """
-        results = [None] * len(self) if shape is None else np.empty((len(self), *shape), self.dtype)
+        results = [None] * len(self) if like is None else np.empty((len(self), *like.shape[1:]), like.dtype)
         n_together = n_threads if len(self.groups) >= 2 * n_threads else 1
 
         def compute(group):
@@ -72,7 +67,7 @@ class MixedSignals:
         return results
 
 
-class EncodedMixed:
+class EncodedMixed(Grouped):
     """Signals of different shapes, encoded by fitted layers; maps are computed only when they are needed."""
 
     def __init__(self, signals, layers, n_threads):
@@ -93,14 +88,6 @@ def of_signal(signals, rows):
         if isinstance(signals, MixedSignals):
             error.add_note(f"The error concerns signal {rows[0]} of the list.")
         raise
-
-
-def places_in(groups):  # [(rows, part)] -> (2, n)
-    """Return, for each signal, the index of its group and its index in the group."""
-    places = np.empty((2, sum(len(rows) for rows, _ in groups)), dtype=int)
-    for k, (rows, _) in enumerate(groups):
-        places[0, rows], places[1, rows] = k, np.arange(len(rows))
-    return places
 
 
 def common_shape(shapes):

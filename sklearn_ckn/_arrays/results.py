@@ -34,8 +34,8 @@ def transformed(transformer, signals, shape_of, write, n_threads, out, X, is_any
         def of_group(part, n_threads):
             return write(part, Destination(np.empty((len(part), *shape_of(part.shape)), signals.dtype)), n_threads)
 
-        shape = shape_of(signals.groups[0][1].shape) if is_any_size else None
-        return signals.combined(of_group, n_threads, shape)
+        like = np.empty((0, *shape_of(signals.groups[0][1].shape)), signals.dtype) if is_any_size else None
+        return signals.combined(of_group, n_threads, like)
     shape = shape_of(signals.shape)
     if signals.is_lazy:
         check_no_out(out)

@@ -10,6 +10,7 @@ from sklearn import config_context, get_config
 
 from .._core.network import forward
 from .._core.runtime.threads import slices
+from .groups import OneGroup
 from .stores import Stored, ahead, is_lazy, rows_of_chunk, with_note
 
 LARGEST_EXACT = 2**24  # Single precision represents all integers up to this magnitude.
@@ -38,7 +39,7 @@ def largest_magnitude(array):
     return max(float(array.max()), -float(array.min()))
 
 
-class Signals:
+class Signals(OneGroup):
     """An array of signals, read as contiguous maps ``(n, *space, n_channels)`` of a float dtype.
 
     The dtype is `exact_dtype` for an array in memory, and `computing_dtype` for a store. Signals are converted only
@@ -61,11 +62,6 @@ class Signals:
 
     def __len__(self):
         return len(self.array if self.chosen is None else self.chosen)
-
-    @property
-    def groups(self):
-        """The groups of signals of equal shape, here a single group; see `MixedSignals`."""
-        return [(np.arange(len(self)), self)]
 
     @property
     def is_lazy(self):
@@ -241,7 +237,7 @@ def _prepare(layer, n_channels, dtype):  # -> Prepared
     return last
 
 
-class EncodedSignals:
+class EncodedSignals(OneGroup):
     """Signals encoded by fitted layers; maps of the last layer are computed only when they are needed."""
 
     def __init__(self, signals, layers, n_threads):
@@ -253,11 +249,6 @@ class EncodedSignals:
 
     def __len__(self):
         return len(self.signals)
-
-    @property
-    def groups(self):
-        """The groups of signals of equal shape, here a single group; see `MixedSignals`."""
-        return [(np.arange(len(self)), self)]
 
     def fill(self, rows, finish, companion, out):
         """Set ``out[i]`` to the result of ``finish`` for the maps of signal ``rows[i]`` and for ``companion[i]``."""

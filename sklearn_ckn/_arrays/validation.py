@@ -1,6 +1,5 @@
 """Signals and maps: which shapes are accepted, and how the axes of an array are read."""
 
-from collections import Counter
 from math import prod
 
 import numpy as np
@@ -92,39 +91,47 @@ def as_fitted_signals(estimator, X, flattened, same_space=False, stored=False, m
 def _as_mixed(estimator, arrays, ndim, name):  # list of ndarray -> MixedSignals
     """Check signals of different spatial shapes, each with or without a channel axis, and return them in groups."""
     for i, x in enumerate(arrays):
-        if not is_real(x.dtype) or x.ndim not in (ndim, ndim + 1) or x.size == 0:
-            space = ", ".join(AXES[ndim])
-            advice = f"Remove or replace {name}[{i}]."
-            if is_real(x.dtype) and x.size:
-                advice = f"Set ndim to the number of spatial axes, one of {sorted(AXES)}."
-            raise ValueError(
-                f"{name}[{i}] has shape {x.shape} and dtype {x.dtype}, but with ndim={ndim} "
-                f"{type(estimator).__name__} expects signals of real numbers of shape ({space}, n_channels), or "
-                f"({space}) for one channel, with a length of at least 1 along every axis. {advice}"
-            )
+        _check_axes(estimator, x, ndim, f"{name}[{i}]")
     shapes = [x.shape if x.ndim == ndim + 1 else (*x.shape, 1) for x in arrays]
-    channels = Counter(shape[-1] for shape in shapes)
-    if len(channels) > 1:
-        first, other = (next(i for i, shape in enumerate(shapes) if shape[-1] == c) for c in list(channels)[:2])
-        raise ValueError(
-            f"{name} has signals with different numbers of channels (lengths of the last axis): {shapes[first][-1]} in "
-            f"{name}[{first}] and {shapes[other][-1]} in {name}[{other}]. If the channels come first, pass "
-            f"[np.moveaxis(x, 0, -1) for x in {name}]; otherwise, convert all signals to the same number of channels."
-        )
-    dtype = np.result_type(*{x.dtype for x in arrays})
+    _check_channels([shape[-1] for shape in shapes], name)
     rows = {shape: [] for shape in shapes}
     for i, shape in enumerate(shapes):
         rows[shape].append(i)
-    rows = {shape: np.array(here) for shape, here in rows.items()}
     stacks = {shape: np.stack([arrays[i].reshape(shape) for i in here]) for shape, here in rows.items()}
+    dtype = np.result_type(*{x.dtype for x in arrays})
     low, high = np.empty((2, len(arrays)), dtype)
     for shape, here in rows.items():
         low[here], high[here] = extremes(stacks[shape])
     largest, doubt = judge(low, high, dtype, name, range(len(arrays)), is_list=True)
     if doubt and not getattr(estimator, "_accepts_tiny_values", False):
         warn(doubt)
-    computed = exact_dtype(dtype, largest)
-    return MixedSignals([(rows[shape], Signals(stack, shape, computed)) for shape, stack in stacks.items()])
+    dtype = exact_dtype(dtype, largest)
+    return MixedSignals([(np.array(here), Signals(stacks[shape], shape, dtype)) for shape, here in rows.items()])
+
+
+def _check_axes(estimator, x, ndim, name):
+    """Check that a signal of a list has real numbers and the right number of axes, none of which is empty."""
+    if is_real(x.dtype) and x.ndim in (ndim, ndim + 1) and x.size:
+        return
+    space, advice = ", ".join(AXES[ndim]), f"Remove or replace {name}."
+    if is_real(x.dtype) and x.size:
+        advice = f"Set ndim to the number of spatial axes, one of {sorted(AXES)}."
+    raise ValueError(
+        f"{name} has shape {x.shape} and dtype {x.dtype}, but with ndim={ndim} {type(estimator).__name__} expects "
+        f"signals of real numbers of shape ({space}, n_channels), or ({space}) for one channel, with a length of at "
+        f"least 1 along every axis. {advice}"
+    )
+
+
+def _check_channels(numbers, name):
+    """Check that all signals of a list have the same number of channels."""
+    other = next((i for i, number in enumerate(numbers) if number != numbers[0]), None)
+    if other is not None:
+        raise ValueError(
+            f"{name} has signals with different numbers of channels (lengths of the last axis): {numbers[0]} in "
+            f"{name}[0] and {numbers[other]} in {name}[{other}]. If the channels come first, pass "
+            f"[np.moveaxis(x, 0, -1) for x in {name}]; otherwise, convert all signals to the same number of channels."
+        )
 
 
 def _move_channels(name, signals, expected, same_space=True):

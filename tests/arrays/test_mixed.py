@@ -281,6 +281,15 @@ def test_prepared_layers_are_kept_for_a_limited_number_of_shapes(monkeypatch):
     assert len(made) == 4
 
 
+def test_warnings_about_misread_axes_name_a_signal_of_the_list():
+    ramps = [np.add.outer(np.arange(n), np.zeros(3)) + np.arange(3) for n in (30, 40, 40)]
+    with pytest.warns(UserWarning, match=r"X\[1\] of shape \(40, 3\) is read .* \[x\[..., None\] for x in X\]"):
+        layer(n_positions=1).fit(ramps)
+    images = [np.random.RandomState(n).rand(3, n, 20).cumsum(axis=1).cumsum(axis=2) for n in (24, 30)]
+    with pytest.warns(UserWarning, match=r"pass \[np.moveaxis\(x, 0, -1\) for x in X\]"):
+        layer(n_positions=1, padding="same").fit([np.ascontiguousarray(image) for image in images])
+
+
 BAD = {
     "channels": (lambda X: [X[0], X[1][:, :5, :1]], r"different numbers of channels.*2 in X\[0\] and 1 in X\[1\]"),
     "channels first": (lambda X: [np.moveaxis(x, -1, 0) for x in X], r"np.moveaxis\(x, 0, -1\) for x in X"),

@@ -83,22 +83,20 @@ class Group(NamedTuple):
         return len(self.rows) * self.at.n_patches
 
 
-def shares(groups, per_signal):  # list of Group, int -> (n,), (n,), (n,), (n,)
-    """Return, for each signal, its group, its index in the group, its number of patches to draw, and an excess.
+def numbers_to_draw(groups, per_signal):  # list of Group, int -> (n,), (n,)
+    """Return the number of patches to draw from each signal, and an excess.
 
-    The number of patches to draw from a signal is proportional to its number of patches, with mean ``per_signal``, but
-    at most all patches are drawn. The number is rounded up to a whole number, so the last patch drawn from a signal
-    must be discarded with probability ``excess``.
+    The number is proportional to the number of patches of the signal, with mean ``per_signal``, but at most all patches
+    are drawn. It is rounded up to a whole number, so the last patch drawn from a signal must be discarded with
+    probability ``excess``.
     """
     n_signals, n_all = sum(len(group.rows) for group in groups), sum(group.n_patches for group in groups)
-    group_of, place, quotas = np.empty((3, n_signals), dtype=int)
-    excess = np.zeros(n_signals)
-    for k, (rows, _, at) in enumerate(groups):
+    numbers, excess = np.empty(n_signals, dtype=int), np.zeros(n_signals)
+    for rows, _, at in groups:
         exact = per_signal * n_signals * at.n_patches  # in units of 1 / n_all
-        quota = min(-(-exact // n_all), at.n_patches)
-        group_of[rows], place[rows], quotas[rows] = k, np.arange(len(rows)), quota
-        excess[rows] = max(0, quota - exact / n_all)
-    return group_of, place, quotas, excess
+        numbers[rows] = min(-(-exact // n_all), at.n_patches)
+        excess[rows] = np.maximum(0, numbers[rows] - exact / n_all)
+    return numbers, excess
 
 
 def sample(signals, n_patches, patch, rng, wanted=varies):
@@ -108,11 +106,17 @@ def sample(signals, n_patches, patch, rng, wanted=varies):
     found or no signals are left. No more signals are read than necessary. The random choices do not depend on the
     values of the signals, so signals can be stored anywhere and read in any order.
 
+    If signals differ in size, the number of patches found so far depends on whether large signals are among the
+    visited signals. To stop at this number would favour large signals. Instead, the visits stop as soon as the same
+    number of signals of mean size would be enough.
+
     Parameters
     ----------
-    signals : object with ``len``, ``dtype`` and ``groups``, a list of pairs (indices of signals, maps of equal shape)
-        The maps of a group have a ``shape`` ``(*space, c)`` and a method ``fill(rows, finish, companion, out)``, which
-        sets ``out[i]`` to the result of ``finish`` for the maps of signal ``rows[i]`` and for ``companion[i]``.
+    signals : object with ``len``, ``dtype``, ``groups`` and ``places``
+        The list ``groups`` contains pairs of indices of signals and their maps, which have equal shapes, and ``places``
+        contains the group of each signal and its index in the group. The maps of a group have a ``shape``
+        ``(*space, c)`` and a method ``fill(rows, finish, companion, out)``, which sets ``out[i]`` to the result of
+        ``finish`` for the maps of signal ``rows[i]`` and for ``companion[i]``.
     n_patches : int
     patch : patches.PatchGeometry
     rng : RandomState
@@ -127,33 +131,43 @@ def sample(signals, n_patches, patch, rng, wanted=varies):
     n_signals, n_all = len(signals), sum(group.n_patches for group in groups)
     order, per_signal = rng.permutation(n_signals), max(PATCHES_PER_SIGNAL, -(-n_patches // n_signals))
     per_signal = min(per_signal, max(group.at.n_patches for group in groups))
-    group_of, place, quotas, excess = shares(groups, per_signal)
-    n_patches = min(n_patches, int(quotas.sum()))
+    numbers, excess = numbers_to_draw(groups, per_signal)
+    n_patches = min(n_patches, int(numbers.sum()))
     U = np.empty((n_patches + per_signal, len(groups[0].at.runs) * groups[0].at.run), dtype=signals.dtype)
+    finish = partial(directions, patch=patch, wanted=wanted)
     found, n_visited, n_drawn, typical = 0, 0, 0, 0.0
     while typical < n_patches and n_visited < n_signals:
         rows = order[n_visited : n_visited + ceil((n_patches - typical) / per_signal)]
-        ends = found + quotas[rows].cumsum()  # A signal's place in U does not depend on the groups.
-        if ends[-1] > len(U):
-            U = np.concatenate([U[:found], np.empty((ends[-1] - found, U.shape[1]), U.dtype)])
-        picked = [rng.choice(groups[group_of[i]].at.n_patches, quotas[i], replace=False) for i in rows]
-        for k in np.unique(group_of[rows]):
-            members, (_, maps, at) = np.flatnonzero(group_of[rows] == k), groups[k]
-            starts = at.start(np.array([picked[i] for i in members]))
-            drawn = U[found : ends[-1]] if len(members) == len(rows) else np.empty((starts.size, U.shape[1]), U.dtype)
-            finish = partial(directions, at=at, patch=patch, wanted=wanted)
-            maps.fill(place[rows[members]], finish, starts, drawn.reshape(*starts.shape, -1))
-            if len(members) < len(rows):
-                U[(ends[members, None] - np.arange(starts.shape[1], 0, -1)).ravel()] = drawn
+        end = found + numbers[rows].sum()
+        if end > len(U):
+            U = np.concatenate([U[:found], np.empty((end - found, U.shape[1]), U.dtype)])
+        draw(groups, signals.places[:, rows], numbers[rows], finish, rng, U[found:end])
         if excess.any():
-            U[ends[rng.random(len(rows)) < excess[rows]] - 1] = 0
-        n_visited, n_drawn = n_visited + len(rows), n_drawn + (quotas - excess)[rows].sum()
-        found += keep_directions(U[found : ends[-1]])
-        # Number of patches that signals of mean size would have given. Using it as the stopping rule avoids a bias.
+            last = found + numbers[rows].cumsum() - 1
+            U[last[rng.random(len(rows)) < excess[rows]]] = 0
+        n_visited, n_drawn = n_visited + len(rows), n_drawn + (numbers - excess)[rows].sum()
+        found += keep_directions(U[found:end])
         typical = found * n_visited * per_signal / n_drawn
-    if found > n_patches and quotas.min() < quotas.max():
+    if found > n_patches and numbers.min() < numbers.max():
         U = U[rng.permutation(found)]
     return Sample(U[: min(found, n_patches)], found * n_all / n_drawn)
+
+
+def draw(groups, places, numbers, finish, rng, U):  # list of Group, (2, k), (k,), callable, Generator, out (any, d)
+    """Draw the given numbers of patches from k signals, and write what ``finish`` returns in the order of the signals.
+
+    The positions that are drawn do not depend on the groups.
+    """
+    picked = [rng.choice(groups[k].at.n_patches, n, replace=False) for k, n in zip(places[0], numbers)]
+    ends = numbers.cumsum()
+    for k in np.unique(places[0]):
+        members, (_, maps, at) = np.flatnonzero(places[0] == k), groups[k]
+        starts = at.start(np.array([picked[i] for i in members]))
+        is_whole = len(members) == len(numbers)
+        drawn = U if is_whole else np.empty((starts.size, U.shape[1]), U.dtype)
+        maps.fill(places[1, members], partial(finish, at=at), starts, drawn.reshape(*starts.shape, -1))
+        if not is_whole:
+            U[(ends[members, None] - np.arange(starts.shape[1], 0, -1)).ravel()] = drawn
 
 
 def merge(before, more, n_patches, rng):  # Sample, Sample -> Sample

@@ -34,6 +34,10 @@ class PatchGeometry(NamedTuple):
         widths = tuple((is_padded * d * ((k - 1) // 2), is_padded * d * (k // 2)) for k, d in zip(size, dilation))
         return cls(tuple(size), dilation, widths, bool(centering))
 
+    def along(self, axes):
+        """Return the geometry along only the axes in the slice ``axes``."""
+        return self._replace(size=self.size[axes], dilation=self.dilation[axes], padding=self.padding[axes])
+
     def positions(self, space):
         """Return the number of patches that fit along each axis, or 0 if the padded axis is shorter than a patch."""
         axes = zip(space, self.reach, self.padding)

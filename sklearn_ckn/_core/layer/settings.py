@@ -28,9 +28,7 @@ class LayerSettings(NamedTuple):
     def along(self, axis):
         """Return the settings along a single axis."""
         here = slice(axis, axis + 1)
-        size, dilation, padding, centering = self.patch
-        patch = PatchGeometry(size[here], dilation[here], padding[here], centering)
-        return self._replace(patch=patch, pooling=self.pooling.along(here))
+        return self._replace(patch=self.patch.along(here), pooling=self.pooling.along(here))
 
     def patch_positions(self, space):
         """Return the number of patches along each axis of a map."""
