@@ -283,9 +283,10 @@ def around(layer, ndim):
     return [(d * ((k - 1) // 2), d * (k // 2)) if layer.padding == "same" else (0, 0) for k, d in sizes]
 
 
-def kappa_of(layer, sigma):
+def function_of(functions, layer, sigma):
+    """Return the function kappa of a layer, or its derivative, from `naive.KAPPA` or `naive.SLOPE`."""
     parameters = {"sigma": sigma, "degree": layer.degree, "coef0": layer.coef0}
-    return np.vectorize(lambda u: naive.KAPPA[layer.kernel](float(u), parameters), otypes=[float])
+    return np.vectorize(lambda u: functions[layer.kernel](float(u), parameters), otypes=[float])
 
 
 def operator_of(layer, positions):
@@ -311,7 +312,7 @@ def encode(X, layer, error, eps):  # (n, *space, c), layer, (n, *space, 1), floa
     r = np.sqrt((P**2).sum(axis=-1, keepdims=True))
     before = np.sqrt((patches_of(error, layer, False) ** 2).sum(axis=-1, keepdims=True))
     Z = layer.filters_.reshape(len(layer.filters_), -1).astype(np.longdouble)
-    F = r * kappa_of(layer, layer.sigma_)(np.clip(P / np.where(r > 0, r, 1) @ Z.T, -1, 1))
+    F = r * function_of(naive.KAPPA, layer, layer.sigma_)(np.clip(P / np.where(r > 0, r, 1) @ Z.T, -1, 1))
     W, pooled = operator_of(layer, P.shape[1:-1])
 
     def pool(A):
@@ -330,22 +331,26 @@ def encode_all(X, layers, dtype):
     return X, error
 
 
-def exact_kernel(X, layers):
-    """Return the exact kernel of all pairs of signals."""
-    K, space = None, X.shape[1:-1]
+def exact_kernels(X, layers):
+    """Return the exact kernel and the tangent kernel of all pairs of signals."""
+    K, T, space = None, None, X.shape[1:-1]
     for layer in layers:
         if K is None:  # the products of the patches themselves, so that no constant is lost
             P = patches_of(X, layer, layer.patch_centering)
             space, flat = P.shape[1:-1], P.reshape(-1, P.shape[-1])
-            K = (flat @ flat.T).reshape(len(X), prod(space), len(X), -1)
+            K = T = (flat @ flat.T).reshape(len(X), prod(space), len(X), -1)
         else:
+            T, _ = products_of_patches(T, space, layer)
             K, space = products_of_patches(K, space, layer)
         r = np.sqrt(np.maximum(np.einsum("iuiu->iu", K), 0))
         r = np.multiply.outer(r, r)
-        K = r * kappa_of(layer, layer.sigma)(np.clip(K / np.where(r > 0, r, 1), -1, 1))
+        cosines = np.clip(K / np.where(r > 0, r, 1), -1, 1)
+        K = r * function_of(naive.KAPPA, layer, layer.sigma)(cosines)
+        T = np.where(r > 0, function_of(naive.SLOPE, layer, layer.sigma)(cosines), 0) * T
         W, space = operator_of(layer, space)
-        K = np.einsum("au,iujv,bv->iajb", W, K, W, optimize=True)
-    return np.einsum("iuju->ij", K)
+        K, T = (np.einsum("au,iujv,bv->iajb", W, A, W, optimize=True) for A in (K, T))
+        T = K + T
+    return [np.einsum("iuju->ij", A) for A in (K, T)]
 
 
 def products_of_patches(K, space, layer):  # (n, positions, n, positions) -> the same for patches, their positions
@@ -401,7 +406,7 @@ def check_filters(layer, dtype):
     expect(len(Z) <= layer.n_filters and Z.dtype and A.dtype == dtype, "filters: number or dtype")
     eps = np.finfo(dtype).eps
     expect(np.abs((Z**2).sum(axis=1) - 1).max() < 20 * eps, "filters: norms are not 1")
-    G = kappa_of(layer, layer.sigma_)(np.clip(Z @ Z.T, -1, 1)) + layer.reg * np.eye(len(Z))
+    G = function_of(naive.KAPPA, layer, layer.sigma_)(np.clip(Z @ Z.T, -1, 1)) + layer.reg * np.eye(len(Z))
     A = A.astype(float)
     slope = 1 + SLOPES.get(layer.kernel, lambda layer: 1)(layer)
     expect(
@@ -462,14 +467,26 @@ def check_feature_map(draw):
     expect(F.dtype == dtype, f"dtype {F.dtype} instead of {dtype}")
     agree(F, *features_of(exact, [*feature_map.network_], feature_map, dtype), "features")
     expect((feature_map.set_params(n_jobs=1).transform(X) == F).all(), "the result depends on n_jobs")
-    last = feature_map.network_[-1]
-    if last.n_positions is not None and feature_map.network_[0].input_shape is None and isinstance(X, np.ndarray):
-        smaller = X[:1, : max(1, X.shape[1] - 1)]
-        try:
-            alone = feature_map.transform(np.ascontiguousarray(smaller))
-        except ValueError:  # a patch does not fit, or the images are not square
-            return
-        expect((feature_map.transform([*X, smaller[0]]) == np.concatenate([F, alone])).all(), "a list differs")
+    check_list(draw, X, [*feature_map.network_], feature_map.transform, F)
+
+
+def check_list(draw, X, layers, function, results):
+    """Expect the same results, bit for bit, if signals are passed in a list with a signal of another size."""
+    if layers[-1].n_positions is None or layers[0].input_shape is not None or not isinstance(X, np.ndarray):
+        return
+    smaller = np.ascontiguousarray(X[:1, : max(1, X.shape[1] - 1)])
+    try:
+        alone = function(smaller)
+    except ValueError:  # A patch does not fit, or the images are not square.
+        return
+    draw.record["list"] = True
+    expect((function([*X, smaller[0]]) == np.concatenate([results, alone])).all(), "a list differs")
+
+
+def cosine_of(A):
+    """Return a kernel matrix divided by the norms of its signals, and these norms."""
+    norms = np.sqrt(np.maximum(np.diag(A), 0))
+    return A / np.where(np.outer(norms, norms) > 0, np.outer(norms, norms), 1), norms
 
 
 def check_kernel(draw):
@@ -480,25 +497,43 @@ def check_kernel(draw):
     for layer in layers:
         layer.sigma = 0.6 if layer.sigma == "auto" else layer.sigma
         layer.sigma_ = layer.sigma  # for `SLOPES`
-    kernel = CKNKernel(network, normalize=draw.chance(0.3), n_jobs=draw.one("n_jobs", [None, 2]))
+    names = {layer.kernel for layer in layers}
+    options = {"tangent": "arccos0" not in names and draw.chance(0.3), "normalize": draw.chance(0.3)}
+    options["symmetries"] = draw_symmetries(draw, exact.shape[1:-1])
+    draw.record |= options
+    kernel = CKNKernel(network, **options, n_jobs=draw.one("n_jobs", [None, 2]))
     K, dtype = kernel(X), computing_dtype(X)
     expect(K.dtype == dtype, f"dtype {K.dtype} instead of {dtype}")
-    exact_K, eps = exact_kernel(exact, layers), np.finfo(dtype).eps
-    condition = prod(1 + SLOPES.get(layer.kernel, lambda layer: 1)(layer) for layer in layers)
-    if any(layer.kernel == "arccos0" for layer in layers):
+
+    def exact_kernel(layers):
+        images = orbit(exact, kernel.symmetries)
+        A = exact_kernels(np.concatenate(images), layers)[kernel.tangent]
+        return A.reshape(len(images), len(exact), len(images), -1).mean(axis=(0, 2))
+
+    eps, condition = np.finfo(dtype).eps, prod(1 + SLOPES.get(layer.kernel, lambda layer: 1)(layer) for layer in layers)
+    if "arccos0" in names:
         eps = np.sqrt(eps)  # its slope at 1 is infinite
-    norms = np.sqrt(np.diag(exact_K))
-    expected = exact_K / np.where(np.outer(norms, norms) > 0, np.outer(norms, norms), 1)
+    if kernel.tangent:
+        condition *= prod(1 + curvature(layer) for layer in layers)
+        eps = max(eps, np.sqrt(np.finfo(float).eps)) if "arccos1" in names else eps  # its slope is steep at 1
+    expected, norms = cosine_of(exact_kernel(layers))
     scaled = K if kernel.normalize else K / np.where(np.outer(norms, norms) > 0, np.outer(norms, norms), 1)
     uncentred = [layers[0], *(copy.copy(layer).set_params(patch_centering=False) for layer in layers[1:])]
-    # Centring the patches of maps loses what they have in common.
-    lost = np.sqrt(np.diag(exact_kernel(exact, uncentred))) / np.where(norms > 0, norms, 1)
+    # Centring the patches of maps loses what they have in common, and so does the mean over symmetries of centred ones.
+    lost = cosine_of(exact_kernel(uncentred))[1] / np.where(norms > 0, norms, 1)
     agree(scaled, expected, FACTOR * eps * condition * np.maximum(1, np.outer(lost, lost)), "kernel")
     expect((K == K.T).all(), "the kernel is not symmetric")
     agree(kernel.diag(X), np.diag(K), 10 * eps * np.abs(np.diag(K)), "diag")
-    if {layer.kernel for layer in layers} == {"exponential"}:
+    check_list(draw, X, layers, lambda Y: kernel(Y, X), kernel(X, X))
+    if names == {"exponential"} and not kernel.tangent:
         _, gradient = kernel(X, eval_gradient=True)
         expect(np.isfinite(gradient).all(), "the gradient is not finite")
+
+
+def curvature(layer):
+    """Return the largest second derivative of kappa, or 1 for ``"arccos1"``, whose second derivative is infinite."""
+    slope, h = function_of(naive.SLOPE, layer, layer.sigma), 1e-4
+    return 1 if layer.kernel == "arccos1" else float(abs(slope(1) - slope(1 - h)) / h)
 
 
 def check_flatten(draw):
@@ -682,6 +717,7 @@ def end_to_end(draw, estimator, y_of):
     error = (error + FACTOR * np.finfo(dtype).eps * np.abs(F)) @ np.abs(coef.T)
     error = error + FACTOR * np.finfo(dtype).eps * np.abs(intercept)
     agree(scores, S, error, "scores")
+    check_list(draw, X, [*model.network_], predict, predict(X))
 
 
 def check_classifier(draw):

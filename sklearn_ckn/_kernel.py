@@ -102,7 +102,8 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
         the kernel of x and x' is the mean of ``K(g x, h x')`` over all pairs of elements g and h of the group. `"flip"`
         consists of the identity and the reversal along the last spatial axis, `"rotate"` of the rotations of square
         images by 0, 90, 180 and 270 degrees, and `"dihedral"` of these rotations of square images and of their mirror
-        images. The computation takes 4, 16 or 64 times as long, respectively.
+        images. The computation takes 4, 16 or 64 times as long, respectively, and the norms of the patches, which are
+        kept for each signal, take 2, 4 or 8 times the memory.
 
     normalize : bool, default=False
         Whether to return the cosine similarity ``K(x, x') / sqrt(K(x, x) K(x', x'))``, which is 0 for an all-zero

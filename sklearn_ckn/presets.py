@@ -80,7 +80,7 @@ RECIPES = {
 
 def _recipe(kind, shape, ndim):  # -> Recipe, (*space, n_channels)
     """Return the recipe for signals of the given shape, and their shape including the channels."""
-    *space, n_channels = parameters.check_input_shape(shape, ndim, "shape", n_unknown=0)
+    *space, n_channels = parameters.check_input_shape(None, shape, ndim, "shape", n_unknown=0)
     if max(space) < SHORTEST:
         raise ValueError(
             f"shape must have at least {SHORTEST} positions along its longest axis; got {shape!r}. Pass X.shape[1:], "

@@ -110,7 +110,7 @@ def as_mixed_arrays(X, name="X"):
     if isinstance(X, np.ndarray) and X.shape == () and X.dtype == object:
         X = X.item()
     signals = _one_by_one(X) if is_one_by_one(X) else None
-    if not signals or any(isinstance(x, TEXT) for x in signals) or len(set(_shapes(signals, name))) == 1:
+    if not signals or any(isinstance(x, TEXT) or _has_palette(x) for x in signals) or len(set(_shapes(signals, name))) == 1:
         return None
     check_unmasked(signals, name)
     return [as_numbers(x, name) for x in signals]
@@ -138,7 +138,13 @@ def _stacked(X, name):
     if text is not None:
         raise TypeError(
             f"{name} contains paths or other text, such as {str(text)!r:.80}, but signals must be numbers. Read the "
-            f"files first, for example with [numpy.asarray(PIL.Image.open(path)) for path in {name}]."
+            f"files first, for example with [numpy.asarray(PIL.Image.open(path).convert('RGB')) for path in {name}]."
+        )
+    indexed = next((i for i, x in enumerate(signals) if _has_palette(x)), None)
+    if indexed is not None:
+        raise ValueError(
+            f"{name}[{indexed}] is an image with a palette (mode {signals[indexed].mode!r}), whose values are not "
+            f"colours but indices of colours. Convert it, for example with {name}[{indexed}].convert('RGB')."
         )
     try:
         array = np.asarray(signals)
@@ -147,6 +153,11 @@ def _stacked(X, name):
     if array is None or array.dtype == object:
         _check_shapes(signals, name)
     return X if array is None else array
+
+
+def _has_palette(x):
+    """Return whether an object is an image of Pillow whose values are indices of the colours in a palette."""
+    return hasattr(x, "getpalette") and x.mode in ("P", "PA")
 
 
 def _check_shapes(signals, name):

@@ -12,12 +12,13 @@ Every rule is a function that returns what to write instead, or None. It examine
 signals is suspicious, or if the signals are flattened and in memory.
 """
 
-from functools import cached_property
+from functools import cached_property, partial
 from math import prod
 
 import numpy as np
 
 from .._utils.caller import warn
+from .parameters import ndim_advice
 
 SMOOTH, ROUGH = 0.5, 0.7  # maximum roughness of a spatial axis, and minimum roughness of an axis of channels
 TINY, FEW, LONG = 4, 16, 8  # maximum size of a tiny axis and of an axis of few channels; minimum size of a long axis
@@ -31,6 +32,7 @@ class Reading:
 
     Parameters
     ----------
+    estimator : estimator that reads the signals
     signals : Signals
     ndim : int, number of spatial axes
     has_channels : bool, whether the signals were passed with a channel axis; otherwise, they have one channel
@@ -38,7 +40,8 @@ class Reading:
     first : int or None, index of the first of the signals if they are the elements of a list, None for an array
     """
 
-    def __init__(self, signals, ndim, has_channels, name, first=None):
+    def __init__(self, estimator, signals, ndim, has_channels, name, first=None):
+        self.ndim_advice = partial(ndim_advice, estimator)
         self.array, self.is_lazy, self.name, self.first = signals.array, signals.is_lazy, name, first
         self.ndim, self.has_channels = ndim, has_channels
         self.axes = signals.shape if has_channels else signals.shape[:-1]
@@ -122,11 +125,11 @@ def space_includes_channels(reading):
     if reading.may_hold_channels(last, 0):
         is_image = reading.ndim == 2 and reading.axes[last] in (3, 4) and not reading.is_flat and reading.first is None
         single = f" If {reading.name} is one colour image, pass {reading.name}[None]." if is_image else ""
-        return f"If its last axis holds the channels, set ndim={last}.{single}{reading.confirmation()}"
+        return f"If its last axis holds the channels, {reading.ndim_advice(last)}.{single}{reading.confirmation()}"
     deliberate = reading.is_flat and reading.axes[0] == 1  # input_shape=(1, length)
     if reading.ndim == 2 and not deliberate and reading.may_hold_channels(0, last):
         moved = reading.channels_last(reading.axes)
-        return f"If axis 1 holds the channels, set ndim=1 and pass {moved}.{reading.confirmation()}"
+        return f"If axis 1 holds the channels, {reading.ndim_advice(1)} and pass {moved}.{reading.confirmation()}"
     return None
 
 
@@ -137,7 +140,8 @@ def volumes_are_images(reading):
     height, width, n_channels = reading.axes
     if height <= TINY or not n_channels == width >= LONG or not (reading.is_smooth(1) and reading.is_smooth(2)):
         return None
-    return f"If it holds volumes, set ndim=3. If axis 1 holds the channels, pass {reading.channels_last(reading.axes)}."
+    moved = reading.channels_last(reading.axes)
+    return f"If it holds volumes, {reading.ndim_advice(3)}. If axis 1 holds the channels, pass {moved}."
 
 
 def rows_are_channels_first(reading):
@@ -155,9 +159,9 @@ def rows_are_channels_first(reading):
 RULES = channels_come_first, space_includes_channels, volumes_are_images, rows_are_channels_first
 
 
-def warn_of_misreading(signals, ndim, has_channels, name, first=None):
+def warn_of_misreading(estimator, signals, ndim, has_channels, name, first=None):
     """Warn if the signals are probably misread, and state what to write instead; see `Reading` for the parameters."""
-    reading = Reading(signals, ndim, has_channels, name, first)
+    reading = Reading(estimator, signals, ndim, has_channels, name, first)
     remedy = next(filter(None, (rule(reading) for rule in RULES)), None)
     if remedy is not None:
         warn(

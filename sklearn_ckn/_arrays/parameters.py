@@ -33,7 +33,14 @@ def check_path(C, weights):
     return path
 
 
-def check_input_shape(input_shape, ndim, name="input_shape", n_unknown=1):
+def ndim_advice(estimator, ndim=None):
+    """Return how to read signals with ``ndim`` spatial axes, or with another number of spatial axes if None."""
+    if hasattr(type(estimator), "ndim"):
+        return f"remove {type(estimator).__name__}, which is only for {KINDS[estimator.ndim]}"
+    return f"set ndim to the number of spatial axes, one of {sorted(AXES)}" if ndim is None else f"set ndim={ndim}"
+
+
+def check_input_shape(estimator, input_shape, ndim, name="input_shape", n_unknown=1):
     """Check a shape and return it with its number of channels, which is 1 if not given.
 
     Up to ``n_unknown`` of the sizes may be -1.
@@ -46,14 +53,14 @@ def check_input_shape(input_shape, ndim, name="input_shape", n_unknown=1):
         raise ValueError(
             f"{name} must be ({space}) or ({space}, n_channels), the shape of one signal with ndim={ndim} spatial "
             f"axes, with ints >= 1{sign}; got {input_shape!r}.{whole if len(sizes) == ndim + 2 else ''} If your "
-            f"signals are not {KINDS[ndim]}, set ndim to the number of their spatial axes."
+            f"signals are not {KINDS[ndim]}, {ndim_advice(estimator)}."
         )
     return sizes if len(sizes) == ndim + 1 else (*sizes, 1)
 
 
-def unflatten(input_shape, ndim, n_features, name):
+def unflatten(estimator, input_shape, ndim, n_features, name):
     """Return ``input_shape`` including its channels, with -1 replaced by the size that follows from ``n_features``."""
-    sizes = check_input_shape(input_shape, ndim)
+    sizes = check_input_shape(estimator, input_shape, ndim)
     known = prod(size for size in sizes if size != -1)
     if n_features % known or (-1 not in sizes and n_features != known):
         raise ValueError(

@@ -8,7 +8,7 @@ from .._utils.caller import warn
 from .conversion import as_mixed_arrays, as_rows, describe_shapes, is_one_by_one, is_real
 from .misread import warn_of_misreading
 from .mixed import MixedSignals
-from .parameters import AXES, check_input_shape, unflatten
+from .parameters import AXES, check_input_shape, ndim_advice, unflatten
 from .signals import Signals, exact_dtype, largest_magnitude
 from .tables import check_columns
 from .values import as_array, check_size, check_values, extremes, judge
@@ -29,10 +29,10 @@ def as_signals(estimator, X, ndim, input_shape=None, name="X", stored=False, mix
             )
         signals = _as_mixed(estimator, arrays, ndim, name)
         rows, largest_group = max(signals.groups, key=lambda group: len(group[0]))
-        warn_of_misreading(largest_group, ndim, arrays[rows[0]].ndim > ndim, name, rows[0])
+        warn_of_misreading(estimator, largest_group, ndim, arrays[rows[0]].ndim > ndim, name, rows[0])
         return signals
     signals = _read_axes(estimator, check_values(estimator, X, name, stored), ndim, input_shape, name)
-    declared = signals.shape if input_shape is None else check_input_shape(input_shape, ndim)
+    declared = signals.shape if input_shape is None else check_input_shape(estimator, input_shape, ndim)
     if any(size not in (-1, found) for size, found in zip(declared, signals.shape)):
         advice = f"set input_shape (in a recipe, shape) to {name}.shape[1:]"
         raise ValueError(
@@ -41,7 +41,7 @@ def as_signals(estimator, X, ndim, input_shape=None, name="X", stored=False, mix
         )
     is_flat = signals.array.ndim == 2 and input_shape is not None
     has_channels = (len(input_shape) if is_flat else signals.array.ndim - 1) > ndim
-    warn_of_misreading(signals, ndim, has_channels, name)
+    warn_of_misreading(estimator, signals, ndim, has_channels, name)
     return signals
 
 
@@ -115,7 +115,7 @@ def _check_axes(estimator, x, ndim, name):
         return
     space, advice = ", ".join(AXES[ndim]), f"Remove or replace {name}."
     if is_real(x.dtype) and x.size:
-        advice = f"Set ndim to the number of spatial axes, one of {sorted(AXES)}."
+        advice = f"If signals have another number of spatial axes, {ndim_advice(estimator)}."
     raise ValueError(
         f"{name} has shape {x.shape} and dtype {x.dtype}, but with ndim={ndim} {type(estimator).__name__} expects "
         f"signals of real numbers of shape ({space}, n_channels), or ({space}) for one channel, with a length of at "
@@ -187,20 +187,21 @@ def as_augmented(returned, X):
 def _read_axes(estimator, array, ndim, input_shape, name="X"):
     """Return the `Signals` of an array with a channel axis, without one (for a single channel), or flattened to 2-D."""
     if array.ndim == 2 and input_shape is not None:
-        return Signals(array, unflatten(input_shape, ndim, array.shape[1], name))
+        return Signals(array, unflatten(estimator, input_shape, ndim, array.shape[1], name))
     if array.ndim == ndim + 2:
         return Signals(array, array.shape[1:])
     if array.ndim == ndim + 1:
         return Signals(array, (*array.shape[1:], 1))
-    space = ", ".join(AXES[ndim])
-    flat = (
-        f" {name} is 2-D: if its rows are flattened signals, set input_shape=({space}) or ({space}, n_channels) in the "
-        f"first layer; if they are series, set ndim=1 in every layer"
-    )
-    flat += f"; if {name} is one signal with one channel, pass {name}[None]" if ndim == 2 else ""
+    space, where = ", ".join(AXES[ndim]), "" if hasattr(estimator, "input_shape") else " in the first layer"
+    advice = f"If signals have another number of spatial axes, {ndim_advice(estimator)}"
+    if array.ndim == 2:
+        series = ndim_advice(estimator, 1) + ("" if hasattr(type(estimator), "ndim") else " in every layer")
+        single = f"; if {name} is one signal with one channel, pass {name}[None]" if ndim == 2 else ""
+        advice = (
+            f"{name} is 2-D: if its rows are flattened signals, set input_shape=({space}) or ({space}, n_channels)"
+            f"{where}; if they are series, {series}{single}"
+        )
     raise ValueError(
         f"{name} has shape {array.shape}, but with ndim={ndim} {type(estimator).__name__} expects "
-        f"(n_samples, {space}, n_channels), or (n_samples, {space}) for one channel."
-        + (flat if array.ndim == 2 else f" Set ndim to the number of spatial axes, one of {sorted(AXES)}")
-        + "."
+        f"(n_samples, {space}, n_channels), or (n_samples, {space}) for one channel. {advice}."
     )

@@ -30,11 +30,11 @@ def orientations(n):  # -> (n, 2)
 
 
 def derivative(X, axis):  # (n, *space, c)
-    """Return central differences along an axis, and one-sided differences at its two ends."""
+    """Return central differences along an axis of at least two positions, and one-sided differences at its ends."""
     last = X.shape[axis] - 1
     u = np.arange(last + 1)
     before, after = np.maximum(u - 1, 0), np.minimum(u + 1, last)
-    distances = np.maximum(after - before, 1).astype(X.dtype)
+    distances = (after - before).astype(X.dtype)
     differences = np.take(X, after, axis) - np.take(X, before, axis)
     return differences / distances.reshape(-1, *[1] * (len(X.shape) - axis - 1))
 

@@ -110,6 +110,21 @@ def as_cells(X):
     return pytest.importorskip("pandas").DataFrame({"image": list(X)})
 
 
+class Palette:
+    """An image of Pillow whose values are indices of colours."""
+
+    mode = "P"
+
+    def __init__(self, values):
+        self.values = values
+
+    def getpalette(self):
+        return [0, 0, 0, 255, 255, 255]
+
+    def __array__(self, dtype=None, copy=None):
+        return self.values
+
+
 PATHS = [f"/data/image_{k}.png" for k in range(1000)]
 UNREADABLE = {
     "ragged channels": (
@@ -122,6 +137,8 @@ UNREADABLE = {
     "array of paths": (lambda: np.array(PATHS), r"such as '/data/image_0.png', but.*Read the files first"),
     "series of paths": (lambda: as_series(PATHS), r"such as '/data/image_0.png', but.*Read the files first"),
     "encoded images": (lambda: [b"\x89PNG" * 100] * 3, "paths or other text.*Read the files first"),
+    "palette": (lambda: [*IMAGES, Palette(IMAGES[0])], r"\[12\] is an image with a palette.*'P'.*convert\('RGB'\)"),
+    "palettes of different sizes": (lambda: [Palette(x[i:]) for i, x in enumerate(IMAGES[:3])], r"\[0\] is an image with"),
     "generator": (lambda: (image for image in IMAGES), r"got generator: pass list\("),
     "set": (lambda: {1, 2}, r"must be an array or a list of arrays; got set"),
     "number": (lambda: 3.0, "must be an array or a list of arrays; got float"),
@@ -140,6 +157,14 @@ def test_what_cannot_be_read_is_refused_by_a_short_message(entry, make, message)
     with pytest.raises((TypeError, ValueError), match=message) as caught:
         entry(make())
     assert len(str(caught.value)) < 400
+
+
+def test_images_of_pillow_with_a_palette_are_recognised():
+    Image = pytest.importorskip("PIL.Image")
+    image = Image.fromarray((40 * np.indices((9, 8)).sum(axis=0) % 256).astype(np.uint8))
+    with pytest.raises(ValueError, match=r"X\[1\] is an image with a palette"):
+        layer().fit([image, image.convert("P")])
+    assert_array_equal(layer().fit([image, image]).filters_, layer().fit([np.asarray(image)] * 2).filters_)
 
 
 @pytest.mark.parametrize("model", [LinearClassifier(), LinearRegressor()], ids=["classifier", "regressor"])

@@ -193,6 +193,9 @@ def test_bad_images_are_refused(rng):
         (np.where(X > 2, np.nan, X), "X contains NaN"),
         (X[:0], "0 sample"),
         (X.reshape(3, -1), "set input_shape"),
+        (X.reshape(3, -1), "if they are series, remove GradientMap, which is only for images; if"),
+        (X[..., None], "If signals have another number of spatial axes, remove GradientMap, which is only for images"),
+        ([X[0], X[0, :4, :, :, None]], r"X\[1\] .* of spatial axes, remove GradientMap, which is only for images"),
         (X[:, :1], narrow),
         (X[:, :, :1], narrow),
     ):
@@ -201,4 +204,8 @@ def test_bad_images_are_refused(rng):
                 call(bad)
     with pytest.raises(ValueError, match="The number of channels, the last axis, must be the same"):
         fitted.transform(X[..., :1])
+    with pytest.raises(ValueError, match="If your signals are not images, remove GradientMap, which is only for images"):
+        GradientMap(input_shape=(2, 4, 8, 2)).fit(X.reshape(3, -1))
+    with pytest.warns(UserWarning, match="If its last axis holds the channels, remove GradientMap, which is only for"):
+        GradientMap().fit(np.cumsum(rng.randn(8, 100, 3), axis=1))
     assert fitted._get_doc_link().endswith("/api/sklearn_ckn.preprocessing.GradientMap.html")
