@@ -475,6 +475,8 @@ def check_list(draw, X, layers, function, results):
     if layers[-1].n_positions is None or layers[0].input_shape is not None or not isinstance(X, np.ndarray):
         return
     smaller = np.ascontiguousarray(X[:1, : max(1, X.shape[1] - 1)])
+    if computing_dtype(smaller) != computing_dtype(X):
+        return
     try:
         alone = function(smaller)
     except ValueError:  # A patch does not fit, or the images are not square.
@@ -524,7 +526,8 @@ def check_kernel(draw):
     agree(scaled, expected, FACTOR * eps * condition * np.maximum(1, np.outer(lost, lost)), "kernel")
     expect((K == K.T).all(), "the kernel is not symmetric")
     agree(kernel.diag(X), np.diag(K), 10 * eps * np.abs(np.diag(K)), "diag")
-    check_list(draw, X, layers, lambda Y: kernel(Y, X), kernel(X, X))
+    if isinstance(X, np.ndarray):  # The kernel of a copy is not made exactly symmetric.
+        check_list(draw, X, layers, lambda Y: kernel(Y, X), kernel(X.copy(), X))
     if names == {"exponential"} and not kernel.tangent:
         _, gradient = kernel(X, eval_gradient=True)
         expect(np.isfinite(gradient).all(), "the gradient is not finite")

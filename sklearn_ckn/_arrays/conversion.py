@@ -110,7 +110,8 @@ def as_mixed_arrays(X, name="X"):
     if isinstance(X, np.ndarray) and X.shape == () and X.dtype == object:
         X = X.item()
     signals = _one_by_one(X) if is_one_by_one(X) else None
-    if not signals or any(isinstance(x, TEXT) or _has_palette(x) for x in signals) or len(set(_shapes(signals, name))) == 1:
+    unreadable = not signals or any(isinstance(x, TEXT) or _has_palette(x) for x in signals)
+    if unreadable or len(set(_shapes(signals, name))) == 1:
         return None
     check_unmasked(signals, name)
     return [as_numbers(x, name) for x in signals]

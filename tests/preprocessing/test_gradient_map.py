@@ -204,7 +204,7 @@ def test_bad_images_are_refused(rng):
                 call(bad)
     with pytest.raises(ValueError, match="The number of channels, the last axis, must be the same"):
         fitted.transform(X[..., :1])
-    with pytest.raises(ValueError, match="If your signals are not images, remove GradientMap, which is only for images"):
+    with pytest.raises(ValueError, match="If your signals are not images, remove GradientMap, which is only for"):
         GradientMap(input_shape=(2, 4, 8, 2)).fit(X.reshape(3, -1))
     with pytest.warns(UserWarning, match="If its last axis holds the channels, remove GradientMap, which is only for"):
         GradientMap().fit(np.cumsum(rng.randn(8, 100, 3), axis=1))
