@@ -36,7 +36,11 @@ def parse_arguments():
     parser.add_argument("--dataset", choices=(*IMAGES, SIGNALS), default="mnist")
     methods = (*RECIPES, *contenders.OF_IMAGES, *contenders.OF_SIGNALS)
     parser.add_argument("--method", choices=methods, default="balanced")
-    parser.add_argument("--symmetries", choices=["flip", "rotate", "dihedral"], help="groups to average features over")
+    parser.add_argument(
+        "--symmetries",
+        choices=["flip", "rotate", "dihedral"],
+        help="group of symmetries over which features are averaged",
+    )
     parser.add_argument("--n-train", type=int, help="training images drawn at random; all by default")
     parser.add_argument("--held-out", type=int, default=0, help="training images to test on instead of the test images")
     parser.add_argument("--minutes", type=float, default=5, help="of the convolutional network")
@@ -45,7 +49,7 @@ def parse_arguments():
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "accuracy.jsonl")
     options = parser.parse_args()
     if options.method not in RECIPES and options.symmetries not in (None, "flip"):
-        parser.error(f"{options.method} knows mirror images only: --symmetries flip, or none")
+        parser.error(f"{options.method} supports only --symmetries flip: omit the option, or pass flip")
     if options.dataset == SIGNALS and (options.held_out or options.n_train):
         parser.error("the sets of signals are taken as they are: no --held-out, no --n-train")
     return options

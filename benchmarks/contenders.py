@@ -1,8 +1,8 @@
 """Other ways to classify images and signals on a CPU, each with its own tuning on training data.
 
 A contender is a function ``(X, y, X_test, options) -> predictions, settings``: images ``(n, height, width[, 3])`` of
-uint8, or signals ``(n, length, channels)``; labels 0, 1, ... What it imports is imported where it is used. Where images
-count as their mirror images too (``options.symmetries``), features are the means of those of both.
+uint8, or signals ``(n, length, channels)``; labels 0, 1, ... What it imports is imported where it is used. With
+``options.symmetries="flip"``, features are averaged over each image and its mirror image.
 """
 
 import time

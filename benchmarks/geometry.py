@@ -12,6 +12,7 @@ the median over the rounds is reported. The ratios are:
 """
 
 import argparse
+import copy
 import json
 import statistics
 import time
@@ -70,8 +71,8 @@ def sizes(rng, options):
     fitted = feature_map(one[:300], {"n_positions": 4}, options.n_jobs)
 
     def first_call():
-        for _, layer in fitted.network_.steps:  # Arrays that are not frozen are compared, and copies are prepared anew.
-            layer.filters_ = layer.filters_ + 0
+        # Prepared forms are kept for each layer object, so copies of the layers are prepared again.
+        fitted.network_.steps = [(name, copy.copy(layer)) for name, layer in fitted.network_.steps]
         fitted.transform(X)
 
     of_one, first, later = medians(

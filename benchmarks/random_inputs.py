@@ -416,9 +416,9 @@ def check_filters(layer, dtype):
 
 
 def orbit(X, symmetries):
-    """Return the images of signals under all elements of a group of symmetries."""
-    images = [X] if symmetries in (None, "flip") else [np.rot90(X, k, axes=(1, 2)) for k in range(4)]
-    return images if symmetries in (None, "rotate") else [*images, *(Y[..., ::-1, :] for Y in images)]
+    """Return the transforms of signals under all elements of a group of symmetries."""
+    transforms = [X] if symmetries in (None, "flip") else [np.rot90(X, k, axes=(1, 2)) for k in range(4)]
+    return transforms if symmetries in (None, "rotate") else [*transforms, *(Y[..., ::-1, :] for Y in transforms)]
 
 
 def draw_symmetries(draw, space):
@@ -430,7 +430,7 @@ def draw_symmetries(draw, space):
 
 def features_of(exact, layers, feature_map, dtype):
     """Return the features of a fitted feature map and their possible errors."""
-    pairs = [encode_all(images, layers, dtype) for images in orbit(exact, feature_map.symmetries)]
+    pairs = [encode_all(transforms, layers, dtype) for transforms in orbit(exact, feature_map.symmetries)]
     F, error = sum(F for F, _ in pairs) / len(pairs), np.max([error for _, error in pairs], axis=0)
     F, error = F.reshape(len(F), -1), np.broadcast_to(error, F.shape).reshape(len(F), -1)
     return finish(F, error, feature_map.center, feature_map.scale)
@@ -508,9 +508,9 @@ def check_kernel(draw):
     expect(K.dtype == dtype, f"dtype {K.dtype} instead of {dtype}")
 
     def exact_kernel(layers):
-        images = orbit(exact, kernel.symmetries)
-        A = exact_kernels(np.concatenate(images), layers)[kernel.tangent]
-        return A.reshape(len(images), len(exact), len(images), -1).mean(axis=(0, 2))
+        transforms = orbit(exact, kernel.symmetries)
+        A = exact_kernels(np.concatenate(transforms), layers)[kernel.tangent]
+        return A.reshape(len(transforms), len(exact), len(transforms), -1).mean(axis=(0, 2))
 
     eps, condition = np.finfo(dtype).eps, prod(1 + SLOPES.get(layer.kernel, lambda layer: 1)(layer) for layer in layers)
     if "arccos0" in names:

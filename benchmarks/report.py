@@ -30,7 +30,7 @@ HEADER = ["method", "mirror images", "training signals", "test error, %", "secon
 
 
 def read(path):
-    """Dataset -> (method, symmetries, n_train, processor) -> its runs with all seeds, of each the last."""
+    """Return the last run of every seed, by dataset and by (method, symmetries, n_train, processor)."""
     last = {}
     for line in path.read_text().splitlines():
         result = json.loads(line)

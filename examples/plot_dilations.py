@@ -18,7 +18,7 @@ length, widths = 256, np.array([4, 8, 16, 32])
 
 
 def make_series(n, rng):
-    """Return noisy series with a wave of every width, and the width's index and the centre of the inverted wave."""
+    """Return noisy series, the index of the width of each inverted wave, and the centre of this wave."""
     y = rng.integers(len(widths), size=n)
     signs = 1 - 2 * np.eye(len(widths))[y]  # (n, 4)
     centres = rng.uniform(2 * widths, length - 2 * widths, size=signs.shape)

@@ -68,9 +68,9 @@ for name, (images, y) in data.items():
 # %%
 # The figure shows six images of each set in their own sizes and resized, all drawn to the same scale, and the
 # accuracies in cross-validation. Resizing can make the fine grains of a small image as large as the coarse grains of a
-# large image, so the classes become hard to tell apart. Digits are recognised better if they are resized, because they
-# and their strokes then have about the same size. Grains are everywhere in an image, so a single position, which is a
-# weighted mean over the whole image, is best for them. A digit is recognised by the places of its strokes, which
+# large image, so the classes become hard to tell apart. Digits are recognised better if they are resized, because all
+# digits, and all strokes, then have about the same size. Grains are everywhere in an image, so a single position, which
+# is a weighted mean over the whole image, is best for them. A digit is recognised by the places of its strokes, which
 # requires several positions.
 
 figure = plt.figure(figsize=(11, 6.4), layout="constrained")

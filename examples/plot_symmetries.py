@@ -41,7 +41,7 @@ def four_turns(X, y):
 
 ways = {
     "plain features": (None, False),
-    "plain features, turned copies": (None, True),
+    "plain features, rotated copies": (None, True),
     "averaged features": ("rotate", False),
 }
 numbers, n_draws, errors = [50, 100, 200, 400], 3, {}
@@ -61,12 +61,12 @@ for name, values in errors.items():
     print(f"  {name:<30}" + "".join(f"{value:6.1f}" for value in values))
 
 # %%
-# The figure shows a digit in its four orientations, another image of the same digit and an image of another digit, with
-# the distances of their features from those of the first image. The rows of features have norm 1. Averaged features of
-# the four orientations are the same, bit for bit. Plain features of the digit and of the same digit after a quarter
-# turn differ more than plain features of the two digits. Turned copies of the training images make up for most of this,
-# but there are four times as many images to learn from. Averaged features lead to fewer errors, and take four times as
-# long to compute as plain features.
+# The figure shows a digit in its four orientations, another image of the same digit and an image of another digit,
+# with the distances of their features from those of the first image. The rows of features have norm 1. Averaged
+# features of the four orientations are the same, bit for bit. Plain features of the digit and of the same digit after a
+# quarter turn differ more than plain features of images of two different digits. Rotated copies of the training images
+# make up for most of this, but there are four times as many images to learn from. Averaged features lead to fewer
+# errors, and take four times as long to compute as plain features.
 
 first, same, other = images[y == 7][0], images[y == 7][1], images[y == 4][0]
 shown = np.stack([*(np.rot90(first, turns) for turns in range(4)), same, other])

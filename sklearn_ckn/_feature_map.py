@@ -78,8 +78,8 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, SignalsMixin, Transfo
         The fitted layers.
 
     input_shape_ : tuple
-        Shape ``(*space, n_channels)`` of the signals seen in `fit`, with None along axes along which their sizes
-        differ.
+        Shape ``(*space, n_channels)`` of the signals seen in `fit`, with None for every axis along which
+        the signals differ in size.
 
     output_shape_ : tuple
         Shape ``(*space, n_filters)`` of the last map of each signal.
@@ -222,11 +222,11 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, SignalsMixin, Transfo
         Raises
         ------
         ValueError
-            If the signals have a different shape from that in `fit` (only the number of channels must be the same if
-            the last layer has `n_positions`), or if `out` has the wrong shape or dtype, cannot be written to, shares
-            memory with `X`, or is given although `X` is a Dask array or contains signals of different sizes. Also if
-            `set_output` requests a table although `out` is given or `X` is a Dask array, because neither `out` nor a
-            Dask array can become a table.
+            If the signals have a different shape from that in `fit` (only the number of channels must be the same if a
+            layer has `n_positions`), or if `out` has the wrong shape or dtype, cannot be written to, shares memory with
+            `X`, or is given although `X` is a Dask array or contains signals of different sizes. Also if `set_output`
+            requests a table although `out` is given or `X` is a Dask array, because neither `out` nor a Dask array can
+            become a table.
         OSError
             If there is not enough disk space for `out`.
         """

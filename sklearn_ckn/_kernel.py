@@ -66,8 +66,8 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
     product of the gradients of a ReLU network with respect to all its weights, in the limit of infinitely many
     channels. Each layer of this network multiplies patches by random Gaussian weights, applies ``sqrt(2) max(0, .)``
     and pools, and a linear model follows the last layer. With any other kernel, T is the same limit for an activation
-    ``|z| s(<w, z> / |z|)``, where w is the Gaussian weight vector of a channel and s is a function such that the mean
-    of ``s(<w, z> / |z|) s(<w, z'> / |z'|)`` over w is ``kappa(<z, z'> / (|z| |z'|))``.
+    ``|z| s(<theta, z> / |z|)``, where theta is the Gaussian weight vector of a channel and s is a function such that
+    the mean of ``s(<theta, z> / |z|) s(<theta, z'> / |z'|)`` over theta is ``kappa(<z, z'> / (|z| |z'|))``.
 
     The kernel works with :class:`~sklearn.gaussian_process.GaussianProcessClassifier` and
     :class:`~sklearn.gaussian_process.GaussianProcessRegressor`, and can be passed as `kernel` to
@@ -81,8 +81,8 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
     precision.
 
     If the last layer has a fixed number of positions (`n_positions`), signals may have different sizes: `X` and `Y` may
-    be lists of signals, as in `CKNLayer`. Signals of equal size are computed together, so few sizes are faster than
-    many.
+    be lists of signals, as in `CKNLayer`. Signals of equal size are processed together, so the computation is faster if
+    there are few different sizes.
 
     To let a Gaussian process tune the scale of the kernel as well, pass ``ConstantKernel(10) * kernel``. Gaussian
     process regression requires a positive definite matrix, but in single precision the kernel matrix is not always
@@ -239,7 +239,7 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
         Raises
         ------
         ValueError
-            If the signals of `X` and `Y` differ in their number of channels or, unless the last layer has
+            If the signals of `X` and `Y` differ in their number of channels or, unless a layer has
             `n_positions`, in their spatial shape, only one of `X` and `Y` is a Dask array, or `out` has the wrong shape
             or dtype or is read-only; or if `eval_gradient` is True and either `Y` is given, `X` is a Dask array, a
             layer with ``kernel="arccos0"`` follows a layer whose `sigma` is tuned, or `tangent` is True and a `sigma`
@@ -456,7 +456,7 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
         if x[-1] != y[-1] or (x != y and not has_fixed_positions(settings)):
             raise ValueError(
                 f"X has signals of shape {x}, but Y has signals of shape {y}: their numbers of channels and, unless "
-                f"the last layer has n_positions, their spatial shapes must be the same."
+                f"a layer has n_positions, their spatial shapes must be the same."
             )
 
 

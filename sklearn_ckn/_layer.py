@@ -65,8 +65,9 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
 
     dilation : int or tuple of ndim ints, default=1
         Distance between neighbouring positions of a patch along each spatial axis. The patch at position u consists of
-        the values ``x(u + dilation * v)``, so a patch of 3 positions with a dilation of 4 extends over 9 positions of
-        the map. Networks with dilations of 1, 2, 4 and 8 side by side see a time series at several scales.
+        the values ``x(u + dilation * v)`` for all offsets v in a box of `patch_size` positions, so a patch of 3
+        positions with a dilation of 4 extends over 9 positions of the map. Networks with dilations of 1, 2, 4 and 8
+        side by side see a time series at several scales.
 
     pooling_width : int, tuple of ndim ints or None, default=None
         Width of the pooling weights, in positions. It sets the scale of the translation invariance. 1 means no
@@ -89,7 +90,8 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
         only. With `n_positions`, `"gaussian"` centres a window at the centre of each cell. The width of the cell, which
         need not be a whole number, replaces `pooling_width`, and the weights are divided by their sum over the
         positions in the map. `"average"` takes the mean over each cell, and a position that is only partly in a cell
-        has a smaller weight. Thus ``n_positions=1`` gives a mean over the whole map, weighted or not.
+        has a smaller weight. Thus ``n_positions=1`` gives a mean over the whole map, which is weighted with
+        `"gaussian"` pooling.
 
     padding : {"same", "valid"}, default="same"
         `"same"` pads the map with zeros, so that there is one patch for every position. A patch of even size extends
@@ -178,8 +180,8 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
         Number of k-means iterations run.
 
     input_shape_ : tuple
-        Shape ``(*space, n_channels)`` of the signals seen in `fit`, with None along axes along which their sizes
-        differ.
+        Shape ``(*space, n_channels)`` of the signals seen in `fit`, with None for every axis along which
+        the signals differ in size.
 
     n_features_in_ : int
         Number of values in one signal, ``prod(input_shape_)``, which is the number of columns of a 2-D `X`. Not defined
@@ -219,8 +221,9 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
     -----
     `X` may be a list, or an object array, of signals of different sizes: arrays of shape ``(*space, n_channels)``, or
     ``(*space)`` for one channel. Patches are then drawn uniformly from all patches of all signals, and the signals of
-    each size are computed together. `transform` returns a list of maps or, with `n_positions`, one array. The map of a
-    signal is the same, bit for bit, as if it were the only signal.
+    each size are processed together. `transform` returns a list of maps or, with `n_positions`, one array. The map of a
+    signal is the same, bit for bit, as if it were the only signal, provided that it would be computed in the same
+    precision (see `transform`).
 
     `X` may be larger than memory: a :obj:`numpy.memmap`, an array of zarr or h5py, or any object that has a `shape` and
     a `dtype` and returns slices of rows. It is read in parts, and the values of each part are checked when it is read.

@@ -110,7 +110,7 @@ def accepts_any_size(layers):
 
 
 def has_fixed_positions(settings):  # LayerSettings of every layer
-    """Return whether a layer has a fixed number of positions, and thus all layers that follow it."""
+    """Return whether any layer has a fixed number of positions, so that all later maps have a fixed size."""
     return any(isinstance(layer.pooling, Fixed) for layer in settings)
 
 
@@ -119,9 +119,9 @@ def check_fixed_positions(settings, signals, name):  # LayerSettings of every la
     if len(signals.groups) > 1 and not has_fixed_positions(settings):
         shapes = [part.shape for _, part in signals.groups for _ in range(len(part))]
         raise ValueError(
-            f"{name} contains {describe_shapes(shapes)}, but without n_positions the last layer of network accepts "
-            f"signals of one shape only: set n_positions in the last layer (and pooling_width=None), or crop, resize "
-            f"or pad the signals to one shape."
+            f"{name} contains {describe_shapes(shapes)}, but network accepts signals of one shape only, because no "
+            f"layer has n_positions: set n_positions in the last layer instead of pooling_width and subsampling, or "
+            f"crop, resize or pad the signals to one shape."
         )
 
 

@@ -78,9 +78,9 @@ class CKNClassifier(Classification, EndToEnd):
 
     augmentation : {"flip", "rotate", "dihedral", "flip-crop"}, callable or None, default=None
         Random augmentation of the mini-batches. With `"flip"`, `"rotate"` or `"dihedral"`, each signal is transformed
-        by a random element of the group of that name; see `symmetries` of `CKNFeatureMap`. With `"flip-crop"`, they are
-        randomly flipped and shifted by up to an eighth of their size along every axis, and the gaps are filled with
-        zeros. A function ``(X, rng) -> X`` receives signals of shape ``(n, *space, n_channels)`` and a
+        by a random element of the group of that name; see `symmetries` of `CKNFeatureMap`. With `"flip-crop"`, each
+        signal is randomly flipped, and shifted by up to an eighth of its size along every axis, and the gaps are filled
+        with zeros. A function ``(X, rng) -> X`` receives signals of shape ``(n, *space, n_channels)`` and a
         :class:`numpy.random.Generator`, and returns signals of the same shape. The linear model is computed from one
         augmented version of each signal, which is the same in every round.
 
@@ -149,8 +149,8 @@ class CKNClassifier(Classification, EndToEnd):
         `early_stopping` is False, and after `partial_fit`.
 
     input_shape_ : tuple
-        Shape ``(*space, n_channels)`` of the signals seen in `fit`, with None along axes along which their sizes
-        differ.
+        Shape ``(*space, n_channels)`` of the signals seen in `fit`, with None for every axis along which
+        the signals differ in size.
 
     n_features_in_ : int
         Number of values in one signal, ``prod(input_shape_)``, which is the number of columns of a 2-D `X`. Not defined
@@ -403,9 +403,9 @@ class CKNRegressor(RegressorMixin, EndToEnd):
 
     augmentation : {"flip", "rotate", "dihedral", "flip-crop"}, callable or None, default=None
         Random augmentation of the mini-batches. With `"flip"`, `"rotate"` or `"dihedral"`, each signal is transformed
-        by a random element of the group of that name; see `symmetries` of `CKNFeatureMap`. With `"flip-crop"`, they are
-        randomly flipped and shifted by up to an eighth of their size along every axis, and the gaps are filled with
-        zeros. A function ``(X, rng) -> X`` receives signals of shape ``(n, *space, n_channels)`` and a
+        by a random element of the group of that name; see `symmetries` of `CKNFeatureMap`. With `"flip-crop"`, each
+        signal is randomly flipped, and shifted by up to an eighth of its size along every axis, and the gaps are filled
+        with zeros. A function ``(X, rng) -> X`` receives signals of shape ``(n, *space, n_channels)`` and a
         :class:`numpy.random.Generator`, and returns signals of the same shape. The linear model is computed from one
         augmented version of each signal, which is the same in every round.
 
@@ -471,8 +471,8 @@ class CKNRegressor(RegressorMixin, EndToEnd):
         if `early_stopping` is False, and after `partial_fit`.
 
     input_shape_ : tuple
-        Shape ``(*space, n_channels)`` of the signals seen in `fit`, with None along axes along which their sizes
-        differ.
+        Shape ``(*space, n_channels)`` of the signals seen in `fit`, with None for every axis along which
+        the signals differ in size.
 
     n_features_in_ : int
         Number of values in one signal, ``prod(input_shape_)``, which is the number of columns of a 2-D `X`. Not defined

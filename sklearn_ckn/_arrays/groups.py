@@ -8,7 +8,7 @@ import numpy as np
 class Grouped:
     """A mixin for signals in groups of equal shape.
 
-    The property ``groups`` is a list of pairs of the indices of the signals of a group and these signals.
+    The property ``groups`` is a list with a pair for each group: the indices of its signals, and the signals.
     """
 
     @cached_property

@@ -79,6 +79,11 @@ class Reading:
             return min(others) >= LONG
         return self.axes[axis] <= min(FEW, min(others) // 2) and self.is_rough(axis) and self.is_smooth(opposite)
 
+    @property
+    def first_axis(self):
+        """The first axis of a signal, as an axis of the array or of the elements of a list."""
+        return "axis 1" if self.first is None else "axis 0 of each signal"
+
     def description(self):
         """Return the name and the shape of the array, or of the first signal of a list."""
         if self.first is None:
@@ -114,7 +119,7 @@ def channels_come_first(reading):
     deliberate = reading.is_flat and prod(reading.axes[:-1]) == 1  # Each row is read as a single patch.
     if not reading.has_channels or deliberate or not reading.may_hold_channels(0, last) or not reading.is_smooth(last):
         return None
-    return f"If axis 1 holds the channels, pass {reading.channels_last(reading.axes)}."
+    return f"If {reading.first_axis} holds the channels, pass {reading.channels_last(reading.axes)}."
 
 
 def space_includes_channels(reading):
@@ -129,7 +134,8 @@ def space_includes_channels(reading):
     deliberate = reading.is_flat and reading.axes[0] == 1  # input_shape=(1, length)
     if reading.ndim == 2 and not deliberate and reading.may_hold_channels(0, last):
         moved = reading.channels_last(reading.axes)
-        return f"If axis 1 holds the channels, {reading.ndim_advice(1)} and pass {moved}.{reading.confirmation()}"
+        advice = f"pass {moved}, and {reading.ndim_advice(1)}"
+        return f"If {reading.first_axis} holds the channels, {advice}.{reading.confirmation()}"
     return None
 
 
@@ -141,7 +147,7 @@ def volumes_are_images(reading):
     if height <= TINY or not n_channels == width >= LONG or not (reading.is_smooth(1) and reading.is_smooth(2)):
         return None
     moved = reading.channels_last(reading.axes)
-    return f"If it holds volumes, {reading.ndim_advice(3)}. If axis 1 holds the channels, pass {moved}."
+    return f"If it holds volumes, {reading.ndim_advice(3)}. If {reading.first_axis} holds the channels, pass {moved}."
 
 
 def rows_are_channels_first(reading):

@@ -1,4 +1,4 @@
-"""Signals of different shapes, which are computed in groups of equal shape."""
+"""Signals of different shapes, which are processed in groups of equal shape."""
 
 from contextlib import contextmanager
 from math import prod
@@ -44,9 +44,9 @@ class MixedSignals(Grouped):
         return MixedSignals([(rows, part.of_dtype(dtype)) for rows, part in self.groups])
 
     def combined(self, function, n_threads, like=None):
-        """Apply a function to every group, and return the results as a list or, if they have one shape, as one array.
+        """Apply a function to every group, and return the results as an array if ``like`` is given, or as a list.
 
-        If there are many groups, each of them is computed by a single thread.
+        If there are at least twice as many groups as threads, each group is processed by a single thread.
 
         Parameters
         ----------
@@ -81,15 +81,15 @@ class EncodedMixed(Grouped):
 
 @contextmanager
 def of_signal(signals, rows):
-    """Add a note with the number of a signal to a ValueError that is raised in the context, unless all are alike."""
+    """Add the index of a signal to a ValueError that is raised in the context, if the signals differ in shape."""
     try:
         yield
     except ValueError as error:
         if isinstance(signals, MixedSignals):
-            error.add_note(f"The error concerns signal {rows[0]} of the list.")
+            error.add_note(f"The error concerns the signal with index {rows[0]} in the list.")
         raise
 
 
 def common_shape(shapes):
-    """Return the sizes that all shapes have in common, with None along axes whose sizes differ."""
+    """Return the sizes that all shapes have in common, with None for every axis along which they differ."""
     return tuple(sizes[0] if len(set(sizes)) == 1 else None for sizes in zip(*shapes))

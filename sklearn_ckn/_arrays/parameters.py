@@ -37,7 +37,7 @@ def ndim_advice(estimator, ndim=None):
     """Return how to read signals with ``ndim`` spatial axes, or with another number of spatial axes if None."""
     if hasattr(type(estimator), "ndim"):
         return f"remove {type(estimator).__name__}, which is only for {KINDS[estimator.ndim]}"
-    return f"set ndim to the number of spatial axes, one of {sorted(AXES)}" if ndim is None else f"set ndim={ndim}"
+    return "set ndim to the number of spatial axes" if ndim is None else f"set ndim={ndim}"
 
 
 def check_input_shape(estimator, input_shape, ndim, name="input_shape", n_unknown=1):

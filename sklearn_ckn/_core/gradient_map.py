@@ -9,7 +9,7 @@ X     ``(n, *space, c)``                 images, channels last
 G     ``(n, *space, c, ndim)``           gradients, one for each channel
 r     ``(n, k, 1)``                      norms ``|G|``, where k is the number of gradients of an image
 U     ``(n, k, ndim)``                   directions ``G / r``
-W     ``(m, 2)``                         orientations, unit vectors at equal angles
+W     ``(m, 2)``                         orientations, unit vectors at equally spaced angles
 ====  =================================  =====================================================
 """
 

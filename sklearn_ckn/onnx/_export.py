@@ -31,8 +31,8 @@ def to_onnx(estimator: BaseEstimator, *, input_shape: Sequence[int] | None = Non
 
     input_shape : tuple of ints or None, default=None
         Shape ``(*space, n_channels)`` of the signals that the graph accepts. If None, it is the shape seen in `fit`.
-        The spatial sizes may differ from those in `fit` for a layer, and for a network whose last layer has
-        `n_positions`. A network that was fitted on signals of different sizes requires an `input_shape`.
+        The spatial sizes may differ from those in `fit` for a `CKNLayer`, a `GradientMap`, a `PatchWhitening`, and a
+        network with `n_positions`. A network that was fitted on signals of different sizes requires an `input_shape`.
 
     Returns
     -------
@@ -43,8 +43,9 @@ def to_onnx(estimator: BaseEstimator, *, input_shape: Sequence[int] | None = Non
         ==================  =====================================================================================
         name                value
         ==================  =====================================================================================
-        `"X"`               input, float32, of shape ``(n, *input_shape)``, or of shape ``(n, n_features)`` if the first
-                            step has an `input_shape` or expects features
+        `"X"`               input, float32, of shape ``(n, *space, n_channels)``, with the sizes in the argument
+                            `input_shape` or those seen in `fit`, or of shape ``(n, n_features)`` if the first step
+                            reads rows
         `"features"`        output of a transformer that returns rows of features
         `"maps"`            output of a transformer that ends in a layer, in `GradientMap` or in `PatchWhitening`
         `"targets"`         output of the method `predict` of a regressor

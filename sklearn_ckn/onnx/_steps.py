@@ -124,9 +124,9 @@ def input_shape(estimator, wanted):
         is_valid = len(sizes) == len(fitted) and all(isinstance(size, Integral) and size >= 1 for size in sizes)
         if not is_valid or sizes[-1] != fitted[-1]:
             raise ValueError(
-                f"The argument input_shape of to_onnx must be the shape of the signals that the graph accepts, like "
-                f"{fitted}, with an int >= 1 in place of every None (a size that differed between the signals seen in "
-                f"fit); got {wanted!r}."
+                f"The argument input_shape of to_onnx must be the shape of the signals that the graph accepts, with "
+                f"ints >= 1. In fit, it was {fitted}, where None stands for a size that differed between signals; got "
+                f"{wanted!r}."
             )
         return sizes
     raise TypeError(f"estimator has no step that computes anything: add one. to_onnx supports {SUPPORTED}.")
@@ -178,7 +178,7 @@ def mean_maps(estimator, X, symmetries):  # (n, *space, c) -> (n, *space, m)
     if X.shape[1:] != estimator.input_shape_ and not accepts_any_size(estimator.network_):
         raise ValueError(
             f"input_shape gives signals of shape {X.shape[1:]}, but {type(estimator).__name__} was fitted on signals "
-            f"of shape {estimator.input_shape_}. Only a network whose last layer has n_positions accepts other sizes."
+            f"of shape {estimator.input_shape_}. Only a network with n_positions accepts other sizes."
         )
     check_symmetries("symmetries", symmetries, X.shape[1:-1])
     maps = channels_first(_layers.encode, orbits(X, symmetries), *estimator.network_)

@@ -71,6 +71,7 @@ class Differences(PersistentMixin, TransformerMixin, BaseEstimator):
            [0.  , 0.  , 0.  ]])
     """
 
+    ndim = 1  # number of spatial axes, which is a parameter of other transformers
     _accepts_tiny_values = True  # The differences are divided by their size.
     _parameter_constraints = {"input_shape": [tuple, list, None]}
     _doc_link_template = PAGES.replace("{estimator_name}", "preprocessing.{estimator_name}")
@@ -100,7 +101,7 @@ class Differences(PersistentMixin, TransformerMixin, BaseEstimator):
             If `input_shape` is not a valid shape for series or does not match `X`, or if the series have only one value
             per channel.
         """
-        signals = validation.as_signals(self, X, 1, self.input_shape)
+        signals = validation.as_signals(self, X, self.ndim, self.input_shape)
         if signals.shape[0] < 2:
             raise ValueError(
                 f"X has series of shape {signals.shape} (n_features={prod(signals.shape)}), but differences need a "

@@ -59,8 +59,8 @@ class GradientMap(BlockwiseTransformer):
         The unit vectors w_j. None if `n_orientations` is None.
 
     input_shape_ : tuple
-        Shape ``(height, width, n_channels)`` of the images seen in `fit`, with None along axes along which their
-        sizes differ.
+        Shape ``(height, width, n_channels)`` of the images seen in `fit`, with None for every axis along which
+        the images differ in size.
 
     n_features_in_ : int
         Number of values in one image, ``prod(input_shape_)``, which is the number of columns of a 2-D `X`. Not defined
@@ -90,9 +90,9 @@ class GradientMap(BlockwiseTransformer):
 
     Notes
     -----
-    The channels of a mirrored or rotated image are other channels of the original image. The options `symmetries` and
-    `augmentation` of a network that follows this transformer therefore do not have the intended effect: they transform
-    the grid of the gradient map, but not its orientations.
+    Mirroring or rotating an image also mirrors or rotates its gradients, and thus exchanges the channels of the map.
+    The options `symmetries` and `augmentation` of a network that follows this transformer therefore do not have the
+    intended effect: they transform the grid of the gradient map, but not its orientations.
 
     `X` and `out` may be larger than memory, and `X` may be a Dask array or a list of images of different sizes, as in
     `CKNLayer`. For a list, `transform` returns a list. Each thread needs up to four times the memory of one transformed
@@ -236,6 +236,6 @@ def _check_space(shape):
     if min(shape[:-1]) < SMALLEST:
         raise ValueError(
             f"X has images of shape {shape} (n_features={prod(shape)}), but gradients need at least {SMALLEST} "
-            f"positions along each spatial axis. If axis 1 of X holds the channels, pass np.moveaxis(X, 1, -1). If X "
-            f"contains series, remove GradientMap."
+            f"positions along each spatial axis. If the channels come first, move them to the last axis, for example "
+            f"with np.moveaxis. If X contains series, remove GradientMap."
         )

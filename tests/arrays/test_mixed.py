@@ -316,7 +316,7 @@ def test_bad_lists_are_refused(make, message):
 
 
 def test_networks_without_a_fixed_number_of_positions_name_the_parameter():
-    X, message = mixed(), "24 signals of .* shapes, .*, but without n_positions the last layer of network"
+    X, message = mixed(), "24 signals of .* shapes, .*, but network accepts .* no layer has n_positions: set n_pos"
     unfixed = make_pipeline(layer(), layer())
     for estimator in (CKNFeatureMap(unfixed), CKNClassifier(unfixed, max_iter=0)):
         with pytest.raises(ValueError, match=message):
@@ -332,11 +332,9 @@ def test_networks_without_a_fixed_number_of_positions_name_the_parameter():
 def test_kernels_without_a_fixed_number_of_positions_name_the_parameter():
     X, kernel = mixed(), CKNKernel(layer(sigma=0.5))
     for pair in ((X, None), (X[:1], X)):
-        with pytest.raises(ValueError, match=r"signals of .* shapes, .*, but without n_positions the last layer"):
+        with pytest.raises(ValueError, match=r"signals of .* shapes, .*, but network accepts signals of one"):
             kernel(*pair)
-    with pytest.raises(
-        ValueError, match="unless the last layer has n_positions, their spatial shapes must be the same"
-    ):
+    with pytest.raises(ValueError, match="unless a layer has n_positions, their spatial shapes must be the same"):
         kernel(X[:1], X[2:3])
 
 

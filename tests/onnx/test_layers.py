@@ -57,12 +57,12 @@ def test_graphs_of_networks_for_signals_of_any_size(rng):
         assert_graph_agrees(fitted, x[None], n_single=1, input_shape=x.shape)
     trained = CKNRegressor(network, max_iter=0, random_state=0).fit(X, [10.0, 11.0, 12.0])
     assert_graph_agrees(trained, X[0][None], n_single=1, input_shape=(9, 8, 2))
-    with pytest.raises(ValueError, match=r"like \(None, None, 2\), with an int >= 1 in place of every None"):
+    with pytest.raises(ValueError, match=r"with ints >= 1\. In fit, it was \(None, None, 2\), where None stands"):
         to_onnx(fitted)
     with pytest.raises(ValueError, match=r"got \(9, 8, 3\)"):
         to_onnx(fitted, input_shape=(9, 8, 3))
     one_size = CKNFeatureMap(layer()).fit(np.stack([X[0], X[0]]))
-    with pytest.raises(ValueError, match="Only a network whose last layer has n_positions accepts other sizes"):
+    with pytest.raises(ValueError, match="Only a network with n_positions accepts other sizes"):
         to_onnx(one_size, input_shape=(7, 7, 2))
     assert_graph_agrees(layer().fit(np.stack([X[0], X[0]])), X[1][None], n_single=1, input_shape=X[1].shape)
 

@@ -46,6 +46,8 @@ def test_bad_series_are_refused(rng):
     X = rng.randn(3, 8, 2)
     with pytest.raises(NotFittedError):
         Differences().transform(X)
+    with pytest.raises(ValueError, match="remove Differences, which is only for series"):
+        Differences().fit(np.ones((3, 8, 8, 2)))
     with pytest.raises(ValueError, match=r"'input_shape' parameter of Differences .* Got 8"):
         Differences(input_shape=8).fit(X)
     for short in (X[:, :1], X[:, 0, :1]):

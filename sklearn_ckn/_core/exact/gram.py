@@ -1,8 +1,8 @@
 """Gram matrices of the exact kernel, computed in several threads.
 
 The norms of the patches of each signal are computed first. The kernel is then computed for tiles of pairs of signals.
-If there is a group of symmetries, the result for two signals x and y is the mean over all pairs of an image of x and an
-image of y, where the images of a signal are its transforms under all elements of the group.
+With a group of symmetries, the result for two signals x and y is the mean over all pairs of a transform of x and a
+transform of y, where the transforms of a signal are the elements of its orbit.
 """
 
 from itertools import islice, permutations
@@ -24,7 +24,7 @@ LANES_AT_ONCE = 8  # maximum number of blocks of signals that a thread prepares 
 class Described(NamedTuple):
     """Signals that have been prepared for pairing with other signals.
 
-    The sides contain all blocks of the first images of the signals, then all blocks of the second images, and so on.
+    The sides contain all blocks of the first transforms of the signals, then all blocks of the second, and so on.
     """
 
     exponents: np.ndarray  # (n,) A signal is divided by ``2^exponent``, and its kernel with itself by ``4^exponent``.
@@ -51,19 +51,19 @@ def describe(signals, network, n_threads):  # -> Described
     n_threads : int
     """
     lanes = simd.n_lanes(network.dtype)
-    blocks, images = slices(len(signals), lanes), range(network.order)
-    sides, n_quantities, n_blocks = network.sides(len(images) * len(blocks)), network.n_quantities, len(blocks)
-    kernel = np.zeros((len(images), len(images), n_blocks, n_quantities, lanes))  # of each pair of images of a signal
+    blocks, transforms = slices(len(signals), lanes), range(network.order)
+    sides, n_quantities, n_blocks = network.sides(len(transforms) * len(blocks)), network.n_quantities, len(blocks)
+    kernel = np.zeros((len(transforms), len(transforms), n_blocks, n_quantities, lanes))  # of each pair of transforms
     exponents = np.zeros(len(signals), int)
 
     def describe_blocks(chosen):
         work = network.scratch(1)
         for block in range(chosen.start, chosen.stop):
             X, exponents[blocks[block]] = network.read(signals, blocks[block])
-            for g in images:
+            for g in transforms:
                 write_lanes(X[g], sides[0].maps[g * n_blocks + block])
                 describe_block(network, sides, g * n_blocks + block, work, kernel[g, g, block : block + 1])
-            for g, h in permutations(images, 2):
+            for g, h in permutations(transforms, 2):
                 pair = g * n_blocks + block, h * n_blocks + block
                 add_kernel(network, sides, sides, pair, work, kernel[g, h, block : block + 1])
 
@@ -103,7 +103,7 @@ def add_kernel(network, xs, ys, blocks, work, totals):
 
 
 def mean_over_pairs(K, symmetries):  # (order, order, ...) -> (...)
-    """Return the mean over all pairs of images."""
+    """Return the mean over all pairs of transforms."""
     for _ in range(2):
         (K,) = mean_over_orbits(K, symmetries)
     return K
@@ -131,15 +131,15 @@ def meet(network, X, rows, Y, blocks):
 
 
 def meet_orbits(network, X, rows, Y, blocks):
-    """Return the mean of `meet` over all pairs of images of the signals of X and Y."""
-    lanes, images = simd.n_lanes(network.dtype), range(network.order)
+    """Return the mean of `meet` over all pairs of transforms of the signals of X and Y."""
+    lanes, transforms = simd.n_lanes(network.dtype), range(network.order)
     (n_blocks_x, n_blocks_y), K = (-(-len(described) // lanes) for described in (X, Y)), []
-    of_all_images = [h * n_blocks_y + block for h in images for block in blocks]
-    for g in images:
+    of_all_transforms = [h * n_blocks_y + block for h in transforms for block in blocks]
+    for g in transforms:
         start = g * n_blocks_x * lanes
-        K.append(meet(network, X, slice(start + rows.start, start + rows.stop), Y, of_all_images))
+        K.append(meet(network, X, slice(start + rows.start, start + rows.stop), Y, of_all_transforms))
     K = np.stack(K)  # (order, rows, order * columns, quantities)
-    K = K.reshape(*K.shape[:2], len(images), -1, K.shape[-1])
+    K = K.reshape(*K.shape[:2], len(transforms), -1, K.shape[-1])
     return mean_over_pairs(np.moveaxis(K, 2, 1), network.symmetries)
 
 

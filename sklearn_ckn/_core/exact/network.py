@@ -28,14 +28,14 @@ class ExactNetwork(NamedTuple):
 
     @property
     def order(self):
-        """The number of images of each signal, which is the order of the group of symmetries."""
+        """The number of transforms of each signal, which is the order of the group of symmetries."""
         return order(self.symmetries)
 
     def read(self, signals, rows):  # -> (order, n, *space, c), (n,)
         """Return the maps that the first layer reads, and the exponents of the powers of two that scale the signals.
 
         Each signal is divided by the smallest power of two that exceeds its absolute values. The first axis of the maps
-        enumerates the images of the signals under the elements of the group of symmetries.
+        enumerates the transforms of the signals under the elements of the group of symmetries.
         """
         X = signals.read(rows).astype(self.dtype, copy=False)
         exponents = np.frexp(np.abs(X.reshape(len(X), -1)).max(axis=1))[1]

@@ -103,12 +103,13 @@ def sample(signals, n_patches, patch, rng, wanted=varies):
     """Draw the directions of wanted patches uniformly over all signals and positions, without replacement.
 
     Signals are visited in random order, and a few patches are drawn from each, until ``n_patches`` wanted patches are
-    found or no signals are left. No more signals are read than necessary. The random choices do not depend on the
-    values of the signals, so signals can be stored anywhere and read in any order.
+    found (see below for signals that differ in size) or no signals are left. No more signals are read than necessary.
+    The random choices do not depend on the values of the signals, so signals can be stored anywhere and read in any
+    order.
 
-    If signals differ in size, the number of patches found so far depends on whether large signals are among the
-    visited signals. To stop at this number would favour large signals. Instead, the visits stop as soon as the same
-    number of signals of mean size would be enough.
+    If signals differ in size, stopping as soon as ``n_patches`` patches are found would favour large signals, from
+    which more patches are drawn. The number of patches found is therefore rescaled to the number that as many signals
+    of mean size would have given, and the visits stop when the rescaled number reaches ``n_patches``.
 
     Parameters
     ----------

@@ -75,10 +75,10 @@ def encode_kernel(k_xy, k_xx, k_yy, settings):  # (*space, *space) -> (*pooled, 
 def encode_tangent_kernel(t_xy, k_xy, k_xx, k_yy, settings):  # (*space, *space) -> (*pooled, *pooled)
     """Return the tangent kernel of one layer from the tangent kernel and the kernels of the previous layer.
 
-    Let P be the sum over the positions of a patch and A the pooling, both along the positions of x and of y, and let c
-    be the cosines of the patches. The tangent kernel is ``t_k = k_k + A(kappa'(c) P(t_{k-1}))``, where the derivative
-    of a zero patch is taken to be 0. For the first layer, ``t_xy`` is ``k_xy``. The tangent kernel of x and y is the
-    trace of ``t_xy`` after the last layer.
+    The tangent kernel is ``t_k = k_k + pool(kappa'(cosines) * sum_patch(t_{k-1}))``. Here, ``sum_patch`` adds the
+    values at the positions of a patch and ``pool`` pools, both along the positions of x and of y, and kappa' is taken
+    to be 0 for a zero patch. For the first layer, ``t_xy`` is ``k_xy``. The tangent kernel of x and y is the trace of
+    ``t_xy`` after the last layer.
     """
     r, T = _norms_and_cosines(k_xy, k_xx, k_yy, settings.patch)
     slope = settings.kernel.slope(np.clip(T * (1 + COINCIDENT), -1, 1))

@@ -1,9 +1,9 @@
 """Linear pooling, axis by axis: weighted sums of the values in windows of a map.
 
 Along one axis, output i is the sum over t of ``weights[i, t] * x(starts[i] + t)``, where x is zero outside the map.
-There are two ways to place the windows: a window of a given width moves over the map with a stride (`Sliding`), or a
-given number of windows divides the map evenly, whatever its size (`Fixed`). To add a kind of window, write one function
-for each of the two ways, and add an entry to `WINDOWS`.
+There are two ways to place the windows: a window of a given width moves over the map with a stride (`Sliding`), or the
+map is divided evenly into a given number of cells, with one window for each cell (`Fixed`). To add a kind of window,
+write one function for each of the two ways, and add an entry to `WINDOWS`.
 """
 
 from collections.abc import Callable
@@ -121,7 +121,7 @@ class Sliding(NamedTuple):
 
 
 class Fixed(NamedTuple):
-    """Pooling by a fixed number of windows along each axis, which divide the map evenly."""
+    """Pooling by a fixed number of windows along each axis, one for each cell of an evenly divided map."""
 
     window: str  # a name in `WINDOWS`
     count: tuple

@@ -1,10 +1,10 @@
 """Finite groups of symmetries of the grid, over which features and kernels are averaged.
 
 A group is built by doubling. It starts with the identity. Each function f in the entry of the group in `GROUPS` then
-adds the element ``f g`` for every element g that the group already has. The orbit of a signal consists of its images
-under all elements. Means over orbits are computed by halving in the opposite order. Each intermediate mean is then the
-mean over a coset ``H g`` of a subgroup H, and these means are the same for all signals of an orbit. Means over orbits
-are therefore invariant, bit for bit.
+adds the element ``f g`` for every element g that the group already has. The orbit of a signal consists of its
+transforms under all elements. Means over orbits are computed by halving in the opposite order. Each intermediate mean
+is then the mean over a coset ``H g`` of a subgroup H, and these means are the same for all signals of an orbit. Means
+over orbits are therefore invariant, bit for bit.
 """
 
 import numpy as np
@@ -39,7 +39,7 @@ def order(symmetries):  # key of GROUPS -> int
 
 
 def orbits(X, symmetries):  # (n, *space, c) -> (order * n, *space, c)
-    """Return the images of maps under all elements of a group. The first n images are the maps themselves."""
+    """Return the transforms of maps under all elements of a group. The first n are the maps themselves."""
     for double in GROUPS[symmetries]:
         X = np.concatenate([X, double(X)])
     return X
