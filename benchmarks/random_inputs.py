@@ -360,15 +360,15 @@ def products_of_patches(K, space, layer):  # (n, positions, n, positions) -> the
     K = np.pad(K.reshape(n, *space, n, *space), [(0, 0), *around(layer, ndim)] * 2)
     positions = [a - d * (k - 1) for a, k, d in zip(K.shape[1:], size, dilation)]
 
-    def shifted(*offsets):
-        first, second = (
-            [slice(d * v, d * v + p) for v, d, p in zip(offset, dilation, positions)] for offset in offsets
-        )
-        return K[(slice(None), *first, slice(None), *second)]
+    def windows(offset):
+        return [slice(d * v, d * v + p) for v, d, p in zip(offset, dilation, positions)]
 
-    total = sum(shifted(v, v) for v in np.ndindex(size))
+    def sum_over_patches(K, axis):
+        return sum(K[(slice(None),) * axis + tuple(windows(v))] for v in np.ndindex(size))
+
+    total = sum(K[(slice(None), *windows(v), slice(None), *windows(v))] for v in np.ndindex(size))
     if layer.patch_centering:
-        total = total - sum(shifted(v, w) for v in np.ndindex(size) for w in np.ndindex(size)) / prod(size)
+        total = total - sum_over_patches(sum_over_patches(K, 1), 2 + ndim) / prod(size)
     return total.reshape(n, prod(positions), n, -1), positions
 
 
@@ -479,7 +479,8 @@ def check_list(draw, X, layers, function, results):
         return
     try:
         alone = function(smaller)
-    except ValueError:  # A patch does not fit, or the images are not square.
+    except ValueError as error:
+        expect(re.search("must not exceed the|requires square images", str(error)), f"a smaller signal: {error}")
         return
     draw.record["list"] = True
     expect((function([*X, smaller[0]]) == np.concatenate([results, alone])).all(), "a list differs")

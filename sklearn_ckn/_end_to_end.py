@@ -13,11 +13,11 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from . import _training
-from ._arrays import tables
+from ._arrays import tables, validation
 from ._arrays.mixed import common_shape
 from ._arrays.signals import working_memory
 from ._core.filters.sampling import LARGEST_SEED
-from ._core.layer.symmetries import GROUPS
+from ._core.layer.symmetries import GROUP_NAMES
 from ._core.riemannian_sgd import Head, Top
 from ._network import check_symmetries, input_tags, learn, read_fitted_signals, read_signals, to_be_fitted
 from ._targets import Units, hold_out
@@ -43,7 +43,7 @@ class EndToEnd(PersistentMixin, CallbackSupportMixin, SignalsMixin, BaseEstimato
     _parameter_constraints = {
         "network": "no_validation",
         "alpha": [Interval(Real, 1e-30, 1e30, closed="both")],
-        "symmetries": [StrOptions(set(GROUPS) - {None}), None],
+        "symmetries": [StrOptions(GROUP_NAMES), None],
         "center": ["boolean"],
         "scale": ["boolean"],
         "max_iter": [Interval(Integral, 0, None, closed="left")],
@@ -168,6 +168,7 @@ class EndToEnd(PersistentMixin, CallbackSupportMixin, SignalsMixin, BaseEstimato
             self._check_symmetries(signals)
             return steps, signals
         steps, signals = [(name, copy.copy(layer)) for name, layer in self.network_.steps], read_fitted_signals(self, X)
+        validation.check_declared_shape(self, signals, steps[0][1]._flattened)
         self._check_symmetries(signals)
         signals = signals.of_dtype(np.result_type(signals.dtype, self.coef_))
         for _, layer in steps:
@@ -176,7 +177,7 @@ class EndToEnd(PersistentMixin, CallbackSupportMixin, SignalsMixin, BaseEstimato
 
     def _check_symmetries(self, signals):
         for name in ("symmetries", "augmentation"):
-            check_symmetries(self, name, signals)
+            check_symmetries(name, getattr(self, name), signals)
 
     def _draw_seeds(self, layers):  # -> int
         """Draw a seed for every layer without a `random_state`, and return the seed of the gradient descent."""
@@ -252,6 +253,7 @@ class EndToEnd(PersistentMixin, CallbackSupportMixin, SignalsMixin, BaseEstimato
         check_is_fitted(self)
         score = self._top.scorer(Head(np.atleast_2d(self.coef_), np.atleast_1d(self.intercept_)))
         signals, n_threads = read_fitted_signals(self, X, stored=True), effective_n_jobs(self.n_jobs)
+        check_symmetries("symmetries", self._top.symmetries, signals)
         return _training.over_signals(signals, [*self.network_], self._top.symmetries, score, n_threads)
 
     def __sklearn_tags__(self):

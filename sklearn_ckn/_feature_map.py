@@ -15,7 +15,7 @@ from ._arrays import tables
 from ._arrays.encoded import encoded
 from ._arrays.results import check_container, transformed
 from ._core.layer.flatten import flatten
-from ._core.layer.symmetries import GROUPS
+from ._core.layer.symmetries import GROUP_NAMES
 from ._flatten import feature_names
 from ._network import Network, check_symmetries, input_tags, learn, read_fitted_signals, read_signals, to_be_fitted
 from ._utils.maps import SignalsMixin
@@ -144,7 +144,7 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, SignalsMixin, Transfo
 
     _parameter_constraints = {
         "network": "no_validation",
-        "symmetries": [StrOptions(set(GROUPS) - {None}), None],
+        "symmetries": [StrOptions(GROUP_NAMES), None],
         "center": ["boolean"],
         "scale": ["boolean"],
         "verbose": ["verbose"],
@@ -192,7 +192,7 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, SignalsMixin, Transfo
         """
         steps = to_be_fitted(self.network)
         signals = read_signals(self, X, steps, stored=True)
-        check_symmetries(self, "symmetries", signals)
+        check_symmetries("symmetries", self.symmetries, signals)
         progress = Progress(self, len(steps), self.verbose, X, y)
         maps = learn(steps, signals, effective_n_jobs(self.n_jobs), progress)
         tables.record_feature_names(self, X)
@@ -234,7 +234,7 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, SignalsMixin, Transfo
         self._validate_params()  # center, scale and symmetries may have been changed since fit
         layers = [layer for _, layer in self.network_.steps]
         signals, n_threads = read_fitted_signals(self, X, stored=True), effective_n_jobs(self.n_jobs)
-        check_symmetries(self, "symmetries", signals)
+        check_symmetries("symmetries", self.symmetries, signals)
         check_container(self, out, signals.is_lazy)
         count = Count(self, len(signals), "signals", self.verbose)
 

@@ -12,13 +12,13 @@ from sklearn.utils._param_validation import StrOptions
 
 from ._arrays import parameters, validation, values
 from ._arrays.dask import kernel_blocks
-from ._arrays.mixed import of_signal
+from ._arrays.encoded import check_spaces
 from ._arrays.results import check_no_out, check_out
 from ._arrays.stores import is_lazy
 from ._core.exact import gram
 from ._core.exact.network import prepare
 from ._core.layer import kappa
-from ._core.layer.symmetries import GROUPS
+from ._core.layer.symmetries import GROUP_NAMES
 from ._layer import CKNLayer
 from ._network import (
     Network,
@@ -70,11 +70,11 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
     the mean of ``s(<theta, z> / |z|) s(<theta, z'> / |z'|)`` over theta is ``kappa(<z, z'> / (|z| |z'|))``.
 
     The kernel works with :class:`~sklearn.gaussian_process.GaussianProcessClassifier` and
-    :class:`~sklearn.gaussian_process.GaussianProcessRegressor`, and can be passed as `kernel` to
-    :class:`~sklearn.svm.SVC`. It can be added to other kernels or multiplied by them. The matrices that it computes can
-    be passed to estimators with ``kernel="precomputed"``. The computation time grows with the square of the number of
-    signals and with the square of the number of positions in a signal. The kernel is therefore best suited to at most a
-    few thousand small signals.
+    :class:`~sklearn.gaussian_process.GaussianProcessRegressor` (for signals of one shape), and can be passed as
+    `kernel` to :class:`~sklearn.svm.SVC`. It can be added to other kernels or multiplied by them. The matrices that it
+    computes can be passed to estimators with ``kernel="precomputed"``. The computation time grows with the square of
+    the number of signals and with the square of the number of positions in a signal. The kernel is therefore best
+    suited to at most a few thousand small signals.
 
     With ``patch_centering`` in later layers, the norm of a constant patch of a map, which is 0 after centring, is
     computed as up to about 1e-8 times the norm before centring, because it is a difference of inner products in double
@@ -179,7 +179,7 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
 
     _parameter_constraints = {
         "network": "no_validation",
-        "symmetries": [StrOptions(set(GROUPS) - {None}), None],
+        "symmetries": [StrOptions(GROUP_NAMES), None],
         "normalize": ["boolean"],
         "tangent": ["boolean"],
         "sigma_bounds": "no_validation",
@@ -271,12 +271,8 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
             gram.fill_groups(network_for, described, others, matrix, n_threads, count)
         except BaseException as error:
             if out is not None:
-                blocks = _name_blocks(matrix.finished, Y is X, len(Y))
-                note = f"Finished parts of out: {blocks}. The rest is not finished."
-                note = note if matrix.finished else "out contains no finished block."
-                if len(X.groups) + len(Y.groups) > 2:
-                    note = "out is not finished. For signals of different sizes, finished parts are not listed."
-                error.add_note(note)
+                has_groups = len(X.groups) + len(Y.groups) > 2
+                error.add_note(_name_finished(None if has_groups else matrix.finished, Y is X, len(Y)))
             raise
         return (K, gradient) if eval_gradient else K
 
@@ -419,40 +415,35 @@ class CKNKernel(PersistentMixin, BaseEstimator, Kernel):
             )
         return kernel_blocks(self, X, Y, dtype)
 
-    def _read(self, X, Y=None, stored=False):
+    def _read(self, X, Y=None, stored=False, mixed=True):
         """Check that the signals of X and Y can be paired, and return them with the settings of the layers.
 
-        If Y is None or the same object as X, the same object is returned for both.
+        If Y is None or the same object as X, the same object is returned for both. See `validation.as_signals` for
+        ``stored`` and ``mixed``.
         """
         self._validate_params()
         steps = self._read_steps()
         first = steps[0][1]
-        read = partial(
-            validation.as_signals, self, ndim=first.ndim, input_shape=first.input_shape, stored=stored, mixed=True
-        )
+        options = {"ndim": first.ndim, "input_shape": first.input_shape, "stored": stored, "mixed": mixed}
+        read = partial(validation.as_signals, self, **options)
         signals = read(X)
         others = signals if Y is None or Y is X else read(Y, name="Y")
-        for each in (signals, others):
-            check_symmetries(self, "symmetries", each)
         settings = []
         for name, layer in steps:
             with in_step(name):
                 settings.append(settings_of(layer))
                 self._check_slope(settings[-1].kernel, layer.kernel)
-        self._check_shapes(steps, settings, {"X": signals, "Y": others})
+        self._check_shapes([(name, each) for (name, _), each in zip(steps, settings)], signals, others)
         return signals, others, settings
 
-    def _check_shapes(self, steps, settings, given):
-        """Check that signals are large enough for every layer, and that their last maps have the same positions."""
-        for name, signals in given.items():
+    def _check_shapes(self, steps, X, Y):
+        """Check that signals suit the symmetries and all layers, and that their last maps have the same positions."""
+        settings = [layer for _, layer in steps]
+        for name, signals in (("X", X), ("Y", Y)):
+            check_symmetries("symmetries", self.symmetries, signals, name)
             check_fixed_positions(settings, signals, name)
-            for rows, part in signals.groups:
-                space = part.shape[:-1]
-                for (step, _), layer in zip(steps, settings):
-                    with in_step(step), of_signal(signals, rows):
-                        parameters.check_space(layer, space)
-                    space = layer.pooled_positions(space)
-        x, y = (signals.shape for signals in given.values())
+            check_spaces(signals, steps, name)
+        x, y = X.shape, Y.shape
         if x[-1] != y[-1] or (x != y and not has_fixed_positions(settings)):
             raise ValueError(
                 f"X has signals of shape {x}, but Y has signals of shape {y}: their numbers of channels and, unless "
@@ -478,11 +469,16 @@ def _sigma_of(layer):
     return layer.sigma_
 
 
-def _name_blocks(blocks, symmetric, n_columns):
+def _name_finished(blocks, symmetric, n_columns):
     """Describe in words which blocks of a matrix are finished.
 
     Each block is a pair ``(rows, columns)`` of slices. If ``symmetric``, the transposes of the blocks are finished too.
+    ``blocks`` is None if it is not known which blocks are finished.
     """
+    if blocks is None:
+        return "out is not finished. For signals of different sizes, finished parts are not listed."
+    if not blocks:
+        return "out contains no finished block."
     whole, others, bands = 0, [], {}
     for rows, columns in sorted(blocks, key=lambda block: (block[0].start, block[1].start)):
         bands.setdefault((rows.start, rows.stop), []).append((columns.start, columns.stop))
@@ -494,4 +490,5 @@ def _name_blocks(blocks, symmetric, n_columns):
         else:
             others += [f"[{start}:{stop}, {first}:{last}]" for first, last in columns]
     mirrored = [f"columns 0:{whole} by symmetry"] if symmetric else []
-    return ", ".join([f"rows 0:{whole}", *mirrored, *others] if whole else others)
+    parts = ", ".join([f"rows 0:{whole}", *mirrored, *others] if whole else others)
+    return f"Finished parts of out: {parts}. The rest is not finished."

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._arrays import parameters, tables, validation
 from ._arrays.encoded import check_spaces, encoded
-from ._arrays.mixed import common_shape, of_signal
+from ._arrays.mixed import common_shape
 from ._arrays.results import transformed
 from ._arrays.signals import frozen
 from ._core.filters import bandwidth, kmeans, sampling
@@ -395,6 +395,7 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
             signals = validation.as_signals(self, X, self.ndim, self.input_shape, stored=True, mixed=True)
         else:
             signals = validation.as_fitted_signals(self, X, self._flattened, stored=True, mixed=True)
+            validation.check_declared_shape(self, signals, self._flattened)
             if self._read_settings().patch != self._settings.patch:
                 raise ValueError(
                     f"patch_size, dilation, padding and patch_centering must stay the same after the first "
@@ -440,7 +441,7 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
         check_is_fitted(self)
         signals = validation.as_fitted_signals(self, X, self._flattened, stored=True, mixed=True)
         settings, n_threads = self._settings, effective_n_jobs(self.n_jobs)
-        check_spaces(signals, [self])
+        check_spaces(signals, [(None, settings)])
 
         def shape_of(shape):
             return (*settings.pooled_positions(shape[:-1]), len(self.filters_))
@@ -484,9 +485,8 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
             What the previous call of `partial_fit` kept, or None to start from scratch.
         """
         n_channels = maps.shape[-1]
-        for rows, part in maps.groups:
-            with of_signal(maps, rows):
-                settings = self._check_before_fit(part.shape[:-1], n_channels)
+        settings = self._check_before_fit(n_channels)
+        check_spaces(maps, [(None, settings)])
         rng, n_iter, drawn = check_random_state(self.random_state) if rng is None else rng, 0, None
         if isinstance(self.init, str) or self.sigma == "auto":
             drawn = self._draw(maps, settings, rng)
@@ -521,15 +521,14 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
         }
         return attributes, drawn
 
-    def _check_before_fit(self, space, n_channels=None):  # -> LayerSettings
-        """Check that the layer can be fitted to maps of a spatial shape and, if it is known, a number of channels."""
+    def _check_before_fit(self, n_channels=None):  # -> LayerSettings
+        """Check that the layer can be fitted to maps with a number of channels, which need not be known."""
         if self.kernel == "arccos0":
             raise ValueError(
                 "kernel='arccos0' has an infinite slope at 1 and therefore no usable finite approximation. It is only "
                 "for the exact kernel, CKNKernel. Use kernel='arccos1', or kernel='exponential' with a small sigma."
             )
         settings = self._read_settings()
-        parameters.check_space(settings, space)
         if not isinstance(self.init, str):
             parameters.check_filters(self.init, self.n_filters, settings.patch.size, n_channels)
         return settings

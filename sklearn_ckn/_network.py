@@ -1,6 +1,5 @@
 """Functions for the parameter ``network``, which is a layer or a Pipeline of layers."""
 
-from contextlib import contextmanager
 from typing import TypeAlias
 
 from sklearn import get_config
@@ -11,7 +10,7 @@ from sklearn.utils import get_tags
 from ._arrays import parameters, tables, validation
 from ._arrays.conversion import describe_shapes
 from ._arrays.encoded import check_spaces, encoded
-from ._arrays.mixed import of_signal
+from ._arrays.notes import in_step, of_signal
 from ._core.layer.pooling import Fixed
 from ._core.layer.symmetries import GROUPS
 from ._layer import CKNLayer
@@ -52,16 +51,6 @@ def kind_of(value):
     return f"the class {value.__name__}, not an instance" if is_class else f"an object of type {type(value).__name__}"
 
 
-@contextmanager
-def in_step(name):
-    """Add a note that names the current step of the network to any ValueError raised in the context."""
-    try:
-        yield
-    except ValueError as error:
-        error.add_note(f"The error occurred in step {name!r} of network.")
-        raise
-
-
 def check_architecture(steps):
     """Check that a network has layers, that they share ``ndim`` and that none but the first has an ``input_shape``."""
     layers = [layer for _, layer in steps]
@@ -94,12 +83,12 @@ def read_signals(estimator, X, steps, stored=False):
     first = steps[0][1]
     tables.check_feature_names(X)
     signals = validation.as_signals(estimator, X, first.ndim, first.input_shape, stored=stored, mixed=True)
-    for rows, part in signals.groups:
-        (*space, n_channels), settings = part.shape, []
-        for name, layer in steps:
-            with in_step(name), of_signal(signals, rows):
-                settings.append(layer._check_before_fit(space, n_channels))
-            space, n_channels = settings[-1].pooled_positions(space), None  # n_filters is only an upper limit.
+    settings, n_channels = [], signals.shape[-1]
+    for name, layer in steps:
+        with in_step(name):
+            settings.append(layer._check_before_fit(n_channels))
+        n_channels = None  # n_filters is only an upper limit.
+    check_spaces(signals, [(name, each) for (name, _), each in zip(steps, settings)])
     check_fixed_positions(settings, signals, "X")
     return signals
 
@@ -125,16 +114,15 @@ def check_fixed_positions(settings, signals, name):  # LayerSettings of every la
         )
 
 
-def check_symmetries(estimator, name, signals):  # Signals or MixedSignals
+def check_symmetries(parameter, symmetries, signals, name="X"):  # Signals or MixedSignals
     """Check that signals are suitable for the group of symmetries that a parameter of an estimator names.
 
     Values of the parameter that do not name a group are not checked.
     """
-    symmetries = getattr(estimator, name)
     if isinstance(symmetries, str) and symmetries in GROUPS:
         for rows, part in signals.groups:
-            with of_signal(signals, rows):
-                parameters.check_symmetries(name, symmetries, part.shape[:-1])
+            with of_signal(signals, rows, name):
+                parameters.check_symmetries(parameter, symmetries, part.shape[:-1])
 
 
 def read_fitted_signals(estimator, X, stored=False):
@@ -154,7 +142,7 @@ def read_fitted_signals(estimator, X, stored=False):
             f"{estimator.input_shape_}. The shape must be the same, unless a layer has n_positions."
         )
     if not same_space:  # `fit` has checked the only shape of signals otherwise.
-        check_spaces(signals, layers)
+        check_spaces(signals, [(name, layer._settings) for name, layer in estimator.network_.steps])
     return signals
 
 

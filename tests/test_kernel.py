@@ -57,7 +57,8 @@ def test_out_receives_the_result(dtype, rng, tmp_path):
 @pytest.mark.parametrize("symmetric", [True, False])
 def test_finished_blocks_are_named_even_if_no_row_is_finished(symmetric):
     blocks = [(slice(96, 192), slice(96, 128)), (slice(0, 96), slice(0, 64))]
-    assert _kernel._name_blocks(blocks, symmetric, 200) == "[0:96, 0:64], [96:192, 96:128]"
+    found = _kernel._name_finished(blocks, symmetric, 200)
+    assert found == "Finished parts of out: [0:96, 0:64], [96:192, 96:128]. The rest is not finished."
 
 
 @pytest.mark.parametrize("symmetric", [True, False])

@@ -14,6 +14,7 @@ parameters  checks of parameters: shapes, sizes, filters, paths of C
 groups      signals in groups of equal shape
 signals     signals as the layers read them, raw or encoded by the layers fitted so far
 mixed       signals of different shapes, one group for each shape
+notes       notes about the step and the signal that an error concerns
 stores      arrays outside of memory, read and written a few rows at a time
 files       where in a file the data of a memory map are
 dask        blocks of Dask arrays, computed on the workers

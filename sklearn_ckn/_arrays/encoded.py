@@ -2,7 +2,8 @@
 
 from . import parameters
 from .dask import EncodedBlocks
-from .mixed import EncodedMixed, MixedSignals, of_signal
+from .mixed import EncodedMixed, MixedSignals
+from .notes import in_step, of_signal
 from .signals import EncodedSignals
 
 
@@ -13,11 +14,18 @@ def encoded(signals, layers, n_threads):  # Signals or MixedSignals, list of CKN
     return (EncodedBlocks if signals.is_lazy else EncodedSignals)(signals, layers, n_threads)
 
 
-def check_spaces(signals, layers):
-    """Check that every layer leaves at least one position on every axis of signals of every shape."""
+def check_spaces(signals, steps, name="X"):
+    """Check that every layer leaves at least one position on every axis of signals of every shape.
+
+    Parameters
+    ----------
+    signals : Signals or MixedSignals
+    steps : list of (name of the step of the network, or None; LayerSettings)
+    name : str, name of the signals
+    """
     for rows, part in signals.groups:
         space = part.shape[:-1]
-        with of_signal(signals, rows):
-            for layer in layers:
-                parameters.check_space(layer._settings, space)
-                space = layer._settings.pooled_positions(space)
+        for step, settings in steps:
+            with in_step(step), of_signal(signals, rows, name):
+                parameters.check_space(settings, space)
+            space = settings.pooled_positions(space)

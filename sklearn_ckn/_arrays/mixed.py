@@ -1,6 +1,5 @@
 """Signals of different shapes, which are processed in groups of equal shape."""
 
-from contextlib import contextmanager
 from math import prod
 
 import numpy as np
@@ -77,17 +76,6 @@ class EncodedMixed(Grouped):
 
     def __len__(self):
         return sum(len(maps) for _, maps in self.groups)
-
-
-@contextmanager
-def of_signal(signals, rows):
-    """Add the index of a signal to a ValueError that is raised in the context, if the signals differ in shape."""
-    try:
-        yield
-    except ValueError as error:
-        if isinstance(signals, MixedSignals):
-            error.add_note(f"The error concerns the signal with index {rows[0]} in the list.")
-        raise
 
 
 def common_shape(shapes):

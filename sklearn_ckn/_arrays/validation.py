@@ -54,11 +54,18 @@ def as_fitted_signals(estimator, X, flattened, same_space=False, stored=False, m
     ndim, n_channels = len(fitted) - 1, fitted[-1]
     arrays = as_mixed_arrays(X) if mixed else None
     if arrays is not None:
+        if flattened and ndim > 1 and all(x.ndim == 1 for x in arrays):
+            raise ValueError(
+                f"X has rows of different lengths, but {type(estimator).__name__} was fitted on signals of shape "
+                f"{fitted} in rows of {prod(fitted)} values. All rows must have this length."
+            )
         signals = _as_mixed(estimator, arrays, ndim, "X")
         if signals.shape[-1] != n_channels:
+            is_first = all(len(x) == n_channels for x in arrays if x.ndim > ndim)
+            advice = ": if the channels come first, pass [np.moveaxis(x, 0, -1) for x in X]" if is_first else ""
             raise ValueError(
                 f"X has signals with {signals.shape[-1]} channels, but {type(estimator).__name__} was fitted on "
-                f"signals with {n_channels}. The number of channels, the last axis, must be the same."
+                f"signals with {n_channels}. The number of channels, the last axis, must be the same{advice}."
             )
         return signals
     array = check_values(estimator, X, stored=stored)
@@ -86,6 +93,16 @@ def as_fitted_signals(estimator, X, flattened, same_space=False, stored=False, m
             f"on signals of shape {fitted}. {which} must be the same{advice and f': {advice}'}."
         )
     return signals
+
+
+def check_declared_shape(estimator, signals, flattened):
+    """Check that further training signals have the same shape as the first ones, whose `input_shape` was set."""
+    if flattened and signals.shape != estimator.input_shape_:
+        raise ValueError(
+            f"X has signals of shape {signals.shape}, but {type(estimator).__name__} was first fitted with an "
+            f"input_shape, which gives signals of shape {estimator.input_shape_}. All training signals must have this "
+            f"shape. To train on signals of other shapes, set input_shape=None and pass no rows."
+        )
 
 
 def _as_mixed(estimator, arrays, ndim, name):  # list of ndarray -> MixedSignals

@@ -309,7 +309,7 @@ def _check_sizes(sizes):
 def _read(estimator, X):
     """Return the input maps ``(n, *space, c)`` of the estimator (float64 for a kernel) and its layers' settings."""
     if isinstance(estimator, CKNKernel):
-        signals, _, settings = estimator._read(X)
+        signals, _, settings = estimator._read(X, mixed=False)
         return signals.read(slice(None)).astype(float), settings
     if not isinstance(estimator, CKNFeatureMap):
         raise TypeError(

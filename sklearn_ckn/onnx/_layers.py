@@ -8,6 +8,7 @@ from math import prod
 
 import numpy as np
 
+from .._arrays.parameters import check_space
 from .._core.layer import patches
 
 CONVERGED = 1e-8  # distance from 1 below which an eigenvalue counts as converged
@@ -18,6 +19,7 @@ ROOTS = {0.25: 2, 0.5: 1}  # number of successive square roots for each exponent
 def encode(X, layer):  # (n, c, *space), a fitted CKNLayer -> (n, m, *pooled)
     """Apply a layer to maps, by the same steps as `definition.encode`."""
     settings = layer._settings
+    check_space(settings, X.shape[2:])
     Z = np.moveaxis(layer.filters_, -1, 1)  # (m, c, *patch)
     products, r = products_and_norms(X, Z, settings)  # (n, m, *positions), (n, 1, *positions)
     T = np.clip(products / np.where(r > 0, r, 1), -1, 1)

@@ -28,7 +28,7 @@ from .._linear import LinearClassifier, LinearRegressor
 from .._network import accepts_any_size, kind_of
 from .._supervised import CKNClassifier, CKNRegressor
 from .._targets import decide
-from ..preprocessing import Differences, GradientMap, PatchWhitening
+from ..preprocessing import Differences, GradientMap, PatchWhitening, _gradient_map, _patch_whitening
 from ..preprocessing._differences import first_differences
 from . import _layers
 from ._graph import take
@@ -141,6 +141,15 @@ def as_signals(X, shape):  # -> (n, *space, c)
     return X if is_signals else X.reshape(-1, *shape)
 
 
+def check_unchanged(estimator, X, exception=""):  # (n, *space, c)
+    """Check that signals have the shape seen in ``fit``."""
+    if X.shape[1:] != estimator.input_shape_:
+        raise ValueError(
+            f"input_shape gives signals of shape {X.shape[1:]}, but {type(estimator).__name__} was fitted on signals "
+            f"of shape {estimator.input_shape_}.{exception}"
+        )
+
+
 def channels_first(function, X, *estimators):  # (n, *space, c) -> (n, *space, c)
     """Apply a function of `_layers` to maps with channels last, once for each estimator in sequence."""
     X = np.moveaxis(X, -1, 1)
@@ -164,7 +173,9 @@ def _(step: CKNLayer, X):
 
 @transform.register
 def _(step: PatchWhitening, X):
-    return channels_first(_layers.whiten, as_signals(X, step.input_shape_), step)
+    X = as_signals(X, step.input_shape_)
+    _patch_whitening.check_shape(step._settings, X.shape[1:])
+    return channels_first(_layers.whiten, X, step)
 
 
 @transform.register
@@ -175,11 +186,8 @@ def _(step: CKNFeatureMap, X):
 def mean_maps(estimator, X, symmetries):  # (n, *space, c) -> (n, *space, m)
     """Compute the last maps of the network in an estimator, averaged over a group of symmetries."""
     X = as_signals(X, estimator.input_shape_)
-    if X.shape[1:] != estimator.input_shape_ and not accepts_any_size(estimator.network_):
-        raise ValueError(
-            f"input_shape gives signals of shape {X.shape[1:]}, but {type(estimator).__name__} was fitted on signals "
-            f"of shape {estimator.input_shape_}. Only a network with n_positions accepts other sizes."
-        )
+    if not accepts_any_size(estimator.network_):
+        check_unchanged(estimator, X, " Only a network with n_positions accepts other sizes.")
     check_symmetries("symmetries", symmetries, X.shape[1:-1])
     maps = channels_first(_layers.encode, orbits(X, symmetries), *estimator.network_)
     return mean_over_orbits(maps, symmetries)
@@ -192,12 +200,16 @@ def _(step: Flatten, X):
 
 @transform.register
 def _(step: Differences, X):
-    return first_differences(as_signals(X, step.input_shape_)).reshape(len(X), -1)
+    X = as_signals(X, step.input_shape_)
+    check_unchanged(step, X)
+    return first_differences(X).reshape(len(X), -1)
 
 
 @transform.register
 def _(step: GradientMap, X):
-    return gradient_map.encode(as_signals(X, step.input_shape_), step.orientations_)
+    X = as_signals(X, step.input_shape_)
+    _gradient_map.check_shape(X.shape[1:])
+    return gradient_map.encode(X, step.orientations_)
 
 
 @transform.register

@@ -3,12 +3,20 @@
 from sklearn.base import BaseEstimator
 
 from .._arrays import tables
+from .._arrays.notes import of_signal
 from .._arrays.results import transformed
 from .._arrays.signals import over_pieces
 from .._core.runtime.threads import over_blocks, slices
 from .._utils.maps import MapsMixin
 from .._utils.n_jobs import effective_n_jobs
 from .._utils.serialization import PersistentMixin
+
+
+def check_shapes(signals, check):
+    """Call ``check(shape)``, which may raise an error, for every shape ``(*space, n_channels)`` of the signals."""
+    for rows, part in signals.groups:
+        with of_signal(signals, rows):
+            check(part.shape)
 
 
 class BlockwiseTransformer(PersistentMixin, MapsMixin, BaseEstimator):

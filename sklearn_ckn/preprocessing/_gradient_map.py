@@ -15,7 +15,7 @@ from .._core import gradient_map
 from .._utils.maps import channel_names
 from .._utils.serialization import PAGES
 from .._utils.typing import Result, Rows, Writable, typed
-from ._blockwise import BlockwiseTransformer
+from ._blockwise import BlockwiseTransformer, check_shapes
 
 SMALLEST = 2  # minimum number of positions of an image along each axis
 
@@ -163,8 +163,7 @@ class GradientMap(BlockwiseTransformer):
                 f"Fewer orientations lie on one line and cannot distinguish gradients on opposite sides of the line."
             )
         signals = validation.as_signals(self, X, self.ndim, self.input_shape, stored=True, mixed=True)
-        for _, part in signals.groups:
-            _check_space(part.shape)
+        check_shapes(signals, check_shape)
         self._record(X, signals)
         self.orientations_ = None if self.n_orientations is None else gradient_map.orientations(self.n_orientations)
         return self
@@ -200,8 +199,7 @@ class GradientMap(BlockwiseTransformer):
         """
         check_is_fitted(self)
         signals = validation.as_fitted_signals(self, X, self._flattened, stored=True, mixed=True)
-        for _, part in signals.groups:
-            _check_space(part.shape)
+        check_shapes(signals, check_shape)
 
         def shape_of(shape):
             return (*shape[:-1], shape[-1] * len(self._kinds()))
@@ -232,7 +230,8 @@ class GradientMap(BlockwiseTransformer):
         return ["dy", "dx"] if self.orientations_ is None else channel_names("o", len(self.orientations_))
 
 
-def _check_space(shape):
+def check_shape(shape):
+    """Check that images of a shape ``(height, width, n_channels)`` have gradients."""
     if min(shape[:-1]) < SMALLEST:
         raise ValueError(
             f"X has images of shape {shape} (n_features={prod(shape)}), but gradients need at least {SMALLEST} "

@@ -20,7 +20,7 @@ from .._core.runtime.threads import over_blocks, slices
 from .._utils.maps import channel_names
 from .._utils.n_jobs import effective_n_jobs
 from .._utils.typing import RandomState, Result, Rows, Sizes, Writable, typed
-from ._blockwise import BlockwiseTransformer
+from ._blockwise import BlockwiseTransformer, check_shapes
 
 
 class PatchWhitening(BlockwiseTransformer):
@@ -205,8 +205,8 @@ class PatchWhitening(BlockwiseTransformer):
             If a parameter is out of range.
         """
         signals = validation.as_signals(self, X, self.ndim, self.input_shape, stored=True, mixed=True)
-        for _, part in signals.groups:
-            settings, whitening = self._read_settings(part.shape), None
+        settings, whitening = self._read_settings(), None
+        check_shapes(signals, partial(check_shape, settings))
         if self.method == "global":
             C = self._second_moments(signals, settings)
             whitening = patch_whitening.negative_power(C, self.exponent, self.reg, signals.dtype)
@@ -245,8 +245,7 @@ class PatchWhitening(BlockwiseTransformer):
         check_is_fitted(self)
         signals = validation.as_fitted_signals(self, X, self._flattened, stored=True, mixed=True)
         settings = self._settings
-        for _, part in signals.groups:
-            _check_space(settings.patch.size, part.shape)
+        check_shapes(signals, partial(check_shape, settings))
         whiten = partial(patch_whitening.whiten, settings=settings, whitening=self.whitening_)
         n_together = partial(patch_whitening.block_size, patch=settings.patch)
         return self._compute(whiten, n_together, signals, lambda shape: shape, out, X)
@@ -267,14 +266,13 @@ class PatchWhitening(BlockwiseTransformer):
         check_is_fitted(self)
         return channel_names("c", self.input_shape_[-1])
 
-    def _read_settings(self, shape):  # (*space, c) -> WhiteningSettings
+    def _read_settings(self):  # -> WhiteningSettings
         size = parameters.per_axis("patch_size", self.patch_size, self.ndim)
         if prod(size) == 1:
             raise ValueError(
                 f"patch_size must have at least two positions; got {self.patch_size!r}. A patch of one position is "
                 f"always 0 after its mean is subtracted. Increase patch_size."
             )
-        _check_space(size, shape)
         patch = PatchGeometry.of(size, "valid", centering=True)
         return WhiteningSettings(patch, self.normalize_contrast, self.exponent, self.reg)
 
@@ -302,9 +300,10 @@ class PatchWhitening(BlockwiseTransformer):
         return C / len(signals)
 
 
-def _check_space(size, shape):
-    if any(k > length for k, length in zip(size, shape)):
+def check_shape(settings, shape):
+    """Check that signals of a shape ``(*space, n_channels)`` are at least as large as a patch."""
+    if 0 in settings.patch.positions(shape[:-1]):
         raise ValueError(
             f"X has signals of shape {shape} (n_features={prod(shape)}), which are smaller than a patch of size "
-            f"{size}. Reduce patch_size."
+            f"{settings.patch.size}. Reduce patch_size."
         )

@@ -1,11 +1,12 @@
 """Lists of signals of different sizes: the same results as for each signal alone, in the order of the list."""
 
 import pickle
+from functools import partial
 
 import numpy as np
 import pytest
 from estimators import SHAPES, layer, signals
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_val_score
@@ -136,6 +137,18 @@ def test_patches_are_drawn_uniformly_over_all_patches_of_all_signals():
         shares.append((np.sum(drawn[:, 1] > drawn[:, 0]), len(drawn)))
     of_large, of_all = np.sum(shares, axis=0)
     assert abs(of_large / of_all - 0.25) < 0.015
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("sizes", [[6] * 18 + [60] * 2, [5, 6, 7, 8, 9] * 5, [8] * 60 + [9], [40] + [6] * 30])
+def test_all_patches_of_all_signals_are_drawn_once_if_enough_are_wanted(sizes, seed):
+    directions = np.linspace(0.1, 1.4, sum(n * n for n in sizes))
+    ends = np.cumsum([n * n for n in sizes])[:-1]
+    X = [np.stack([np.cos(t), np.sin(t)], axis=-1).reshape(-1, n, 2) for n, t in zip(sizes, np.split(directions, ends))]
+    X, one = validation.as_signals(layer(), X, 2, mixed=True), layer(patch_size=1, n_patches=len(directions) + seed)
+    drawn, n_wanted = one._draw(encoded(X, [], 1), one._read_settings(), np.random.RandomState(seed))
+    assert n_wanted == len(directions)
+    assert_allclose(np.sort(np.arctan2(drawn[:, 1], drawn[:, 0])), directions, rtol=1e-12)
 
 
 def test_series_and_object_arrays_of_signals_are_read():
@@ -277,8 +290,10 @@ def test_prepared_layers_are_kept_for_a_limited_number_of_shapes(monkeypatch):
         assert len(made) == n_expected
     fitted.transform([*X, X[0][:, :7]])
     assert len(made) == 4
-    fitted.transform(X[:2])  # The shape that was prepared first has been dropped.
+    fitted.transform(X[:2])  # These shapes are still prepared.
     assert len(made) == 4
+    fitted.transform(X[2:])  # The shape that was prepared first, that of the largest signals, has been dropped.
+    assert len(made) == 5
 
 
 def test_warnings_about_misread_axes_name_a_signal_of_the_list():
@@ -338,10 +353,11 @@ def test_kernels_without_a_fixed_number_of_positions_name_the_parameter():
         kernel(X[:1], X[2:3])
 
 
-def test_a_support_vector_machine_on_the_kernel_takes_lists():
-    X = mixed(n=12)
-    K = CKNKernel(network(n_positions=1), normalize=True)(X)
-    assert SVC(kernel="precomputed").fit(K, LABELS[:12]).predict(K).shape == (12,)
+def test_a_support_vector_machine_with_the_kernel_takes_lists():
+    X, labels, kernel = mixed(), LABELS, CKNKernel(network(n_positions=1), normalize=True)
+    of_matrix = SVC(kernel="precomputed").fit(kernel(X[:16]), labels[:16])
+    scores = SVC(kernel=kernel).fit(X[:16], labels[:16]).decision_function(X[16:])
+    assert_allclose(scores, of_matrix.decision_function(kernel(X[16:], X[:16])), rtol=1e-6)
 
 
 def test_a_list_of_signals_is_not_a_table():
@@ -356,8 +372,54 @@ def test_signals_that_are_smaller_than_a_patch_are_refused():
     with pytest.raises(ValueError, match="must not exceed the spatial shape of the layer's input"):
         CKNFeatureMap(network(padding="valid")).fit(small)
     fitted = CKNFeatureMap(network(padding="valid")).fit(mixed())
-    with pytest.raises(ValueError, match="must not exceed the spatial shape of the layer's input"):
-        fitted.transform(small)
+    kernel = CKNKernel(network(padding="valid", sigma=0.5).set_params(**{"cknlayer-2__sigma": 0.5}))
+    for call, name in ((fitted.transform, "X"), (partial(kernel, mixed()), "Y")):
+        with pytest.raises(ValueError, match="must not exceed the spatial shape of the layer's input") as caught:
+            call(small)
+        notes = [f"The error concerns {name}[24].", "The error occurred in step 'cknlayer-1' of network."]
+        assert caught.value.__notes__ == notes
+    for transformer, message in ((PatchWhitening(2), "smaller than a patch"), (GradientMap(), "gradients need at")):
+        for call in (transformer.fit, clone(transformer).fit(mixed()).transform):
+            with pytest.raises(ValueError, match=message) as caught:
+                call(small)
+            assert caught.value.__notes__ == ["The error concerns X[24]."]
+
+
+def test_signals_that_do_not_fit_the_fitted_estimator_are_refused():
+    X = mixed()
+    fitted = CKNFeatureMap(network()).fit(X)
+    with pytest.raises(ValueError, match=r"9 channels.*: if the channels come first, pass \[np.moveaxis\(x, 0, -1\)"):
+        fitted.transform([np.zeros((2, n, 9)) for n in (7, 8)])
+    with pytest.raises(ValueError, match=r"3 channels.* must be the same\.$"):
+        fitted.transform([np.zeros((n, 9, 3)) for n in (7, 8)])
+    rows = layer(n_positions=2, input_shape=(6, 6, 2)).fit(np.random.RandomState(0).rand(5, 72))
+    with pytest.raises(ValueError, match=r"rows of different lengths.* \(6, 6, 2\) in rows of 72 values"):
+        rows.transform([np.zeros(72), np.zeros(70)])
+
+
+@pytest.mark.parametrize("make", [CKNLayer, CKNClassifier, CKNRegressor])
+def test_training_continues_with_signals_of_the_declared_shape(make):
+    X, others = np.random.RandomState(0).rand(6, 6, 6), np.random.RandomState(1).rand(6, 5, 6)
+    model = layer(4, n_positions=2, input_shape=(6, 6))
+    model = model if make is CKNLayer else make(model, max_iter=1, warm_start=True, random_state=0)
+    first = {"classes": [0, 1]} if make is CKNClassifier else {}
+    model.partial_fit(X.reshape(6, -1), np.arange(6) % 2, **first)
+    for call in (model.partial_fit, model.partial_fit if make is CKNLayer else model.fit):
+        for bad in (others, [*X[:5], others[0]]):
+            with pytest.raises(ValueError, match=r"first fitted with an input_shape, .* \(6, 6, 1\)\. All training"):
+                call(bad, np.arange(6) % 2)
+    assert model.input_shape_ == (6, 6, 1)
+    model.partial_fit(X.reshape(6, -1), np.arange(6) % 2)
+
+
+@pytest.mark.parametrize("make", [CKNClassifier, CKNRegressor])
+def test_predictions_with_quarter_turns_require_square_images(make):
+    X = np.random.RandomState(0).rand(6, 6, 6)
+    model = make(layer(4, n_positions=2), symmetries="rotate", max_iter=0, random_state=0).fit(X, np.arange(6) % 2)
+    model.symmetries = None  # The features are those of the fit.
+    for bad in (X[:, :5], [*X, X[0, :5]]):
+        with pytest.raises(ValueError, match=r"requires square images; got images of spatial shape \(5, 6\)"):
+            model.predict(bad)
 
 
 @pytest.mark.parametrize("ndim, channels", [(1, 1), (1, 2), (2, 1), (2, 2), (3, 1)])
@@ -375,6 +437,10 @@ def test_networks_that_were_fitted_on_lists_can_be_inspected():
     assert inspection.stability_report(fitted, X, [1], random_state=0).change.shape == (1, 5)
     with pytest.raises(ValueError, match="all signals must have the same shape"):
         inspection.approximation_report(fitted, mixed())
+    kernel = CKNKernel(layer(sigma=0.5, n_positions=1))
+    assert inspection.stability_report(kernel, X, [1], random_state=0).change.shape == (1, 5)
+    with pytest.raises(ValueError, match="all signals must have the same shape"):
+        inspection.stability_report(kernel, mixed(), [1])
 
 
 def test_networks_that_were_fitted_on_lists_can_be_stored():

@@ -8,6 +8,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn_ckn import CKNFeatureMap, CKNRegressor, PatchWhitening
 from sklearn_ckn._core.layer.kappa import KERNELS
 from sklearn_ckn.onnx import to_onnx
+from sklearn_ckn.preprocessing import Differences, GradientMap
 
 
 @pytest.fixture
@@ -65,6 +66,28 @@ def test_graphs_of_networks_for_signals_of_any_size(rng):
     with pytest.raises(ValueError, match="Only a network with n_positions accepts other sizes"):
         to_onnx(one_size, input_shape=(7, 7, 2))
     assert_graph_agrees(layer().fit(np.stack([X[0], X[0]])), X[1][None], n_single=1, input_shape=X[1].shape)
+
+
+@pytest.mark.parametrize(
+    "estimator, shape, message",
+    [
+        (Differences(), (30, 1), "was fitted on signals of shape"),
+        (GradientMap(4), (1, 5, 1), "gradients need at least 2 positions"),
+        (layer(patch_size=5, padding="valid"), (3, 8, 1), "must not exceed the spatial shape of the layer's input"),
+        (layer(pooling="average", pooling_width=4), (3, 8, 1), "pooling_width=.* must not exceed"),
+        (
+            CKNFeatureMap(make_pipeline(layer(padding="valid"), layer(n_positions=1, padding="valid"))),
+            (5, 8, 1),
+            "patch_",
+        ),
+        (PatchWhitening(5), (3, 8, 1), "smaller than a patch"),
+    ],
+    ids=lambda value: type(value).__name__ if hasattr(value, "fit") else None,
+)
+def test_shapes_that_the_estimator_refuses(estimator, shape, message, rng):
+    X = rng.rand(4, 20) if len(shape) == 2 else rng.rand(4, 12, 12)
+    with pytest.raises(ValueError, match=message):
+        to_onnx(estimator.fit(X), input_shape=shape)
 
 
 def test_small_variations_of_large_values(rng):

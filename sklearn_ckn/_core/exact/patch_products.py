@@ -34,8 +34,8 @@ class Quantities(NamedTuple):
     """The quantities that a layer propagates, in order: the kernel itself, then the quantities of each field.
 
     A field is None if its quantities are not propagated. To add a quantity, add a field after the others, count it
-    in `n_read` and `n_made`, compute its row next to `layer.map_derivatives`, and extract it from the result in `gram`.
-    Products of patches and pooling treat all quantities alike.
+    in `n_read` and `n_made`, compute its row next to `layer.map_derivatives`, and select it in
+    `network.ExactNetwork.result`. Products of patches and pooling treat all quantities alike.
     """
 
     derivatives: Derivatives | None

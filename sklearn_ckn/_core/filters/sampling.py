@@ -83,19 +83,18 @@ class Group(NamedTuple):
         return len(self.rows) * self.at.n_patches
 
 
-def numbers_to_draw(groups, per_signal):  # list of Group, int -> (n,), (n,)
+def numbers_to_draw(groups, total):  # list of Group, int -> (n,), (n,)
     """Return the number of patches to draw from each signal, and an excess.
 
-    The number is proportional to the number of patches of the signal, with mean ``per_signal``, but at most all patches
-    are drawn. It is rounded up to a whole number, so the last patch drawn from a signal must be discarded with
-    probability ``excess``.
+    The number is proportional to the number of patches of the signal, and the sum over all signals is ``total``, which
+    is at most the number of all patches. It is rounded up to a whole number, so the last patch drawn from a signal must
+    be discarded with probability ``excess``.
     """
     n_signals, n_all = sum(len(group.rows) for group in groups), sum(group.n_patches for group in groups)
-    numbers, excess = np.empty(n_signals, dtype=int), np.zeros(n_signals)
+    numbers, excess = np.empty(n_signals, dtype=int), np.empty(n_signals)
     for rows, _, at in groups:
-        exact = per_signal * n_signals * at.n_patches  # in units of 1 / n_all
-        numbers[rows] = min(-(-exact // n_all), at.n_patches)
-        excess[rows] = np.maximum(0, numbers[rows] - exact / n_all)
+        numbers[rows] = -(-total * at.n_patches // n_all)
+        excess[rows] = numbers[rows] - total * at.n_patches / n_all
     return numbers, excess
 
 
@@ -130,11 +129,11 @@ def sample(signals, n_patches, patch, rng, wanted=varies):
     rng = np.random.default_rng(rng.randint(LARGEST_SEED))  # A Generator is faster at drawing without replacement.
     groups = [Group(rows, maps, patches.layout(maps.shape, patch)) for rows, maps in signals.groups]
     n_signals, n_all = len(signals), sum(group.n_patches for group in groups)
-    order, per_signal = rng.permutation(n_signals), max(PATCHES_PER_SIGNAL, -(-n_patches // n_signals))
-    per_signal = min(per_signal, max(group.at.n_patches for group in groups))
-    numbers, excess = numbers_to_draw(groups, per_signal)
-    n_patches = min(n_patches, int(numbers.sum()))
-    U = np.empty((n_patches + per_signal, len(groups[0].at.runs) * groups[0].at.run), dtype=signals.dtype)
+    order = rng.permutation(n_signals)
+    total = min(n_all, n_signals * max(PATCHES_PER_SIGNAL, -(-n_patches // n_signals)))
+    numbers, excess = numbers_to_draw(groups, total)
+    n_patches, per_signal = min(n_patches, total), total / n_signals  # The mean number need not be a whole number.
+    U = np.empty((n_patches + ceil(per_signal), len(groups[0].at.runs) * groups[0].at.run), dtype=signals.dtype)
     finish = partial(directions, patch=patch, wanted=wanted)
     found, n_visited, n_drawn, typical = 0, 0, 0, 0.0
     while typical < n_patches and n_visited < n_signals:

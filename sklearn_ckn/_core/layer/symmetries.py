@@ -31,6 +31,7 @@ GROUPS = {
     "rotate": (quarter_turn, half_turn),
     "dihedral": (mirror, quarter_turn, half_turn),
 }
+GROUP_NAMES = set(GROUPS) - {None}  # of all groups but the trivial one
 
 
 def order(symmetries):  # key of GROUPS -> int
