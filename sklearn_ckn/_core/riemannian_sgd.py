@@ -101,13 +101,13 @@ class DifferentiableNetwork:
             shape = layers[-1].output_shape
         return layers
 
-    def blocks(self, groups, order=1):  # -> list of Block
-        """Cut the signals of each shape into blocks. Each signal stands for the ``order`` signals of its orbit."""
+    def blocks(self, groups, n_transforms=1):  # -> list of Block
+        """Cut the signals of each shape into blocks. A signal stands for the ``n_transforms`` elements of its orbit."""
         blocks = []
         for rows, X in groups:
             layers = self.layers(X.shape[1:])
             size = sum(layer.numbers_per_signal for layer in layers) * X.itemsize
-            most = int(min(self.memory / size, BLOCK)) // order  # independent of n_threads, so the sums are, too
+            most = int(min(self.memory / size, BLOCK)) // n_transforms  # independent of n_threads, so the sums are, too
             blocks += [Block(layers, X[block], rows[block]) for block in slices(len(X), max(1, most))]
         return blocks
 

@@ -77,11 +77,12 @@ class Norms(NamedTuple):
     inverse: np.ndarray
 
 
-def box(counts, shape, steps=1):
+def box(counts, shape, steps=None):
     """Return the flat indices of a box of ``counts`` positions, ``steps`` apart, in an array of shape ``shape``."""
-    indices = np.indices((1, *counts)).reshape(len(counts) + 1, -1)
-    indices[1:] *= np.array(steps, dtype=int).reshape(-1, 1)
-    return np.ravel_multi_index(tuple(indices), (1, *shape))
+    indices = np.zeros(1, int)
+    for count, size, step in zip(counts, shape, steps or [1] * len(counts)):
+        indices = np.add.outer(indices * size, np.arange(0, count * step, step)).ravel()
+    return indices
 
 
 class Layout(NamedTuple):

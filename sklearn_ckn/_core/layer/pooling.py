@@ -187,7 +187,7 @@ class Taps(NamedTuple):
     weights: np.ndarray
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=256)
 def taps(pooling, space, dtype):
     """Return the columns of the operators' Kronecker product: the outputs and weights of each position."""
     matrices = operators(pooling, space) or [sparse.csc_array(np.ones((1, 1)))]

@@ -5,6 +5,7 @@ of positions along the last spatial axis of the map), for the filters of one pan
 directly to the pooled map, so the map before pooling is never stored. Training stores the products themselves instead.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -55,20 +56,22 @@ def make_pooled(settings, space, dtype):  # -> Pooled
     """
     *outer, length = settings.patch_positions(space)
     taps = pooling.taps(settings.pooling.along(slice(-1)), tuple(outer), dtype)
-    return _pooled(settings.kernel, taps, settings.pooling.windows(-1, length), length, dtype)
+    return Pooled(settings.kernel, taps, *_of_line(settings.pooling.along(slice(-1, None)), length, dtype))
 
 
 def make_pooled_by_patch(settings, space, dtype):  # -> Pooled
     """Return an epilogue that pools all axes at once, because it treats every patch as a line of one column."""
     taps = pooling.taps(settings.pooling, settings.patch_positions(space), dtype)
-    return _pooled(settings.kernel, taps, pooling.Windows(np.zeros(1, np.int64), np.ones((1, 1))), 1, dtype)
+    return Pooled(settings.kernel, taps, *_of_line(pooling.Sliding("average", (1,), (1,)), 1, dtype))
 
 
-def _pooled(kernel, taps, windows, length, dtype):  # -> Pooled
-    (starts, weights), columns = windows, np.arange(length)
+@lru_cache(maxsize=256)
+def _of_line(windows, length, dtype):  # Sliding or Fixed along one axis, int, dtype -> Windows, (length,), (length,)
+    """Return the windows along a line, and the first window and the end of the windows that contain each column."""
+    (starts, weights), columns = windows.windows(0, length), np.arange(length)
     begin = np.searchsorted(starts + weights.shape[1], columns, side="right")
     end = np.searchsorted(starts, columns, side="right")
-    return Pooled(kernel, taps, pooling.Windows(starts, weights.astype(dtype)), begin, end)
+    return pooling.Windows(starts, weights.astype(dtype)), begin, end
 
 
 def finish(T, norms, epilogue, place, scratch, Q):

@@ -102,10 +102,10 @@ def encode_signals(signals, network, use, n_threads, memory, symmetries=None):
     over_blocks(encode_rows, slices(len(signals), size), n_threads)
 
 
-def block_size(signals, network, memory, n_threads, order=1):
-    """Return a block size: the maps fit in ``memory`` bytes, and every thread gets at least about two blocks.
+def block_size(signals, network, memory, n_threads, n_transforms=1):
+    """Return a block size: the maps fit in ``memory`` bytes, and each of several threads gets about two blocks or more.
 
-    Each signal stands for ``order`` signals in the block, which are the signals of its orbit.
+    Each signal stands for ``n_transforms`` signals in the block, which are the elements of its orbit.
     """
     largest = prod(signals.shape)
     for layer in network:
@@ -113,5 +113,6 @@ def block_size(signals, network, memory, n_threads, order=1):
         n_panels, _, lanes = layer.whitening.shape
         held = prod(layer.shape) + layer.convolution.numbers_per_signal + prod(pooled) * (n_panels * lanes + m)
         largest = max(largest, held)
-    n_fitting = min(BLOCK, int(memory / (largest * signals.dtype.itemsize))) // order
-    return max(1, min(n_fitting, -(-len(signals) // (2 * n_threads))))
+    n_fitting = min(BLOCK, int(memory / (largest * signals.dtype.itemsize))) // n_transforms
+    n_blocks = 2 * n_threads if n_threads > 1 else 1
+    return max(1, min(n_fitting, -(-len(signals) // n_blocks)))

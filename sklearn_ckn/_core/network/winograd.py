@@ -132,7 +132,7 @@ def cut(scheme, positions, patch, c):
     starts = np.add.outer(planes * n_blocks * in_line, np.arange(in_line)).ravel()
     runs = np.add.outer(offsets * n_blocks, np.arange(n_blocks)).ravel() * in_line
     counts = prod(outer), len(outputs), n_blocks, n_rows, n_columns, steps, n_bands, n_bands * n_numbers
-    return Tiling(*counts, np.pad(starts, (0, ROWS - 1), mode="edge") * c, runs * c), padded
+    return Tiling(*counts, np.append(starts, np.full(ROWS - 1, starts[-1])) * c, runs * c), padded
 
 
 def transform_filters(Z, scheme, n_runs, n_blocks, c_padded):  # (m, n_offsets * k_y * n_blocks * k_x * c)

@@ -6,6 +6,7 @@ arrays also works for vectors. A scalar operand is broadcast to all lanes. A vec
 """
 
 import operator
+from math import prod
 
 import numpy as np
 from llvmlite import ir
@@ -29,9 +30,9 @@ def n_lanes(dtype):
 
 def aligned(shape, dtype, allocate=np.empty):
     """Allocate an array, by default uninitialised, whose address is a multiple of `VECTOR_BYTES`."""
-    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    size = prod(shape) * np.dtype(dtype).itemsize
     memory = allocate(size + VECTOR_BYTES, dtype=np.uint8)
-    first = -memory.ctypes.data % VECTOR_BYTES
+    first = -memory.__array_interface__["data"][0] % VECTOR_BYTES
     return memory[first : first + size].view(dtype).reshape(shape)
 
 

@@ -191,5 +191,5 @@ def test_blocks_keep_their_order_and_the_limit_of_memory():
     assert forward.block_size(many, network, 1, n_threads=2) == 1
     assert forward.block_size(many[:16], network, 2**30, n_threads=2) == 4
     few = many, network, 100 * math.prod(network[0].shape) * 4, 2
-    assert 1 <= forward.block_size(*few, n_images=8) < forward.block_size(*few)
-    assert forward.block_size(many, network, 2**30, 2, n_images=8) == forward.BLOCK // 8
+    assert 1 <= forward.block_size(*few, n_transforms=8) < forward.block_size(*few)
+    assert forward.block_size(many, network, 2**30, 2, n_transforms=8) == forward.BLOCK // 8
