@@ -30,11 +30,11 @@ def orientations(n):  # -> (n, 2)
 
 
 def derivative(X, axis):  # (n, *space, c)
-    """Return central differences along an axis of at least two positions, and one-sided differences at its ends."""
+    """Return central differences along an axis, one-sided differences at its ends, and 0 if it has one position."""
     last = X.shape[axis] - 1
     u = np.arange(last + 1)
     before, after = np.maximum(u - 1, 0), np.minimum(u + 1, last)
-    distances = (after - before).astype(X.dtype)
+    distances = np.maximum(after - before, 1).astype(X.dtype)
     differences = np.take(X, after, axis) - np.take(X, before, axis)
     return differences / distances.reshape(-1, *[1] * (len(X.shape) - axis - 1))
 

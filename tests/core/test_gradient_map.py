@@ -20,6 +20,13 @@ def test_gradients_equal_the_definition_in_loops(space, dtype, rng):
     assert_array_equal(np.stack(np.gradient(X, axis=(1, 2)), axis=-1), expected)
 
 
+def test_the_derivative_along_an_axis_of_one_position_is_zero(rng):
+    X = rng.randn(3, 1, 5, 2)
+    G = gradient_map.gradient(X)
+    assert not G[..., 0].any()
+    assert_array_equal(G[..., 1], np.gradient(X, axis=2))
+
+
 @pytest.mark.parametrize("dtype, tolerance", [("float64", 1e-13), ("float32", 2e-6)])
 @pytest.mark.parametrize("n", [3, 4, 7, 12])
 def test_responses_depend_on_the_angle_to_each_orientation(n, dtype, tolerance):

@@ -91,7 +91,7 @@ def test_gradients_do_not_depend_on_the_number_of_threads(symmetries, rng):
     assert one.loss == two.loss and one.curvature == two.curvature and one.weight == two.weight == pytest.approx(1)
     assert all(map(np.array_equal, (*one.filters, *one.head), (*two.filters, *two.head)))
     assert [len(network.blocks(groups)[0].X) for network in networks] == [riemannian_sgd.BLOCK] * 2
-    assert len(networks[0].blocks(groups, n_images=8)[0].X) == riemannian_sgd.BLOCK // 8
+    assert len(networks[0].blocks(groups, n_transforms=8)[0].X) == riemannian_sgd.BLOCK // 8
     memory = 3 * 4 * sum(k.numbers_per_signal for k in networks[0].layers(X.shape[1:]))
     small = riemannian_sgd.DifferentiableNetwork(filters, settings, 1, memory)
     assert len(small.blocks(groups)[0].X) == 3
