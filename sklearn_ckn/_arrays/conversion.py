@@ -148,12 +148,17 @@ def _stacked(X, name):
             f"colours but indices of colours. Convert it, for example with {name}[{indexed}].convert('RGB')."
         )
     try:
-        array = np.asarray(signals)
+        array = np.asarray([np.asarray(x) if _is_picture(x) else x for x in signals])
     except ValueError:
         array = None
     if array is None or array.dtype == object:
         _check_shapes(signals, name)
     return X if array is None else array
+
+
+def _is_picture(x):
+    """Return whether an object is an array but not a sequence, like an image of Pillow, which older NumPy misreads."""
+    return hasattr(x, "__array_interface__") and not hasattr(x, "__len__") and not isinstance(x, np.generic)
 
 
 def _has_palette(x):
