@@ -474,6 +474,7 @@ def check_list(draw, X, layers, function, results):
     """Expect the same results, bit for bit, if signals are passed in a list with a signal of another size."""
     if layers[-1].n_positions is None or layers[0].input_shape is not None or not isinstance(X, np.ndarray):
         return
+    X = X if X.ndim == layers[0].ndim + 2 else X[..., np.newaxis]
     smaller = np.ascontiguousarray(X[:1, : max(1, X.shape[1] - 1)])
     if computing_dtype(smaller) != computing_dtype(X):
         return
