@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from . import _training
 from ._arrays import tables, validation
 from ._arrays.mixed import common_shape
+from ._arrays.notes import noted
 from ._arrays.signals import working_memory
 from ._core.filters.sampling import LARGEST_SEED
 from ._core.layer.symmetries import GROUP_NAMES
@@ -253,7 +254,8 @@ class EndToEnd(PersistentMixin, CallbackSupportMixin, SignalsMixin, BaseEstimato
         check_is_fitted(self)
         score = self._top.scorer(Head(np.atleast_2d(self.coef_), np.atleast_1d(self.intercept_)))
         signals, n_threads = read_fitted_signals(self, X, stored=True), effective_n_jobs(self.n_jobs)
-        check_symmetries("symmetries", self._top.symmetries, signals)
+        with noted("The symmetries are those of the last fit. To change them, fit the estimator again."):
+            check_symmetries("symmetries", self._top.symmetries, signals)
         return _training.over_signals(signals, [*self.network_], self._top.symmetries, score, n_threads)
 
     def __sklearn_tags__(self):

@@ -172,7 +172,7 @@ def warn_of_misreading(estimator, signals, ndim, has_channels, name, first=None)
     if remedy is not None:
         warn(
             f"{reading.description()} is read with ndim={ndim} as signals of spatial shape {signals.shape[:-1]} and "
-            f"{_channels(signals.shape[-1])}, which is probably not what it holds. {remedy}"
+            f"{count_channels(signals.shape[-1])}, which is probably not what it holds. {remedy}"
         )
 
 
@@ -187,9 +187,10 @@ def warn_of_shape(shape, ndim, has_channels):
     if remedy is not None:
         warn(
             f"shape={tuple(shape if has_channels else space)} with ndim={ndim} is read as spatial shape "
-            f"{tuple(space)} and {_channels(n_channels)}, which is probably not what was meant. {remedy}"
+            f"{tuple(space)} and {count_channels(n_channels)}, which is probably not what was meant. {remedy}"
         )
 
 
-def _channels(n):
+def count_channels(n):
+    """Return a number of channels in words."""
     return "1 channel" if n == 1 else f"{n} channels"

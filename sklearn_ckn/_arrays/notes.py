@@ -6,19 +6,20 @@ from contextlib import contextmanager
 @contextmanager
 def in_step(name):
     """Add the name of a step of the network to a ValueError that is raised in the context, unless the name is None."""
-    with _noted(f"The error occurred in step {name!r} of network.", name is not None):
+    with noted(f"The error occurred in step {name!r} of network.", name is not None):
         yield
 
 
 @contextmanager
 def of_signal(signals, rows, name="X"):
     """Add the index of the first of ``rows`` to a ValueError raised in the context, if the signals differ in shape."""
-    with _noted(f"The error concerns {name}[{rows[0]}].", len(signals.groups) > 1):
+    with noted(f"The error concerns {name}[{rows[0]}].", len(signals.groups) > 1):
         yield
 
 
 @contextmanager
-def _noted(note, is_added):
+def noted(note, is_added=True):
+    """Add a note to a ValueError that is raised in the context."""
     try:
         yield
     except ValueError as error:

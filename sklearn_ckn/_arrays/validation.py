@@ -6,7 +6,7 @@ import numpy as np
 
 from .._utils.caller import warn
 from .conversion import as_mixed_arrays, as_rows, describe_shapes, is_one_by_one, is_real
-from .misread import warn_of_misreading
+from .misread import count_channels, warn_of_misreading
 from .mixed import MixedSignals
 from .parameters import AXES, check_input_shape, ndim_advice, unflatten
 from .signals import Signals, exact_dtype, largest_magnitude
@@ -61,11 +61,12 @@ def as_fitted_signals(estimator, X, flattened, same_space=False, stored=False, m
             )
         signals = _as_mixed(estimator, arrays, ndim, "X")
         if signals.shape[-1] != n_channels:
-            is_first = all(len(x) == n_channels for x in arrays if x.ndim > ndim)
+            is_first = all(x.ndim > ndim and len(x) == n_channels for x in arrays)
             advice = ": if the channels come first, pass [np.moveaxis(x, 0, -1) for x in X]" if is_first else ""
             raise ValueError(
-                f"X has signals with {signals.shape[-1]} channels, but {type(estimator).__name__} was fitted on "
-                f"signals with {n_channels}. The number of channels, the last axis, must be the same{advice}."
+                f"X has signals with {count_channels(signals.shape[-1])}, but {type(estimator).__name__} was fitted on "
+                f"signals with {count_channels(n_channels)}. The number of channels, the last axis, must be the same"
+                f"{advice}."
             )
         return signals
     array = check_values(estimator, X, stored=stored)
@@ -74,8 +75,7 @@ def as_fitted_signals(estimator, X, flattened, same_space=False, stored=False, m
     is_batch = array.shape[1:] in shapes or (array.ndim == 2 and array.shape[1] == n_columns)
     is_any_size = not same_space and (ndim > 1 or n_columns is None)
     if is_any_size and not is_batch and array.shape[ndim:] == (n_channels,):
-        plural = "s" if n_channels > 1 else ""
-        raise ValueError(f"X of shape {array.shape} is one signal with {n_channels} channel{plural}: pass X[None].")
+        raise ValueError(f"X of shape {array.shape} is one signal with {count_channels(n_channels)}: pass X[None].")
     if array.shape in shapes and not is_batch:
         raise ValueError(
             f"X of shape {array.shape} is one signal of the shape with which {type(estimator).__name__} was fitted: "
@@ -98,10 +98,12 @@ def as_fitted_signals(estimator, X, flattened, same_space=False, stored=False, m
 def check_declared_shape(estimator, signals, flattened):
     """Check that further training signals have the same shape as the first ones, whose `input_shape` was set."""
     if flattened and signals.shape != estimator.input_shape_:
+        is_network, warm = not hasattr(estimator, "input_shape"), getattr(estimator, "warm_start", False)
         raise ValueError(
             f"X has signals of shape {signals.shape}, but {type(estimator).__name__} was first fitted with an "
             f"input_shape, which gives signals of shape {estimator.input_shape_}. All training signals must have this "
-            f"shape. To train on signals of other shapes, set input_shape=None and pass no rows."
+            f"shape. To train on signals of other shapes, set input_shape=None{' in the first layer' * is_network}"
+            f"{' and warm_start=False' * warm}, and call fit, which starts from scratch."
         )
 
 

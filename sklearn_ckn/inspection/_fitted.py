@@ -35,7 +35,8 @@ def read_fitted(feature_map, X):
     first, same_space = steps[0][1], has_one_size(feature_map)
     estimator = feature_map if isinstance(feature_map, CKNFeatureMap) else first
     signals = validation.as_fitted_signals(estimator, X, first._flattened, same_space=same_space)
-    check_spaces(signals, [(name, layer._settings) for name, layer in steps])
+    is_network = estimator is feature_map
+    check_spaces(signals, [(name if is_network else None, layer._settings) for name, layer in steps])
     return steps, signals.read(slice(None))
 
 

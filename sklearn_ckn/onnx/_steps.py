@@ -174,7 +174,7 @@ def _(step: CKNLayer, X):
 @transform.register
 def _(step: PatchWhitening, X):
     X = as_signals(X, step.input_shape_)
-    _patch_whitening.check_shape(step._settings, X.shape[1:])
+    _patch_whitening.check_shape(step._settings, X.shape[1:], "input_shape gives")
     return channels_first(_layers.whiten, X, step)
 
 
@@ -208,7 +208,7 @@ def _(step: Differences, X):
 @transform.register
 def _(step: GradientMap, X):
     X = as_signals(X, step.input_shape_)
-    _gradient_map.check_shape(X.shape[1:])
+    _gradient_map.check_shape(X.shape[1:], "input_shape gives")
     return gradient_map.encode(X, step.orientations_)
 
 

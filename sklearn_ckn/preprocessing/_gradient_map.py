@@ -230,11 +230,11 @@ class GradientMap(BlockwiseTransformer):
         return ["dy", "dx"] if self.orientations_ is None else channel_names("o", len(self.orientations_))
 
 
-def check_shape(shape):
+def check_shape(shape, subject="X has"):
     """Check that images of a shape ``(height, width, n_channels)`` have gradients."""
     if min(shape[:-1]) < SMALLEST:
         raise ValueError(
-            f"X has images of shape {shape} (n_features={prod(shape)}), but gradients need at least {SMALLEST} "
+            f"{subject} images of shape {shape} (n_features={prod(shape)}), but gradients need at least {SMALLEST} "
             f"positions along each spatial axis. If the channels come first, move them to the last axis, for example "
             f"with np.moveaxis. If X contains series, remove GradientMap."
         )

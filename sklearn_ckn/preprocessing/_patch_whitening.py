@@ -300,10 +300,10 @@ class PatchWhitening(BlockwiseTransformer):
         return C / len(signals)
 
 
-def check_shape(settings, shape):
+def check_shape(settings, shape, subject="X has"):
     """Check that signals of a shape ``(*space, n_channels)`` are at least as large as a patch."""
     if 0 in settings.patch.positions(shape[:-1]):
         raise ValueError(
-            f"X has signals of shape {shape} (n_features={prod(shape)}), which are smaller than a patch of size "
+            f"{subject} signals of shape {shape} (n_features={prod(shape)}), which are smaller than a patch of size "
             f"{settings.patch.size}. Reduce patch_size."
         )

@@ -392,6 +392,8 @@ def test_signals_that_do_not_fit_the_fitted_estimator_are_refused():
         fitted.transform([np.zeros((2, n, 9)) for n in (7, 8)])
     with pytest.raises(ValueError, match=r"3 channels.* must be the same\.$"):
         fitted.transform([np.zeros((n, 9, 3)) for n in (7, 8)])
+    with pytest.raises(ValueError, match=r"1 channel, but .* 2 channels\. .* must be the same\.$"):
+        fitted.transform([np.zeros((2, n)) for n in (7, 8)])
     rows = layer(n_positions=2, input_shape=(6, 6, 2)).fit(np.random.RandomState(0).rand(5, 72))
     with pytest.raises(ValueError, match=r"rows of different lengths.* \(6, 6, 2\) in rows of 72 values"):
         rows.transform([np.zeros(72), np.zeros(70)])
@@ -418,8 +420,9 @@ def test_predictions_with_quarter_turns_require_square_images(make):
     model = make(layer(4, n_positions=2), symmetries="rotate", max_iter=0, random_state=0).fit(X, np.arange(6) % 2)
     model.symmetries = None  # The features are those of the fit.
     for bad in (X[:, :5], [*X, X[0, :5]]):
-        with pytest.raises(ValueError, match=r"requires square images; got images of spatial shape \(5, 6\)"):
+        with pytest.raises(ValueError, match=r"requires square images; got images of spatial shape \(.*\)") as caught:
             model.predict(bad)
+        assert caught.value.__notes__[-1].startswith("The symmetries are those of the last fit.")
 
 
 @pytest.mark.parametrize("ndim, channels", [(1, 1), (1, 2), (2, 1), (2, 2), (3, 1)])

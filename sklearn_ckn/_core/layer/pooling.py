@@ -187,12 +187,19 @@ class Taps(NamedTuple):
     weights: np.ndarray
 
 
-@lru_cache(maxsize=256)
 def taps(pooling, space, dtype):
     """Return the columns of the operators' Kronecker product: the outputs and weights of each position."""
+    return (_taps_of_line if len(space) == 1 else _taps_of_map)(pooling, space, dtype)
+
+
+def _taps(pooling, space, dtype):
     matrices = operators(pooling, space) or [sparse.csc_array(np.ones((1, 1)))]
     product = reduce(partial(sparse.kron, format="csc"), matrices)
     return Taps(product.indptr.astype(np.int64), product.indices.astype(np.int64), product.data.astype(dtype))
+
+
+_taps_of_line = lru_cache(maxsize=256)(_taps)
+_taps_of_map = lru_cache(maxsize=16)(_taps)  # The taps of a large map may need tens of megabytes.
 
 
 def pool(X, matrices, first_axis):
