@@ -25,11 +25,6 @@ class LayerSettings(NamedTuple):
 
     __hash__ = tuple.__hash__
 
-    def along(self, axis):
-        """Return the settings along a single axis."""
-        here = slice(axis, axis + 1)
-        return self._replace(patch=self.patch.along(here), pooling=self.pooling.along(here))
-
     def patch_positions(self, space):
         """Return the number of patches along each axis of a map."""
         return self.patch.positions(space)
