@@ -523,7 +523,7 @@ def check_kernel(draw):
     expected, norms = cosine_of(exact_kernel(layers))
     scaled = K if kernel.normalize else K / np.where(np.outer(norms, norms) > 0, np.outer(norms, norms), 1)
     uncentred = [layers[0], *(copy.copy(layer).set_params(patch_centering=False) for layer in layers[1:])]
-    # Centring the patches of maps loses what they have in common, and so does the mean over symmetries of centred ones.
+    # Centring the patches of maps loses what they have in common.
     lost = cosine_of(exact_kernel(uncentred))[1] / np.where(norms > 0, norms, 1)
     agree(scaled, expected, FACTOR * eps * condition * np.maximum(1, np.outer(lost, lost)), "kernel")
     expect((K == K.T).all(), "the kernel is not symmetric")

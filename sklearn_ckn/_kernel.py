@@ -13,6 +13,7 @@ from sklearn.utils._param_validation import StrOptions
 from ._arrays import parameters, validation, values
 from ._arrays.dask import kernel_blocks
 from ._arrays.encoded import check_spaces
+from ._arrays.notes import in_step
 from ._arrays.results import check_no_out, check_out
 from ._arrays.stores import is_lazy
 from ._core.exact import gram
@@ -27,7 +28,6 @@ from ._network import (
     check_parameters,
     check_symmetries,
     has_fixed_positions,
-    in_step,
     layers_of,
     steps_of,
 )

@@ -43,9 +43,9 @@ SCHEDULES = {  # factor of the learning rate, as a function of the fraction of r
 
 def transform_at_random(X, rng, symmetries):  # (n, *space, c)
     """Transform each signal by a random element of a group of symmetries."""
-    images = orbits(X, symmetries).reshape(-1, *X.shape)  # (order, n, *space, c)
-    chosen = (rng.random(len(X)) * len(images)).astype(int)
-    return images[-1 - chosen, np.arange(len(X))]
+    transforms = orbits(X, symmetries).reshape(-1, *X.shape)  # (order, n, *space, c)
+    chosen = (rng.random(len(X)) * len(transforms)).astype(int)
+    return transforms[-1 - chosen, np.arange(len(X))]
 
 
 def flip_and_crop(X, rng):
