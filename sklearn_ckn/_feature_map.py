@@ -78,8 +78,8 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, SignalsMixin, Transfo
         The fitted layers.
 
     input_shape_ : tuple
-        Shape ``(*space, n_channels)`` of the signals seen in `fit`, with None for every axis along which
-        the signals differ in size.
+        Shape ``(*space, n_channels)`` of the signals seen in `fit`, with None for every axis along which the
+        signals differ in size.
 
     output_shape_ : tuple
         Shape ``(*space, n_filters)`` of the last map of each signal.

@@ -90,8 +90,8 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
         only. With `n_positions`, `"gaussian"` centres a window at the centre of each cell. The width of the cell, which
         need not be a whole number, replaces `pooling_width`, and the weights are divided by their sum over the
         positions in the map. `"average"` takes the mean over each cell, and a position that is only partly in a cell
-        has a smaller weight. Thus ``n_positions=1`` gives a mean over the whole map, which is weighted with
-        `"gaussian"` pooling.
+        has a smaller weight. Thus ``n_positions=1`` gives the mean over the whole map or, with `"gaussian"`, a
+        weighted mean.
 
     padding : {"same", "valid"}, default="same"
         `"same"` pads the map with zeros, so that there is one patch for every position. A patch of even size extends
@@ -180,8 +180,8 @@ class CKNLayer(PersistentMixin, CallbackSupportMixin, MapsMixin, BaseEstimator):
         Number of k-means iterations run.
 
     input_shape_ : tuple
-        Shape ``(*space, n_channels)`` of the signals seen in `fit`, with None for every axis along which
-        the signals differ in size.
+        Shape ``(*space, n_channels)`` of the signals seen in `fit`, with None for every axis along which the
+        signals differ in size.
 
     n_features_in_ : int
         Number of values in one signal, ``prod(input_shape_)``, which is the number of columns of a 2-D `X`. Not defined

@@ -43,7 +43,7 @@ class MixedSignals(Grouped):
         return MixedSignals([(rows, part.of_dtype(dtype)) for rows, part in self.groups])
 
     def combined(self, function, n_threads, like=None):
-        """Apply a function to every group, and return the results as an array if ``like`` is given, or as a list.
+        """Apply a function to every group. Return the results as an array if ``like`` is given, otherwise as a list.
 
         If there are at least twice as many groups as threads, each group is processed by a single thread.
 

@@ -59,8 +59,8 @@ class GradientMap(BlockwiseTransformer):
         The unit vectors w_j. None if `n_orientations` is None.
 
     input_shape_ : tuple
-        Shape ``(height, width, n_channels)`` of the images seen in `fit`, with None for every axis along which
-        the images differ in size.
+        Shape ``(height, width, n_channels)`` of the images seen in `fit`, with None for every axis along which the
+        images differ in size.
 
     n_features_in_ : int
         Number of values in one image, ``prod(input_shape_)``, which is the number of columns of a 2-D `X`. Not defined

@@ -89,8 +89,8 @@ class PatchWhitening(BlockwiseTransformer):
         `method="local"`.
 
     input_shape_ : tuple
-        Shape ``(*space, n_channels)`` of the signals seen in `fit`, with None for every axis along which
-        the signals differ in size.
+        Shape ``(*space, n_channels)`` of the signals seen in `fit`, with None for every axis along which the
+        signals differ in size.
 
     n_features_in_ : int
         Number of values in one signal, ``prod(input_shape_)``, which is the number of columns of a 2-D `X`. Not defined
