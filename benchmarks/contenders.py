@@ -9,9 +9,12 @@ import time
 from functools import partial
 
 import numpy as np
-from joblib import Parallel, delayed
+from joblib import Parallel, delayed, parallel_config
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.kernel_approximation import Nystroem
 from sklearn.model_selection import GridSearchCV
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from threadpoolctl import threadpool_limits
@@ -247,6 +250,76 @@ def mini_rocket(X, y, X_test, options):
 
     model = MiniRocketClassifier(random_state=options.seed, n_jobs=options.n_jobs)
     return model.fit(X.transpose(0, 2, 1), y).predict(X_test.transpose(0, 2, 1)), {}
+
+
+def multi_rocket(X, y, X_test, options):
+    """MultiRocket and a ridge classifier, as its authors use it."""
+    from aeon.classification.convolution_based import MultiRocketClassifier
+
+    model = MultiRocketClassifier(random_state=options.seed, n_jobs=options.n_jobs)
+    return model.fit(X.transpose(0, 2, 1), y).predict(X_test.transpose(0, 2, 1)), {}
+
+
+def searched(model, grid, F, y, F_test, options):
+    """Predictions of a classifier whose parameters are chosen by three-fold cross-validation."""
+    with parallel_config("threading", n_jobs=options.n_jobs):
+        search = GridSearchCV(model, grid, cv=3).fit(F, y)
+    return search.predict(F_test), {name: str(value) for name, value in search.best_params_.items()}
+
+
+def flat(X):
+    """Values of signals as standardised rows, of images between 0 and 1."""
+    return pixels(X) if X.dtype == np.uint8 else X.reshape(len(X), -1)
+
+
+def support_vectors(X, y, X_test, options):
+    """A support vector machine with an RBF kernel of the standardised values."""
+    steps = make_pipeline(StandardScaler(), SVC(cache_size=1000))
+    n_values = X[0].size
+    grid = {"svc__C": [1, 10, 100], "svc__gamma": [factor / n_values for factor in (0.1, 0.3, 1, 3)]}
+    return searched(steps, grid, flat(X), y, flat(X_test), options)
+
+
+def forest(X, y, X_test, options):
+    """A random forest of the values."""
+    model = RandomForestClassifier(300, random_state=options.seed)
+    return searched(model, {"max_features": ["sqrt", 0.1]}, flat(X), y, flat(X_test), options)
+
+
+def neighbours(X, y, X_test, options):
+    """Nearest neighbours of the values."""
+    steps = make_pipeline(StandardScaler(with_std=X.dtype != np.uint8), KNeighborsClassifier())
+    return searched(steps, {"kneighborsclassifier__n_neighbors": [1, 3, 5, 9]}, flat(X), y, flat(X_test), options)
+
+
+def binary_patterns(X, y, X_test, options):
+    """Histograms of uniform local binary patterns of every channel in 1, 4 or 16 cells, and an RBF kernel."""
+    from skimage.feature import local_binary_pattern
+
+    def histograms(images, n_cells):
+        rows = []
+        for image in images.reshape(*images.shape[:3], -1):
+            found = []
+            for channel in np.moveaxis(image, -1, 0):
+                for n_points, radius in ((8, 1), (16, 2)):
+                    codes = local_binary_pattern(channel, n_points, radius, "uniform").astype(int)
+                    for band in np.array_split(codes, n_cells):
+                        for cell in np.array_split(band, n_cells, axis=1):
+                            found.append(np.bincount(cell.ravel(), minlength=n_points + 2) / cell.size)
+            rows.append(np.concatenate(found))
+        return np.sqrt(np.array(rows))
+
+    best = None
+    for n_cells in (1, 2, 4):
+        F = histograms(X, n_cells)
+        scale = 1 / (F.shape[1] * F.var())
+        grid = {"C": [1, 10, 100], "gamma": [factor * scale for factor in (0.1, 0.3, 1)]}
+        with parallel_config("threading", n_jobs=options.n_jobs):
+            search = GridSearchCV(SVC(), grid, cv=3).fit(F, y)
+        if best is None or search.best_score_ > best[1].best_score_:
+            best = n_cells, search
+    n_cells, search = best
+    return search.predict(histograms(X_test, n_cells)), {"cells": n_cells**2, "C": search.best_params_["C"]}
 
 
 OF_IMAGES = {way.__name__: way for way in (rbf, nystroem, hog, k_means, scattering, cnn)}

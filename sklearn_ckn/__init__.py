@@ -1,5 +1,6 @@
 """Convolutional kernel networks for scikit-learn."""
 
+from ._auto.estimators import AutoCKNClassifier, AutoCKNRegressor
 from ._environment import show_versions, warmup
 from ._feature_map import CKNFeatureMap
 from ._flatten import Flatten
@@ -11,6 +12,8 @@ from .preprocessing import PatchWhitening
 
 __version__ = "0.1.0"
 __all__ = [
+    "AutoCKNClassifier",
+    "AutoCKNRegressor",
     "CKNClassifier",
     "CKNFeatureMap",
     "CKNKernel",

@@ -13,8 +13,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._arrays import tables
 from ._arrays.encoded import encoded
+from ._arrays.parameters import check_pyramid
 from ._arrays.results import check_container, transformed
-from ._core.layer.flatten import flatten
+from ._core.layer.flatten import flatten, flatten_pyramid
 from ._core.layer.symmetries import GROUP_NAMES
 from ._flatten import feature_names
 from ._network import Network, check_symmetries, input_tags, learn, read_fitted_signals, read_signals, to_be_fitted
@@ -28,11 +29,11 @@ from ._utils.typing import Result, Rows, Symmetries, Writable, typed
 class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, SignalsMixin, TransformerMixin, BaseEstimator):
     """Feature map of a convolutional kernel network, which transforms signals to rows of features.
 
-    Unless `symmetries`, `center` or `scale` is set, the features are the same as those of a `Pipeline` of the network's
-    layers and `Flatten`, and the inner product of two rows approximates `CKNKernel`. Signals are processed block by
-    block, so the maps of all signals are never in memory at the same time. `fit` learns the layers in sequence. For
-    each layer, it computes the maps of only those signals from which patches are drawn. If the `random_state` of the
-    layers is an int, the filters are the same as in the `Pipeline`.
+    Unless `symmetries`, `pyramid`, `center` or `scale` is set, the features are the same as those of a `Pipeline` of
+    the network's layers and `Flatten`, and the inner product of two rows approximates `CKNKernel`. Signals are
+    processed block by block, so the maps of all signals are never in memory at the same time. `fit` learns the layers
+    in sequence. For each layer, it computes the maps of only those signals from which patches are drawn. If the
+    `random_state` of the layers is an int, the filters are the same as in the `Pipeline`.
 
     Parameters
     ----------
@@ -56,11 +57,20 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, SignalsMixin, Transfo
         bit, unless an earlier step distinguishes x from g x, as `GradientMap` and ``PatchWhitening(method="global")``
         do. ``PatchWhitening(method="local")`` does so only by floating-point rounding.
 
+    pyramid : dict or None, default=None
+        Weights of the levels of a spatial pyramid [2]_, keyed by their numbers of positions: ``{8: 0.6, 1: 0.4}``
+        pools the last map to 8 positions along every axis and, beside that, to a single position. A level with k
+        positions consists of the means of the last map over k cells of equal size along every axis. With the weights
+        w, the features approximate the kernel ``sum_k w_k K_k``, where ``K_k`` is the kernel of a network whose last
+        map is pooled to k positions. Fine levels describe where something is in a signal, and coarse levels describe
+        whether it is there at all. If None, the features are the last map itself.
+
     center : bool, default=False
-        Whether to centre each row of features by subtracting its mean.
+        Whether to centre each row of features by subtracting its mean. With a `pyramid`, each level is centred.
 
     scale : bool, default=False
-        Whether to divide each row by its own norm, after centring. A row of zeros stays zero.
+        Whether to divide each row by its own norm, after centring. A row of zeros stays zero. With a `pyramid`, each
+        level is divided by its own norm and multiplied by the root of its weight.
 
     verbose : bool, default=False
         Whether to print progress. `fit` prints a line for every layer, and `transform` periodically prints how many
@@ -82,7 +92,7 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, SignalsMixin, Transfo
         signals differ in size.
 
     output_shape_ : tuple
-        Shape ``(*space, n_filters)`` of the last map of each signal.
+        Shape ``(*space, n_filters)`` of the last map of each signal, before the pooling of a `pyramid`.
 
     n_features_in_ : int
         Number of values in one signal, ``prod(input_shape_)``, which is the number of columns of a 2-D `X`. Not defined
@@ -125,6 +135,9 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, SignalsMixin, Transfo
     .. [1] B. Haasdonk and H. Burkhardt, "Invariant kernel functions for pattern analysis and machine learning",
        Machine Learning 68, 2007.
 
+    .. [2] S. Lazebnik, C. Schmid and J. Ponce, "Beyond bags of features: spatial pyramid matching for recognizing
+       natural scene categories", CVPR 2006.
+
     Examples
     --------
     >>> import numpy as np
@@ -145,6 +158,7 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, SignalsMixin, Transfo
     _parameter_constraints = {
         "network": "no_validation",
         "symmetries": [StrOptions(GROUP_NAMES), None],
+        "pyramid": [dict, None],
         "center": ["boolean"],
         "scale": ["boolean"],
         "verbose": ["verbose"],
@@ -156,6 +170,7 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, SignalsMixin, Transfo
         network: Network,
         *,
         symmetries: Symmetries | None = None,
+        pyramid: dict[int, float] | None = None,
         center: bool = False,
         scale: bool = False,
         verbose: bool | int = False,
@@ -163,6 +178,7 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, SignalsMixin, Transfo
     ) -> None:
         self.network = network
         self.symmetries = symmetries
+        self.pyramid = pyramid
         self.center = center
         self.scale = scale
         self.verbose = verbose
@@ -190,6 +206,7 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, SignalsMixin, Transfo
             If a parameter of the feature map or of a layer is out of range, or if `network` has no layer, has
             layers of different `ndim`, or has an `input_shape` in a layer other than the first.
         """
+        check_pyramid(self.pyramid)
         steps = to_be_fitted(self.network)
         signals = read_signals(self, X, steps, stored=True)
         check_symmetries("symmetries", self.symmetries, signals)
@@ -231,23 +248,25 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, SignalsMixin, Transfo
             If there is not enough disk space for `out`.
         """
         check_is_fitted(self)
-        self._validate_params()  # center, scale and symmetries may have been changed since fit
+        self._validate_params()  # center, scale, symmetries and pyramid may have been changed since fit
+        check_pyramid(self.pyramid)
         layers = [layer for _, layer in self.network_.steps]
         signals, n_threads = read_fitted_signals(self, X, stored=True), effective_n_jobs(self.n_jobs)
         check_symmetries("symmetries", self.symmetries, signals)
         check_container(self, out, signals.is_lazy)
         count = Count(self, len(signals), "signals", self.verbose)
+        n_features = sum(prod(shape) for shape in self._shapes().values())
 
         def finish(block):
-            return flatten(block, self.center, self.scale)
+            if self.pyramid is None:
+                return flatten(block, self.center, self.scale)
+            return flatten_pyramid(block, self.pyramid, self.center, self.scale)
 
         def write(part, destination, n_threads):
             maps = encoded(part, layers, n_threads)
             return maps.write(part, destination, finish, self.symmetries, count=count)
 
-        return transformed(
-            self, signals, lambda shape: (prod(self.output_shape_),), write, n_threads, out, X, is_any_size=True
-        )
+        return transformed(self, signals, lambda shape: (n_features,), write, n_threads, out, X, is_any_size=True)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return feature names, which state the position and the filter of each feature.
@@ -261,9 +280,18 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, SignalsMixin, Transfo
         -------
         names : ndarray of str
             Names such as ``"y0_x2_f17"``: row 0 and column 2 of the last map, filter 17. In volumes, ``z`` comes first.
+            With a `pyramid`, the number of positions of the level comes before all others: ``"p8_y0_x2_f17"``.
         """
         check_is_fitted(self)
-        return feature_names(self.output_shape_)
+        prefixes = {None: ""} if self.pyramid is None else {k: f"p{k}_" for k in self.pyramid}
+        return np.concatenate([prefixes[k] + feature_names(shape) for k, shape in self._shapes().items()])
+
+    def _shapes(self):
+        """Return the shape of every level by its number of positions; the only key is None if there is no pyramid."""
+        *space, n_filters = self.output_shape_
+        if self.pyramid is None:
+            return {None: self.output_shape_}
+        return {k: (*(k for _ in space), n_filters) for k in self.pyramid}
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

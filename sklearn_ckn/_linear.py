@@ -10,7 +10,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from ._arrays import parameters, tables
-from ._core.linear.losses import LOSSES
+from ._core.linear.losses import LOSSES, probability_scale
 from ._core.linear.objective import scores
 from ._core.linear.solver import LinearModel
 from ._targets import Classification, hold_out, of_classes, of_numbers
@@ -45,9 +45,10 @@ class _Linear(PersistentMixin, BaseEstimator):
         if np.ndim(self.C):
             held_out = hold_out(self, weights, targets.strata, "A list for C", self._WITHOUT_LIST)
         model = LinearModel(X, Y, weights, loss, self.fit_intercept, effective_n_jobs(self.n_jobs))
-        C, best, validation_scores, failed = path[0], None, None, []
+        C, best, validation_scores, failed, added = path[0], None, None, [], {}
         if held_out is not None:
-            C, best, validation_scores, failed = self._choose(model, path, targets, loss, held_out)
+            C, best, validation_scores, failed, S = self._choose(model, path, targets, loss, held_out)
+            added = self._calibrate(S, targets, held_out)
         solution = model.solve(C, weights, best, self.tol, self.max_iter)
         if not solution.converged:
             failed.append((self.tol, C, solution.n_passes))
@@ -61,7 +62,12 @@ class _Linear(PersistentMixin, BaseEstimator):
             "validation_scores_": validation_scores,
             "n_iter_": solution.n_passes,
             **targets.attributes,
+            **added,
         }
+
+    def _calibrate(self, S, targets, held_out):
+        """Return the attributes that follow from the scores S of the validation set."""
+        return {}
 
     def _warn_about(self, failed, dtype):  # [(tol, C, number of passes), ...]
         """Warn that the solver has not reached its tolerance for some values of C, and state each reason."""
@@ -78,7 +84,7 @@ class _Linear(PersistentMixin, BaseEstimator):
                 warn(f"{type(self).__name__} has not reached {aims} {reason}", ConvergenceWarning)
 
     def _choose(self, model, path, targets, loss, held_out):  # -> float, Solution, (len(path),), list
-        """Return the best C, its solution, the score of every C, and the solves that have not converged."""
+        """Return the best C, its solution, the score of every C, the failed solves, and the scores of the samples."""
         part, tol, best, solutions = targets.weights.copy(), max(self.tol, PATH_TOL), None, {}
         part[held_out] = 0
         for C in np.sort(path):
@@ -90,7 +96,7 @@ class _Linear(PersistentMixin, BaseEstimator):
         C = max(solutions, key=lambda C: (scores_of[C], -losses[C]))  # Small validation sets often give ties.
         self._warn_of_end(C, scores_of, len(held_out))
         failed = [(tol, C, solution.n_passes) for C, solution in solutions.items() if not solution.converged]
-        return C, solutions[C], np.array([scores_of[C] for C in path]), failed
+        return C, solutions[C], np.array([scores_of[C] for C in path]), failed, found[C]
 
     def _warn_of_end(self, C, scores_of, n):
         """Warn if the first or last C of a list was chosen and its score on ``n`` samples is clearly the highest."""
@@ -191,6 +197,11 @@ class LinearClassifier(Classification, _Linear):
     validation_scores_ : ndarray of shape `(len(C),)` or None
         Accuracy on the validation set for every value of C. None if C is a single number.
 
+    probability_scale_ : float
+        Factor by which scores are multiplied before they become probabilities. It minimises the log loss on the
+        validation set (temperature scaling [2]_), or is 1 for ``loss="logistic"``. Defined only if
+        ``loss="logistic"`` or C is a list.
+
     n_iter_ : int
         Number of passes over `X` in the last minimisation, at most `max_iter`. If the classes are fitted in sequence,
         it is the largest number of passes for any class.
@@ -244,6 +255,8 @@ class LinearClassifier(Classification, _Linear):
     ----------
     .. [1] J. Nocedal, S. J. Wright, "Numerical Optimization", 2nd edition, Springer, 2006,
        section 7.2.
+
+    .. [2] C. Guo, G. Pleiss, Y. Sun and K. Q. Weinberger, "On calibration of modern neural networks", ICML 2017.
 
     Examples
     --------
@@ -310,8 +323,14 @@ class LinearClassifier(Classification, _Linear):
         targets = of_classes(*self._read_classes(X, y, sample_weight, tables.features_dtype(X.dtype)))
         fitted = self._solve(X, targets, self.loss)
         tables.record_columns(self, table)
-        vars(self).update(fitted)
+        vars(self).pop("probability_scale_", None)
+        vars(self).update({"probability_scale_": 1.0} if self.loss == "logistic" else {}, **fitted)
         return self
+
+    def _calibrate(self, S, targets, held_out):
+        if self.loss == "logistic":
+            return {}
+        return {"probability_scale_": probability_scale(S, targets.Y[held_out], targets.weights[held_out])}
 
 
 class LinearRegressor(RegressorMixin, _Linear):

@@ -138,8 +138,9 @@ def hold_out(estimator, weights, labels, reason, instead):
 
 def _has_probabilities(classifier):
     loss = getattr(classifier, "_top", classifier).loss  # CKNClassifier stores the loss used by fit in _top.
-    if loss != "logistic":
-        raise AttributeError(f"Probabilities need loss='logistic'; got loss={loss!r}.")
+    if loss != "logistic" and not hasattr(classifier, "probability_scale_"):
+        lists = " or a list for C" if hasattr(classifier, "C") else ""
+        raise AttributeError(f"Probabilities need loss='logistic'{lists}; got loss={loss!r}.")
     return True
 
 
@@ -234,7 +235,7 @@ class Classification(ClassifierMixin):
     def predict_log_proba(self, X: Rows) -> np.ndarray:
         """Compute the logarithms of the probabilities of the classes.
 
-        This method is available only if ``loss="logistic"``.
+        This method is available only if ``loss="logistic"`` or, for a fitted `LinearClassifier`, if C is a list.
 
         Parameters
         ----------
@@ -249,17 +250,17 @@ class Classification(ClassifierMixin):
         Raises
         ------
         AttributeError
-            If the classifier was not fitted with ``loss="logistic"``.
+            If the method is not available.
         ValueError
             If `X` contains values that are not finite, or if its samples differ in shape from the samples in `fit`.
         """
-        return log_probabilities(self._scores(X))
+        return log_probabilities(getattr(self, "probability_scale_", 1) * self._scores(X))
 
     @typed(available_if(_has_probabilities))
     def predict_proba(self, X: Rows) -> np.ndarray:
         """Compute the probabilities of the classes.
 
-        This method is available only if ``loss="logistic"``.
+        This method is available only if ``loss="logistic"`` or, for a fitted `LinearClassifier`, if C is a list.
 
         Parameters
         ----------
@@ -274,7 +275,7 @@ class Classification(ClassifierMixin):
         Raises
         ------
         AttributeError
-            If the classifier was not fitted with ``loss="logistic"``.
+            If the method is not available.
         ValueError
             If `X` contains values that are not finite, or if its samples differ in shape from the samples in `fit`.
         """

@@ -15,13 +15,14 @@ Examples
 True
 """
 
+from ._auto.estimators import AutoCKNClassifier, AutoCKNRegressor
 from ._feature_map import CKNFeatureMap
 from ._flatten import Flatten
 from ._kernel import CKNKernel
 from ._layer import CKNLayer
 from ._linear import LinearClassifier, LinearRegressor
 from ._supervised import CKNClassifier, CKNRegressor
-from .preprocessing import Differences, GradientMap, PatchWhitening
+from .preprocessing import ChannelScaler, Differences, GradientMap, PatchWhitening
 from .presets import LabelsFirst
 
 __all__ = ["TRUSTED_TYPES"]
@@ -29,11 +30,14 @@ __all__ = ["TRUSTED_TYPES"]
 TRUSTED_TYPES = [  # names by which skops identifies the estimators: ``skops.io.load(file, trusted=TRUSTED_TYPES)``
     f"{estimator.__module__}.{estimator.__qualname__}"
     for estimator in (
+        AutoCKNClassifier,
+        AutoCKNRegressor,
         CKNClassifier,
         CKNFeatureMap,
         CKNKernel,
         CKNLayer,
         CKNRegressor,
+        ChannelScaler,
         Differences,
         Flatten,
         GradientMap,

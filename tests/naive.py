@@ -218,3 +218,23 @@ def gradient_map(x, n):
             distance = sum((a - b / size) ** 2 for a, b in zip(w, g))
             out[(*u, channel, j)] = size * math.exp(-distance / squared_sigma)
     return out.reshape(*x.shape[:2], -1)
+
+
+def ridge(F, y, s):
+    """Return the coefficients and the intercept that minimise ``sum_i s_i (F_i w + b - y_i)^2 + |w|^2``."""
+    n, d = F.shape
+    rows = np.vstack([np.sqrt(s)[:, None] * np.hstack([F, np.ones((n, 1))]), np.eye(d, d + 1)])
+    values = np.concatenate([np.sqrt(s) * y, np.zeros(d)])
+    *w, b = np.linalg.lstsq(rows, values, rcond=None)[0]
+    return np.array(w), b
+
+
+def cross_validated_residuals(features, Y, v, s, folds):
+    """Return targets minus predictions of models fitted without the signal's fold, from one array per kernel."""
+    F, R = np.hstack([math.sqrt(weight) * each for weight, each in zip(v, features)]), np.empty_like(Y)
+    for fold in folds:
+        seen = np.setdiff1d(np.arange(len(Y)), fold)
+        for j in range(Y.shape[1]):
+            w, b = ridge(F[seen], Y[seen, j], s[seen])
+            R[fold, j] = Y[fold, j] - F[fold] @ w - b
+    return R

@@ -186,3 +186,117 @@ def test_ordinary_signals_cause_no_warning():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         CKNFeatureMap(network(2)).fit_transform(signals(2))
+
+
+# Spatial pyramids
+PYRAMID = {3: 0.6, 2: 0.3, 1: 0.1}
+
+
+def levels(ndim, dtype="float64", **parameters):
+    """Return features with a pyramid, and those of a network for each level, which differ in the pooling at the end.
+
+    Pooling and whitening commute, so that the pooling of a last map at full resolution is that of the last layer.
+    """
+    X = signals(ndim, dtype)
+
+    def features(pyramid=None, **pooling):
+        net = make_pipeline(layer(64, ndim=ndim), layer(10, ndim=ndim, pooling="average", **pooling))
+        return CKNFeatureMap(net, pyramid=pyramid, **parameters).fit(X)
+
+    return X, features(PYRAMID, pooling_width=1), [features(n_positions=k) for k in PYRAMID]
+
+
+@pytest.mark.parametrize(
+    "parameters", [{}, {"center": True, "scale": True}, {"symmetries": "flip", "scale": True}], ids=str
+)
+@every_ndim_and_dtype
+def test_pyramid_places_the_features_of_its_levels_side_by_side(ndim, dtype, parameters):
+    X, fitted, separate = levels(ndim, dtype, **parameters)
+    features, blocks = fitted.transform(X), [each.transform(X) for each in separate]
+    expected = np.hstack([np.sqrt(weight) * block for weight, block in zip(PYRAMID.values(), blocks)])
+    assert features.dtype == dtype and features.shape == (24, 10 * sum(k**ndim for k in PYRAMID))
+    assert relative_error(features, expected) < 4 * TOLERANCE[dtype]
+    gram = sum(weight * block @ block.T for weight, block in zip(PYRAMID.values(), blocks))
+    assert relative_error(features @ features.T, gram) < 4 * TOLERANCE[dtype]
+    names = [f"p{k}_{name}" for k, each in zip(PYRAMID, separate) for name in each.get_feature_names_out()]
+    assert [*fitted.get_feature_names_out()] == names
+    assert fitted.output_shape_ == (*fitted.network_[0].transform(X).shape[1:-1], 10)
+
+
+@pytest.mark.parametrize("group", ["rotate", "dihedral"])
+def test_pyramid_of_averaged_maps(group):
+    X = np.random.RandomState(0).rand(24, *SQUARE)
+    averaged = CKNFeatureMap(network(2), symmetries=group, pyramid=PYRAMID, center=True, scale=True).fit(X)
+    features = averaged.transform(X)
+    for image in IMAGES_OF[group](X):  # The features are invariant bit for bit.
+        assert_array_equal(averaged.transform(np.ascontiguousarray(image)), features)
+
+
+def test_pyramid_with_the_positions_of_the_map_equals_the_map():
+    X = signals(2)
+    plain = CKNFeatureMap(layer(n_positions=4)).fit(X)
+    for weight in (1.0, 0.25):
+        found = clone(plain).set_params(pyramid={4: weight}).fit(X).transform(X)
+        assert_array_equal(found, np.sqrt(weight) * plain.transform(X))
+
+
+def test_pyramid_with_more_positions_than_the_map_repeats_positions():
+    X = signals(2)
+    plain = CKNFeatureMap(layer(n_positions=2)).fit(X)
+    found = clone(plain).set_params(pyramid={4: 1}).fit(X).transform(X).reshape(24, 4, 4, -1)
+    expected = plain.transform(X).reshape(24, 2, 2, -1).repeat(2, axis=1).repeat(2, axis=2)
+    assert relative_error(found, expected) < 1e-15
+
+
+@every_ndim_and_dtype
+def test_pyramid_does_not_depend_on_blocks_and_threads_and_takes_out(ndim, dtype):
+    X, fitted, _ = levels(ndim, dtype)
+    features = fitted.transform(X)
+    with config_context(working_memory=1e-4):  # one signal at a time
+        assert_array_equal(fitted.transform(X), features)
+    assert_array_equal(clone(fitted).set_params(n_jobs=2).fit(X).transform(X), features)
+    assert_array_equal(pickle.loads(pickle.dumps(fitted)).transform(X), features)
+    out = np.empty_like(features)
+    assert fitted.transform(X, out=out) is out
+    assert_array_equal(out, features)
+    with pytest.raises(ValueError, match=r"out must be a writeable array"):
+        fitted.transform(X, out=out[:, 1:])
+
+
+def test_pyramid_of_signals_of_different_sizes():
+    """The cells of coarse levels consist of whole cells of a last map with 4 positions."""
+    X = [image[: 9 - i % 3, : 5 + i % 4] for i, image in enumerate(signals(2))]
+    fine, *coarse = (layer(n_positions=k, pooling="average") for k in (4, 2, 1))
+    fitted = CKNFeatureMap(fine, pyramid={2: 0.5, 1: 0.25}).fit(X)
+    features, blocks = fitted.transform(X), [CKNFeatureMap(each).fit(X).transform(X) for each in coarse]
+    assert relative_error(features, np.hstack([np.sqrt(0.5) * blocks[0], 0.5 * blocks[1]])) < 1e-12
+    assert_array_equal(fitted.transform([X[5]])[0], features[5])
+
+
+def test_pyramid_may_be_changed_after_fit():
+    X = signals(2)
+    fitted = CKNFeatureMap(network(2)).fit(X)
+    pandas = pytest.importorskip("pandas")
+    for pyramid in (PYRAMID, {2: 1}, None):
+        expected = CKNFeatureMap(network(2), pyramid=pyramid).fit(X).transform(X)
+        found = fitted.set_params(pyramid=pyramid).set_output(transform="pandas").transform(X)
+        assert isinstance(found, pandas.DataFrame) and [*found] == [*fitted.get_feature_names_out()]
+        assert_array_equal(found, expected)
+
+
+BAD_PYRAMIDS = [{}, {0: 1.0}, {-1: 1.0}, {2.0: 1.0}, {True: 1.0}, {"2": 1.0}, {2: 0}, {2: -1.0}, {2: None}, {2: "1"}]
+
+
+@pytest.mark.parametrize("pyramid", [*BAD_PYRAMIDS, {2: np.nan}, {2: np.inf}, {4: 0.5, 1: 0.0}], ids=str)
+def test_bad_pyramids_are_refused(pyramid):
+    X = signals(2)
+    fitted = CKNFeatureMap(network(2)).fit(X).set_params(pyramid=pyramid)
+    for call in (fitted.transform, clone(fitted).fit):
+        with pytest.raises(ValueError, match=r"pyramid must be None or a dict of one or more levels, .*; got \{"):
+            call(X)
+
+
+@pytest.mark.parametrize("pyramid", [4, [4, 1], "4"], ids=str)
+def test_pyramids_that_are_not_dicts_are_refused(pyramid):
+    with pytest.raises(ValueError, match="'pyramid' parameter of CKNFeatureMap must be an instance of 'dict' or None"):
+        CKNFeatureMap(network(2), pyramid=pyramid).fit(signals(2))

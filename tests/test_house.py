@@ -26,6 +26,7 @@ PARTS = {  # part of the package -> other parts that its files import
     "_core.runtime": "",
     "_core.layer": "_core.runtime",
     "_core.linear": "_core.runtime",
+    "_core.multiple_kernels": "_core.runtime",
     "_core.filters": "_core.runtime _core.layer",
     "_core.network": "_core.runtime _core.layer",
     "_core.exact": "_core.runtime _core.layer",
@@ -41,16 +42,18 @@ PARTS = {  # part of the package -> other parts that its files import
     "_kernel": "_core.layer _core.exact _utils _arrays _layer _network",
     "_targets": "_core.linear _core.riemannian_sgd _utils _arrays",
     "_linear": "_core.linear _utils _arrays _targets",
+    "_auto": "_core.runtime _core.layer _core.linear _core.multiple_kernels _utils _arrays _layer _network _feature_map"
+    " _targets _linear preprocessing",
     "_training": "_core.runtime _core.layer _core.linear _core.riemannian_sgd _utils _arrays",
     "_end_to_end": "_core.layer _core.filters _core.riemannian_sgd _utils _arrays _network _targets _training",
     "_supervised": "_core.linear _utils _arrays _network _targets _end_to_end",
     "preprocessing": "_core.runtime _core.layer _core.gradient_map _core.patch_whitening _utils _arrays",
     "presets": "_utils _arrays _layer _feature_map _linear preprocessing",
-    "persistence": "_flatten _layer _feature_map _kernel _linear _supervised preprocessing presets",
+    "persistence": "_auto _flatten _layer _feature_map _kernel _linear _supervised preprocessing presets",
     "_environment": "_core.runtime _core.layer _utils _layer presets",
     "inspection": "_core.layer _utils _arrays _flatten _layer _network _feature_map _kernel",
-    "onnx": "_arrays _core.gradient_map _core.layer _core.linear _flatten _layer _network _feature_map _targets _linear"
-    " _supervised preprocessing",
+    "onnx": "_auto _arrays _core.gradient_map _core.layer _core.linear _flatten _layer _network _feature_map _targets"
+    " _linear _supervised preprocessing",
 }
 LIBRARIES_OF_CORE = {"numpy", "scipy", "numba", "llvmlite", "threadpoolctl"}
 
@@ -113,7 +116,9 @@ def test_subpackages_of_the_core_list_their_files(folder):
 def public_names():
     """Yield the names of all public classes, functions and methods, and whether each is a method."""
     methods = "fit partial_fit transform get_feature_names_out set_output decision_function predict predict_proba"
-    methods = f"{methods} predict_log_proba __call__ diag is_stationary set_params from_estimator plot".split()
+    methods = (
+        f"{methods} predict_log_proba __call__ diag is_stationary set_params from_estimator plot to_pipeline".split()
+    )
     for module in (sklearn_ckn, inspection, onnx, preprocessing, presets):
         prefix = module.__name__.removeprefix("sklearn_ckn").removeprefix(".")
         prefix = prefix and prefix + "."

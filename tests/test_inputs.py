@@ -17,7 +17,7 @@ from sklearn_ckn.inspection import (
     lipschitz_bound,
     stability_report,
 )
-from sklearn_ckn.preprocessing import Differences, GradientMap, PatchWhitening
+from sklearn_ckn.preprocessing import ChannelScaler, Differences, GradientMap, PatchWhitening
 from sklearn_ckn.presets import make_classifier
 
 BITS = np.random.RandomState(0).randint(2, size=(12, 8, 6)).astype(np.float32)  # Every dtype can represent them.
@@ -72,6 +72,7 @@ FUNCTIONS = {
     "FeatureMapDisplay": lambda X: FeatureMapDisplay.from_estimator(FEATURES, X[0]).maps,
     "PatchWhitening": lambda X: PatchWhitening().fit_transform(X),
     "GradientMap": lambda X: GradientMap().fit_transform(X),
+    "ChannelScaler": lambda X: ChannelScaler().fit_transform(X),
     "Differences": lambda X: Differences().fit_transform(X),
     "make_classifier": lambda X: clone(RECIPE).fit(X, LABELS).decision_function(X),
     "to_onnx": lambda X: np.frombuffer(to_onnx(CKNFeatureMap(layer()).fit(X)), np.uint8),
@@ -134,6 +135,7 @@ FUNCTIONS_OF_TABLES = {
     "KernelMatrixDisplay": lambda X: KernelMatrixDisplay.from_estimator(KERNEL, X, LABELS).matrix,
     "PatchWhitening": lambda X: PatchWhitening(input_shape=(8, 6)).fit_transform(X),
     "GradientMap": lambda X: GradientMap(input_shape=(8, 6)).fit_transform(X),
+    "ChannelScaler": lambda X: ChannelScaler(input_shape=(8, 6)).fit_transform(X),
     "Differences": lambda X: Differences(input_shape=(24, 2)).fit_transform(X),
     "make_classifier": lambda X: clone(RECIPE).fit(X, LABELS).decision_function(X),
     "CKNFeatureMap": lambda X: CKNFeatureMap(layer(input_shape=(8, 6))).fit_transform(X),

@@ -16,7 +16,7 @@ from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.svm import LinearSVC
 
 from sklearn_ckn import LinearClassifier, LinearRegressor
-from sklearn_ckn._core.linear.losses import LOSSES
+from sklearn_ckn._core.linear.losses import LOSSES, log_probabilities, probability_scale
 from sklearn_ckn._core.linear.objective import Signs
 from sklearn_ckn._targets import hold_out
 
@@ -207,7 +207,32 @@ def test_probabilities(rng, k):
     assert_allclose(found.decision_function(X), expected.decision_function(X), atol=1e-5)
     with pytest.raises(AttributeError) as error:
         LinearClassifier("squared_hinge").predict_proba(X)
-    assert str(error.value.__cause__) == "Probabilities need loss='logistic'; got loss='squared_hinge'."
+    needed = "Probabilities need loss='logistic' or a list for C; got loss='squared_hinge'."
+    assert str(error.value.__cause__) == needed
+
+
+@pytest.mark.parametrize("loss", ["squared_hinge", "squared_error", "logistic"])
+@pytest.mark.parametrize("k", [2, 3])
+def test_probabilities_are_calibrated_on_the_validation_set(rng, k, loss):
+    X, y = problem("two classes" if k == 2 else "plain", rng)
+    found = LinearClassifier(loss, C=[0.01, 0.1], validation_fraction=0.4, random_state=0).fit(X, y)
+    S = found.decision_function(X).reshape(len(X), -1) * found.probability_scale_
+    assert_allclose(found.predict_log_proba(X), log_probabilities(S), rtol=1e-6, atol=1e-6)
+    assert (found.probability_scale_ == 1) == (loss == "logistic")
+    assert not hasattr(found.set_params(C=0.1).fit(X, y), "probability_scale_") or loss == "logistic"
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_scale_of_probabilities_has_the_smallest_log_loss(rng, k):
+    labels, weights = rng.randint(max(k, 2), size=50), rng.rand(50)
+    Y = Signs.of_all(labels, max(k, 2))[np.arange(50)]
+    S = Y + rng.randn(50, k)
+
+    def log_loss(factor):
+        return weights @ LOSSES["logistic"].function(factor * S, Y)[0][:, 0]
+
+    best = probability_scale(S, Y, weights)
+    assert log_loss(best) < min(log_loss(1.01 * best), log_loss(0.99 * best))
 
 
 def test_C_with_the_best_validation_score_is_chosen(rng):

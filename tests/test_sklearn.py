@@ -12,6 +12,8 @@ from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_ckn import (
+    AutoCKNClassifier,
+    AutoCKNRegressor,
     CKNClassifier,
     CKNFeatureMap,
     CKNLayer,
@@ -20,7 +22,8 @@ from sklearn_ckn import (
     LinearClassifier,
     LinearRegressor,
 )
-from sklearn_ckn.preprocessing import Differences, GradientMap, PatchWhitening, _gradient_map
+from sklearn_ckn._auto import branches
+from sklearn_ckn.preprocessing import ChannelScaler, Differences, GradientMap, PatchWhitening, _gradient_map
 
 
 def layer(n_filters=4, **parameters):
@@ -52,6 +55,8 @@ def layer(n_filters=4, **parameters):
         CKNRegressor(layer(8, ndim=1, pooling_width=1), max_iter=2, random_state=0),
         PatchWhitening(2, ndim=1),
         PatchWhitening((1, 2), method="global", input_shape=(1, -1), random_state=0),
+        ChannelScaler(ndim=1),
+        ChannelScaler(channels=[0], input_shape=(1, -1)),
         Differences(),
         Differences(input_shape=(-1, 1)),
     ],
@@ -69,6 +74,22 @@ def test_estimators_pass_the_checks_of_scikit_learn(estimator, check):
 def test_gradient_maps_pass_the_checks_of_scikit_learn(estimator, check, monkeypatch):
     """The checks pass tables of any number of columns, whose rows are read as images of one row or one column."""
     monkeypatch.setattr(_gradient_map, "SMALLEST", 1)
+    check(estimator)
+
+
+# Kernel matrices are computed in another order if there are other signals, and rounding decides between near ties.
+@parametrize_with_checks(
+    [
+        AutoCKNClassifier("fast", ndim=1, random_state=0),
+        AutoCKNClassifier("fast", input_shape=(1, -1), class_weight="balanced", random_state=0),
+        AutoCKNRegressor("fast", ndim=1, random_state=0),
+    ],
+    expected_failed_checks=lambda _: {
+        "check_sample_weight_equivalence_on_dense_data": "which patches are drawn depends on the number of signals"
+    },
+)
+def test_estimators_that_choose_pass_the_checks_of_scikit_learn(estimator, check, monkeypatch):
+    monkeypatch.setitem(branches.FILTERS, "fast", (4, 8))
     check(estimator)
 
 

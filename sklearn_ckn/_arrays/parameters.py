@@ -81,6 +81,18 @@ def per_axis(name, value, ndim):
     return tuple(int(size) for size in sizes)
 
 
+def check_pyramid(pyramid):
+    """Check that the levels of a pyramid are numbers of positions, with positive weights."""
+    if pyramid is None:
+        return
+    are_levels = all(isinstance(k, Integral) and not isinstance(k, bool) and k >= 1 for k in pyramid)
+    if not pyramid or not are_levels or not all(isinstance(w, Real) and 0 < w < np.inf for w in pyramid.values()):
+        raise ValueError(
+            f"pyramid must be None or a dict of one or more levels, {{n_positions: weight}}, with ints >= 1 and finite "
+            f"weights > 0, such as {{4: 0.5, 1: 0.5}}; got {pyramid!r}."
+        )
+
+
 def check_bounds(name, bounds):
     """Check that ``bounds`` is ``"fixed"`` or a pair of finite numbers with 0 < low <= high."""
     if isinstance(bounds, str) and bounds == "fixed":

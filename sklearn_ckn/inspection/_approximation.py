@@ -40,7 +40,8 @@ def approximation_report(feature_map: CKNFeatureMap | Network, X: Rows, *, n_job
     feature_map : CKNFeatureMap, CKNLayer or Pipeline of CKNLayer
         The fitted network. If a `CKNFeatureMap` has `symmetries`, the maps ``x_k`` are means over the group, and K is
         the kernel with the same `symmetries`, whose computation takes 4, 16 or 64 times as long. The parameters
-        `center` and `scale` of a `CKNFeatureMap` are ignored, because the report describes the kernel itself.
+        `pyramid`, `center` and `scale` of a `CKNFeatureMap` are ignored, because the report describes the kernel of the
+        last map itself.
 
     X : array-like of shape `(n_samples, *space, n_channels)`, `(n_samples, *space)` or `(n_samples, n_features)`
         Signals, typically a few hundred. The computation time grows with the square of the number of signals; see

@@ -61,10 +61,10 @@ def stability_report(
     Parameters
     ----------
     estimator : CKNFeatureMap or CKNKernel
-        The representation: either the features of a fitted `CKNFeatureMap`, including its `symmetries`, `center`
-        and `scale`, or the infinite-dimensional features of an exact kernel. For a kernel, distances are computed as
-        ``|Phi(x') - Phi(x)|^2 = K(x, x) + K(x', x') - 2 K(x, x')`` in double precision, and a `change` below 1e-7 is
-        lost to floating-point rounding.
+        The representation: either the features of a fitted `CKNFeatureMap`, including its `symmetries`, `pyramid`,
+        `center` and `scale`, or the infinite-dimensional features of an exact kernel. For a kernel, distances are
+        computed as ``|Phi(x') - Phi(x)|^2 = K(x, x) + K(x', x') - 2 K(x, x')`` in double precision, and a `change`
+        below 1e-7 is lost to floating-point rounding.
 
     X : array-like of shape `(n_samples, *space, n_channels)`, `(n_samples, *space)` or `(n_samples, n_features)`
         Signals, in any form that the estimator accepts. The deformed signals for all sizes are in memory at once.
@@ -93,7 +93,8 @@ def stability_report(
           ``kernel="arccos0"``, or if features are divided by their norm (`scale` of a feature map, `normalize` of a
           kernel), because the direction of small features changes arbitrarily fast. It is also infinite for a kernel
           with ``tangent=True``, because the features of the tangent kernel of ReLU networks are not Lipschitz [2]_,
-          and no constant is known for other networks;
+          and no constant is known for other networks. It is also infinite for a feature map with a `pyramid`, because
+          the factors of the layers do not include the pooling of the pyramid;
         - kernel_constants, patch_norms, pooling_norms : ndarrays of shape `(n_layers,)`, the factors rho_k, ``|P_k|``
           and ``|A_k|``;
         - scale : float, the scale sigma_n of the last pooling, as a standard deviation in positions of the signals:
@@ -342,7 +343,9 @@ def _kernel_distances(kernel, maps, deformed):  # (n, ...), (n_sizes, n, ...) ->
 
 def _is_lipschitz(estimator):
     """Return whether the product of the factors of the layers bounds the changes of the representation."""
-    return not (estimator.normalize or estimator.tangent if isinstance(estimator, CKNKernel) else estimator.scale)
+    if isinstance(estimator, CKNKernel):
+        return not (estimator.normalize or estimator.tangent)
+    return not (estimator.scale or estimator.pyramid)
 
 
 def _c2(ndim):

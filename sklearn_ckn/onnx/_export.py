@@ -6,6 +6,7 @@ import onnx
 from sklearn.base import BaseEstimator
 
 from .. import __version__
+from .._auto.estimators import AutoCKNClassifier, AutoCKNRegressor
 from . import _steps
 from ._graph import Graph
 
@@ -20,19 +21,20 @@ def to_onnx(estimator: BaseEstimator, *, input_shape: Sequence[int] | None = Non
     Parameters
     ----------
     estimator : estimator
-        A fitted `CKNClassifier`, `CKNRegressor`, `CKNFeatureMap`, `CKNLayer`, `Flatten`, `Differences`, `GradientMap`
-        or `PatchWhitening`, a classifier from :func:`~sklearn_ckn.presets.make_classifier`, or a
-        :class:`~sklearn.pipeline.Pipeline`. The steps of a pipeline may be the transformers in this
-        list, a :class:`~sklearn.preprocessing.StandardScaler` or a :class:`~sklearn.pipeline.FeatureUnion` of such
-        transformers. The last step may also be a `LinearClassifier`, a `LinearRegressor` or one of scikit-learn's
-        linear classifiers and linear regressors, such as :class:`~sklearn.linear_model.RidgeClassifierCV`,
-        :class:`~sklearn.linear_model.LogisticRegression`, :class:`~sklearn.svm.LinearSVC` and
-        :class:`~sklearn.linear_model.Ridge`.
+        A fitted `AutoCKNClassifier`, `AutoCKNRegressor`, `CKNClassifier`, `CKNRegressor`, `CKNFeatureMap`, `CKNLayer`,
+        `Flatten`, `ChannelScaler`, `Differences`, `GradientMap` or `PatchWhitening`, a classifier from
+        :func:`~sklearn_ckn.presets.make_classifier`, or a :class:`~sklearn.pipeline.Pipeline`. The steps of a pipeline
+        may be the transformers in this list, a :class:`~sklearn.preprocessing.StandardScaler` or a
+        :class:`~sklearn.pipeline.FeatureUnion` of such transformers. The last step may also be a `LinearClassifier`, a
+        `LinearRegressor` or one of scikit-learn's linear classifiers and linear regressors, such as
+        :class:`~sklearn.linear_model.RidgeClassifierCV`, :class:`~sklearn.linear_model.LogisticRegression`,
+        :class:`~sklearn.svm.LinearSVC` and :class:`~sklearn.linear_model.Ridge`.
 
     input_shape : tuple of ints or None, default=None
         Shape ``(*space, n_channels)`` of the signals that the graph accepts. If None, it is the shape seen in `fit`.
-        The spatial sizes may differ from those in `fit` for a `CKNLayer`, a `GradientMap`, a `PatchWhitening`, and a
-        network with `n_positions`. A network that was fitted on signals of different sizes requires an `input_shape`.
+        The spatial sizes may differ from those in `fit` for a `CKNLayer`, a `ChannelScaler`, a `GradientMap`, a
+        `PatchWhitening`, and a network with `n_positions`. A network that was fitted on signals of different sizes
+        requires an `input_shape`.
 
     Returns
     -------
@@ -47,7 +49,8 @@ def to_onnx(estimator: BaseEstimator, *, input_shape: Sequence[int] | None = Non
                             `input_shape` or those seen in `fit`, or of shape ``(n, n_features)`` if the first step
                             reads rows
         `"features"`        output of a transformer that returns rows of features
-        `"maps"`            output of a transformer that ends in a layer, in `GradientMap` or in `PatchWhitening`
+        `"maps"`            output of a transformer that ends in a layer, in `ChannelScaler`, in `GradientMap` or in
+                            `PatchWhitening`
         `"targets"`         output of the method `predict` of a regressor
         `"label"`           output of the method `predict` of a classifier, of the dtype of `classes_`
         `"scores"`          output of the method `decision_function` of a classifier, of shape ``(n,)`` for two classes
@@ -108,12 +111,13 @@ def to_onnx(estimator: BaseEstimator, *, input_shape: Sequence[int] | None = Non
     >>> bool((predicted == classifier.predict(images[1000:])).all())
     True
     """
+    name = type(estimator).__name__
+    if isinstance(estimator, (AutoCKNClassifier, AutoCKNRegressor)):
+        estimator = estimator.to_pipeline()
     _steps.check(estimator)
     graph = Graph()
     X = graph.input("X", _steps.input_shape(estimator, input_shape))
     found = _steps.outputs(estimator, X)
-    model = graph.to_model(
-        type(estimator).__name__, X, found, producer_name="sklearn_ckn", producer_version=__version__
-    )
+    model = graph.to_model(name, X, found, producer_name="sklearn_ckn", producer_version=__version__)
     onnx.checker.check_model(model, full_check=True)
     return model

@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._arrays.parameters import check_symmetries
 from .._core import gradient_map
-from .._core.layer.flatten import flatten
+from .._core.layer.flatten import flatten, flatten_pyramid
 from .._core.layer.symmetries import mean_over_orbits, orbits
 from .._core.linear import losses
 from .._feature_map import CKNFeatureMap
@@ -28,12 +28,21 @@ from .._linear import LinearClassifier, LinearRegressor
 from .._network import accepts_any_size, kind_of
 from .._supervised import CKNClassifier, CKNRegressor
 from .._targets import decide
-from ..preprocessing import Differences, GradientMap, PatchWhitening, _gradient_map, _patch_whitening
+from ..preprocessing import ChannelScaler, Differences, GradientMap, PatchWhitening, _gradient_map, _patch_whitening
 from ..preprocessing._differences import first_differences
 from . import _layers
 from ._graph import take
 
-TRANSFORMERS = CKNFeatureMap, CKNLayer, Differences, Flatten, GradientMap, PatchWhitening, StandardScaler
+TRANSFORMERS = (
+    ChannelScaler,
+    CKNFeatureMap,
+    CKNLayer,
+    Differences,
+    Flatten,
+    GradientMap,
+    PatchWhitening,
+    StandardScaler,
+)
 LINEAR_CLASSIFIERS = (  # linear classifiers of scikit-learn
     LinearDiscriminantAnalysis,
     LinearSVC,
@@ -74,9 +83,9 @@ LINEAR_REGRESSORS = (  # linear regressors of scikit-learn
 )
 PREDICTORS = CKNClassifier, CKNRegressor, LinearClassifier, LinearRegressor, *LINEAR_CLASSIFIERS, *LINEAR_REGRESSORS
 SUPPORTED = (
-    "CKNClassifier, CKNRegressor, CKNFeatureMap, CKNLayer, Flatten, Differences, GradientMap, PatchWhitening, "
-    "StandardScaler, LinearClassifier, LinearRegressor, the linear models of scikit-learn, and a Pipeline or "
-    "FeatureUnion of these"
+    "AutoCKNClassifier, AutoCKNRegressor, CKNClassifier, CKNRegressor, CKNFeatureMap, CKNLayer, Flatten, "
+    "ChannelScaler, Differences, GradientMap, PatchWhitening, StandardScaler, LinearClassifier, LinearRegressor, the "
+    "linear models of scikit-learn, and a Pipeline or FeatureUnion of these"
 )
 
 
@@ -180,7 +189,10 @@ def _(step: PatchWhitening, X):
 
 @transform.register
 def _(step: CKNFeatureMap, X):
-    return flatten(mean_maps(step, X, step.symmetries), step.center, step.scale)
+    maps = mean_maps(step, X, step.symmetries)
+    if step.pyramid is None:
+        return flatten(maps, step.center, step.scale)
+    return flatten_pyramid(maps, step.pyramid, step.center, step.scale)
 
 
 def mean_maps(estimator, X, symmetries):  # (n, *space, c) -> (n, *space, m)
@@ -196,6 +208,11 @@ def mean_maps(estimator, X, symmetries):  # (n, *space, c) -> (n, *space, m)
 @transform.register
 def _(step: Flatten, X):
     return flatten(X, step.center, step.scale)
+
+
+@transform.register
+def _(step: ChannelScaler, X):
+    return step._standardise(as_signals(X, step.input_shape_))
 
 
 @transform.register
@@ -325,4 +342,4 @@ def probabilities(model, S):  # (n, k) -> (n, n_classes), or None if the model h
         P = 1 / (1 + np.exp(-S))
         P = np.where(P.max(axis=1, keepdims=True) > 0, P, 1)  # All values of a row may underflow to 0.
         return P / P.sum(axis=1, keepdims=True)
-    return np.exp(losses.log_probabilities(S))
+    return np.exp(losses.log_probabilities(S * getattr(model, "probability_scale_", 1)))

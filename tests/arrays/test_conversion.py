@@ -18,7 +18,7 @@ from sklearn_ckn import (
     PatchWhitening,
 )
 from sklearn_ckn.inspection import deformation
-from sklearn_ckn.preprocessing import Differences, GradientMap
+from sklearn_ckn.preprocessing import ChannelScaler, Differences, GradientMap
 from sklearn_ckn.presets import make_classifier
 
 IMAGES = signals(2, "float32", 12)
@@ -39,6 +39,7 @@ ENTRIES = {  # what accepts signals -> a function of them
     "flatten": lambda X: Flatten().fit(X).transform(X),
     "whitening": lambda X: PatchWhitening().fit(X).transform(X),
     "gradient map": lambda X: GradientMap().fit(X).transform(X),
+    "channel scaler": lambda X: ChannelScaler().fit(X).transform(X),
     "classifier": lambda X: classifier().fit(X, LABELS).decision_function(X),
     "recipe": lambda X: make_classifier("fast", IMAGES.shape[1:], random_state=0)[:-1].fit_transform(X),
     "deformation": lambda X: deformation(X, size=1, random_state=0).signals,

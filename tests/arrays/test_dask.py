@@ -22,7 +22,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn_ckn import CKNClassifier, CKNFeatureMap, CKNKernel, LinearClassifier, PatchWhitening
 from sklearn_ckn._arrays import dask as blocks
 from sklearn_ckn._utils.n_jobs import effective_n_jobs
-from sklearn_ckn.preprocessing import GradientMap
+from sklearn_ckn.preprocessing import ChannelScaler, GradientMap
 
 dask = pytest.importorskip("dask")
 da = pytest.importorskip("dask.array")
@@ -38,6 +38,7 @@ TRANSFORMERS = {
     "whitening": PatchWhitening(),
     "gradient map": GradientMap(),
     "gradients": GradientMap(None),
+    "channel scaler": ChannelScaler(),
     "global whitening": PatchWhitening(method="global", subsample=100, random_state=0),
 }
 

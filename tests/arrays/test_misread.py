@@ -9,7 +9,7 @@ from sklearn.pipeline import make_pipeline
 
 from sklearn_ckn import CKNClassifier, CKNFeatureMap, CKNKernel, CKNLayer, CKNRegressor, PatchWhitening
 from sklearn_ckn.inspection import deformation
-from sklearn_ckn.preprocessing import Differences, GradientMap
+from sklearn_ckn.preprocessing import ChannelScaler, Differences, GradientMap
 from sklearn_ckn.presets import make_classifier, make_network
 
 rng = np.random.RandomState(0)
@@ -135,6 +135,7 @@ READ = {
     "CKNRegressor": lambda X: CKNRegressor(small(), max_iter=0).fit(X, LABELS),
     "PatchWhitening": lambda X: PatchWhitening().fit(X),
     "GradientMap": lambda X: GradientMap().fit(X),
+    "ChannelScaler": lambda X: ChannelScaler().fit(X),
     "Differences": lambda X: Differences().fit(X[:, :, 0]),
     "deformation": lambda X: deformation(X, 1.0),
 }

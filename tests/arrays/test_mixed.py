@@ -30,7 +30,7 @@ from sklearn_ckn._arrays.encoded import encoded
 from sklearn_ckn._arrays.mixed import MixedSignals
 from sklearn_ckn._core.exact import gram
 from sklearn_ckn._core.network import forward
-from sklearn_ckn.preprocessing import GradientMap
+from sklearn_ckn.preprocessing import ChannelScaler, GradientMap
 
 RELATIVE = {"float32": 1e-5, "float64": 1e-10}
 
@@ -101,7 +101,9 @@ def test_signals_of_one_size_give_the_same_filters_as_an_array():
 
 
 @pytest.mark.parametrize(
-    "transformer", [layer(3), PatchWhitening(), GradientMap(4)], ids=["layer", "whitening", "gradient"]
+    "transformer",
+    [layer(3), PatchWhitening(), GradientMap(4), ChannelScaler()],
+    ids=["layer", "whitening", "gradient", "scaler"],
 )
 def test_transformers_return_lists_of_maps_of_different_sizes(transformer):
     X = mixed(channels=3)

@@ -13,7 +13,7 @@ from sklearn import config_context
 from sklearn.pipeline import make_pipeline
 
 from sklearn_ckn import CKNClassifier, CKNFeatureMap, CKNKernel, LinearClassifier, PatchWhitening
-from sklearn_ckn.preprocessing import GradientMap
+from sklearn_ckn.preprocessing import ChannelScaler, GradientMap
 
 h5py, zarr = pytest.importorskip("h5py"), pytest.importorskip("zarr")
 
@@ -439,7 +439,7 @@ def test_errors_while_writing_state_the_rows(X, features):
     assert_array_equal(out.array[:300], features[:300])
 
 
-TRANSFORMERS = [layer(), feature_map(), PatchWhitening(), GradientMap()]
+TRANSFORMERS = [layer(), feature_map(), PatchWhitening(), GradientMap(), ChannelScaler()]
 
 
 @pytest.mark.parametrize("transformer", TRANSFORMERS, ids=lambda t: type(t).__name__)

@@ -80,6 +80,7 @@ def test_representations_without_a_finite_lipschitz_constant():
         CKNKernel(layer(), normalize=True),
         CKNKernel(layer(kernel="arccos1"), tangent=True),
         CKNFeatureMap(layer(), scale=True).fit(DIGITS),
+        CKNFeatureMap(layer(), pyramid={2: 0.5, 1: 0.5}).fit(DIGITS),
     )
     for estimator in infinite:
         report = stability_report(estimator, DIGITS[:2], [1])

@@ -12,7 +12,15 @@ from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.svm import SVC
 from small import few
 
-from sklearn_ckn import CKNFeatureMap, CKNLayer, Flatten, LinearClassifier, PatchWhitening
+from sklearn_ckn import (
+    AutoCKNClassifier,
+    AutoCKNRegressor,
+    CKNFeatureMap,
+    CKNLayer,
+    Flatten,
+    LinearClassifier,
+    PatchWhitening,
+)
 from sklearn_ckn.presets import make_classifier
 
 
@@ -47,6 +55,15 @@ def test_recipes_of_presets(kind, shape, settings, rng):
     y = np.arange(60) % 3
     rows = (rng.rand(60, np.prod(shape)) + np.outer(y, np.linspace(0, 1, np.prod(shape)))).astype(np.float32)
     assert_graph_agrees(few(make_classifier(kind, shape, random_state=0, **settings)).fit(rows, y), rows)
+
+
+@pytest.mark.parametrize("shape, settings", [((8, 8, 3), {"symmetries": "flip"}), ((30, 2), {"ndim": 1})])
+def test_estimators_that_choose(shape, settings, rng):
+    y = np.arange(60) % 3
+    X = (rng.rand(60, *shape) + np.multiply.outer(y, rng.rand(*shape))).astype(np.float32)
+    y = np.where(rng.rand(60) < 0.3, 0, y)  # Errors of labels prevent a large C, which would magnify rounding errors.
+    assert_graph_agrees(AutoCKNClassifier("fast", random_state=0, **settings).fit(X, y), X)
+    assert_graph_agrees(AutoCKNRegressor("fast", random_state=0, **settings).fit(X, y), X)
 
 
 def fit(*steps, y=None):

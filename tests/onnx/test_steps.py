@@ -20,7 +20,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
 from sklearn_ckn import CKNClassifier, CKNRegressor, Flatten, LinearClassifier, LinearRegressor
-from sklearn_ckn.preprocessing import GradientMap
+from sklearn_ckn.preprocessing import ChannelScaler, GradientMap
 
 # Transformers
 
@@ -31,6 +31,23 @@ from sklearn_ckn.preprocessing import GradientMap
 )
 def test_feature_maps(parameters):
     assert_graph_agrees(feature_map(layer(), layer(patch_centering=True), **parameters).fit(IMAGES[:50]), IMAGES[:7])
+
+
+@pytest.mark.parametrize("parameters", [{}, {"symmetries": "dihedral", "center": True, "scale": True}])
+@pytest.mark.parametrize("pyramid", [{1: 1.0}, {4: 0.6, 3: 0.3, 1: 0.1}])
+def test_pyramids(pyramid, parameters):
+    assert_graph_agrees(feature_map(layer(), pyramid=pyramid, **parameters).fit(IMAGES[:50]), IMAGES[:7])
+
+
+@pytest.mark.parametrize("shape", [(64, 1), (4, 4, 4, 1)])
+def test_pyramids_of_series_and_volumes(shape):
+    signals = IMAGES[:50].reshape(50, *shape)
+    assert_graph_agrees(feature_map(layer(ndim=len(shape) - 1), pyramid={2: 0.5, 1: 0.5}).fit(signals), signals[:7])
+
+
+def test_pyramids_of_images_of_another_size(rng):
+    fitted = feature_map(layer(n_positions=4), pyramid={2: 0.5, 1: 0.5}).fit(IMAGES[:50])
+    assert_graph_agrees(fitted, rng.rand(3, 10, 7, 1).astype(np.float32), input_shape=(10, 7, 1))
 
 
 def test_graph_is_as_accurate_as_the_estimator_if_rounding_is_amplified(rng):
@@ -60,6 +77,17 @@ def test_gradient_maps(shape, n_orientations):
     assert_graph_agrees(GradientMap(n_orientations).fit(images), images)
     flat = GradientMap(n_orientations, input_shape=shape)
     assert_graph_agrees(make_pipeline(flat, feature_map(layer())).fit(rows), rows[:7])
+
+
+@pytest.mark.parametrize("channels", [None, [1], [1, 0]])
+@pytest.mark.parametrize("shape", [(32, 2), (8, 4, 2), (4, 4, 2, 2)])
+def test_channel_scalers(shape, channels, rng):
+    signals = (rng.rand(50, *shape) * [1, 100]).astype(np.float32)
+    rows = signals.reshape(50, -1)
+    ndim = len(shape) - 1
+    assert_graph_agrees(ChannelScaler(channels=channels, ndim=ndim).fit(signals), signals)
+    flat = ChannelScaler(channels=channels, ndim=ndim, input_shape=shape)
+    assert_graph_agrees(make_pipeline(flat, feature_map(layer(ndim=ndim))).fit(rows), rows[:7])
 
 
 def test_rows_with_an_input_shape():

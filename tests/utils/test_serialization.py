@@ -14,6 +14,8 @@ from sklearn.pipeline import make_pipeline
 
 import sklearn_ckn
 from sklearn_ckn import (
+    AutoCKNClassifier,
+    AutoCKNRegressor,
     CKNClassifier,
     CKNFeatureMap,
     CKNKernel,
@@ -26,7 +28,7 @@ from sklearn_ckn import (
 )
 from sklearn_ckn._utils.serialization import FORMAT
 from sklearn_ckn.persistence import TRUSTED_TYPES
-from sklearn_ckn.preprocessing import GradientMap
+from sklearn_ckn.preprocessing import ChannelScaler, GradientMap
 from sklearn_ckn.presets import make_classifier
 
 X, y = load_digits().images[:100].astype(np.float32), load_digits().target[:100]
@@ -46,8 +48,12 @@ ESTIMATORS = {
     "whitening": PatchWhitening(method="global"),
     "gradient map": GradientMap(),
     "gradients": GradientMap(None),
+    "channel scaler": ChannelScaler(),
     "classifier": CKNClassifier(layer(), max_iter=1, random_state=0),
     "regressor": CKNRegressor(layer(), max_iter=1, random_state=0),
+    "chosen": AutoCKNClassifier("fast", random_state=0),
+    "chosen for series": AutoCKNClassifier("fast", ndim=1, random_state=0),
+    "chosen for numbers": AutoCKNRegressor("fast", random_state=0),
     "recipe": make_classifier("fast", (8, 8), random_state=0),
     "recipe of series": make_classifier("fast", (64,), ndim=1, random_state=0),
     "ridge": make_pipeline(Flatten(), LinearRegressor()),
@@ -107,7 +113,7 @@ def flip_with_numpy(X, rng):
 def test_trusted_types_are_all_estimators_of_the_package():
     public = {getattr(sklearn_ckn, name) for name in sklearn_ckn.__all__}
     classes = {f"{each.__module__}.{each.__qualname__}" for each in public if isinstance(each, type)}
-    others = {"_differences.Differences", "_gradient_map.GradientMap"}
+    others = {"_channel_scaler.ChannelScaler", "_differences.Differences", "_gradient_map.GradientMap"}
     others = {f"sklearn_ckn.preprocessing.{name}" for name in others} | {"sklearn_ckn.presets.LabelsFirst"}
     assert set(TRUSTED_TYPES) == classes | others
 

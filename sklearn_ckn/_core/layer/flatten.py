@@ -1,8 +1,11 @@
 """The conversion of maps to rows of features, optionally centred and scaled, and its derivative."""
 
+from math import sqrt
+
 import numpy as np
 
 from .patches import normalize
+from .pooling import Fixed, operators
 
 
 def flatten(X, center, scale):  # (n, *space, c) -> (n, prod(space) * c)
@@ -15,6 +18,23 @@ def flatten(X, center, scale):  # (n, *space, c) -> (n, prod(space) * c)
         rows = rows - rows[:, :1]
         rows = rows - rows.mean(axis=1, keepdims=True)
     return normalize(rows)[1] if scale else rows
+
+
+def flatten_pyramid(X, pyramid, center, scale):  # (n, *space, c), {k: weight} -> (n, sum_k k^ndim * c)
+    """Return the rows of a spatial pyramid: the map pooled to k positions along every axis, for every k.
+
+    Each level is flattened as in `flatten` and multiplied by the root of its weight, so that the inner product of two
+    rows is the sum over the levels of the weights times the inner products of the levels.
+    """
+    rows = []
+    for k, weight in pyramid.items():
+        level, space = X, X.shape[1:-1]
+        for axis, matrix in enumerate(operators(Fixed("average", (k,) * len(space)), space), 1):
+            if space[axis - 1] != k:
+                means = matrix.toarray().astype(X.dtype).T
+                level = np.moveaxis(np.moveaxis(level, axis, -1) @ means, -1, axis)
+        rows.append(flatten(level, center, scale) * sqrt(weight))
+    return np.concatenate(rows, axis=1)
 
 
 def flatten_vjp(G, X, center, scale):  # (n, f), (n, *space, c) -> (n, *space, c)

@@ -6,9 +6,11 @@ per column (g = k). If the columns are coupled, there is one value for all colum
 """
 
 from collections.abc import Callable
+from math import exp
 from typing import NamedTuple
 
 import numpy as np
+from scipy.optimize import minimize_scalar
 
 
 def squared_hinge(S, Y):
@@ -57,6 +59,16 @@ def log_probabilities(S):  # (n, k) -> (n, max(k, 2))
         S = np.hstack([np.zeros_like(S), S])
     S = S - S.max(axis=1, keepdims=True)
     return S - np.log(np.exp(S).sum(axis=1, keepdims=True))
+
+
+def probability_scale(S, Y, weights):
+    """Return the factor of the scores for which the log loss of their probabilities is smallest."""
+    S = S.astype(float)
+
+    def log_loss(t):
+        return weights @ logistic(exp(t) * S, Y)[0].sum(axis=1)
+
+    return exp(minimize_scalar(log_loss, bounds=(-5, 10), method="bounded").x)
 
 
 def squared_error(S, Y):

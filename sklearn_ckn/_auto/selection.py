@@ -1,0 +1,211 @@
+"""The choice of branches: weights learned from cross-validated predictions for some of the signals."""
+
+import time
+import warnings
+from math import sqrt
+from typing import NamedTuple
+
+import numpy as np
+
+from .._core.multiple_kernels.cross_validated import centred
+from .._core.multiple_kernels.weights import learn_weights
+from .._core.runtime.threads import over_blocks, slices
+from .branches import feature_union, with_choice
+
+SPREAD = 1.0  # standard deviation of the logarithms of the weights, in the penalty of `learn_weights`
+SMALLEST_SHARE = 0.03  # share of a kernel in the squared norm of the model, below which it is dropped
+ROWS = 256  # number of rows of a product that a thread computes at a time
+CONSTANT = 1e-6  # size of a kernel, below which all signals are alike
+SIGMAS = 0.6, 1.0  # widths of Gaussian kernels of features of norm 1
+
+
+class Problem(NamedTuple):
+    """Signals from which the branches are chosen, with their targets."""
+
+    X: object  # the signals
+    Y: np.ndarray  # (n, k) targets of `multiple_kernels`
+    s: np.ndarray  # (n,) weights, whose mean is 1
+    loss: object  # loss of `multiple_kernels`
+    folds: list  # indices of the signals of every fold, or None for leave-one-out
+    score: object  # callable, (S, t) -> score of cross-validated predictions
+    n_threads: int
+
+    def learn(self, kernels, start=None, max_iter=25):  # [Kernel] -> Weights
+        """Learn the weights of kernels."""
+        matrices = [kernel.matrix for kernel in kernels]
+        return learn_weights(matrices, self.Y, self.s, self.loss, self.folds, SPREAD, start, max_iter, self.n_threads)
+
+    def is_better(self, weights, others, n_errors):  # Weights, Weights
+        """Return whether the loss is lower than with other weights by some standard errors of its decrease."""
+        before, after = (self.loss.values(each.R, each.t)[0] for each in (others, weights))
+        decrease = before - after
+        mean = np.average(decrease, weights=self.s)
+        return mean > n_errors * sqrt(np.average((decrease - mean) ** 2, weights=self.s) / len(decrease))
+
+
+class Kernel(NamedTuple):
+    """A kernel of features, and the same kernel as `multiple_kernels` needs it."""
+
+    raw: np.ndarray  # (n, n) products of features, of norm 1 or 0
+    matrix: np.ndarray  # (n, n) the same, centred and divided by the mean of its diagonal
+    size: float  # this mean
+
+    @classmethod
+    def of(cls, raw):
+        """Centre and scale a matrix of products. A kernel that is constant, except by rounding, is replaced by 0."""
+        K = centred(raw)
+        size = float(np.trace(K) / len(K))
+        return cls(raw, K / size, size) if size > CONSTANT else cls(raw, np.zeros_like(K), 1.0)
+
+
+class Trial(NamedTuple):
+    """A branch that was fitted to the signals of a problem."""
+
+    branch: object
+    fitted: object  # its fitted feature map
+    kernels: dict  # {n_positions: Kernel}
+    n_features: dict  # {n_positions: number of features}
+    loss: float  # cross-validated loss of the branch alone
+    score: float  # cross-validated score of the branch alone
+    seconds: float
+
+
+class Choice(NamedTuple):
+    """Weights of branches and everything else that was chosen."""
+
+    trials: list  # the `Trial` of every branch that was chosen
+    weights: dict  # {name of a branch: weight}, which sum to 1
+    pyramids: dict  # {name of a branch: {n_positions: weight}}, which also sum to 1
+    symmetries: str  # name of a group, or None
+    gaussian: tuple  # width and weight of a Gaussian kernel of the features, or None
+    strength: float  # weight of the whole kernel, in units of the regularisation strength
+    learned: object  # `Weights` of the last comparison
+
+    def feature_map(self, maps):  # {name: feature map of a branch} -> FeatureUnion
+        """Return the sum of the kernels of the chosen branches."""
+        for name, feature_map in maps.items():
+            with_choice(feature_map, self.pyramids[name], self.symmetries)
+        return feature_union(maps, self.weights)
+
+    def describe(self):
+        """Return what was chosen, in words."""
+        parts = [f"{weight:.2f} {name} {list(self.pyramids[name])}" for name, weight in self.weights.items()]
+        text = f"chose {' + '.join(parts)}"
+        if self.symmetries is not None:
+            text += f", symmetries={self.symmetries!r}"
+        return text if self.gaussian is None else f"{text}, Gaussian kernel of width {self.gaussian[0]:g}"
+
+    def settings(self):
+        """Return what was chosen, as a dict."""
+        kernel = None if self.gaussian is None else dict(zip(("sigma", "weight"), self.gaussian))
+        chosen = {"weights": self.weights, "pyramids": self.pyramids}
+        return chosen | {"symmetries": self.symmetries, "gaussian_kernel": kernel}
+
+    def table(self, trials):
+        """Return one row for every branch that was tried: its name, weight, score and seconds."""
+        rows = [(t.branch.name, self.weights.get(t.branch.name, 0.0), t.score, t.seconds) for t in trials]
+        return [dict(zip(("branch", "weight", "validation_score", "seconds"), row)) for row in rows]
+
+
+def try_branch(branch, problem, symmetries, n_jobs):
+    """Fit a branch to the signals of a problem, and return a `Trial`."""
+    begin = time.perf_counter()
+    fitted = branch.feature_map(symmetries, n_jobs)
+    features = quietly(fitted.fit_transform, problem.X) * sqrt(len(branch.levels))  # norm 1 at every level
+    parts = branch.split(features, fitted)
+    n_features = {k: F.shape[1] for k, F in parts.items()}
+    kernels = {k: Kernel.of(products(F, problem.n_threads)) for k, F in parts.items()}
+    together = Kernel.of(sum(kernel.raw for kernel in kernels.values()) / len(kernels))
+    weights = problem.learn([together], max_iter=5)
+    score = problem.score(problem.Y - weights.R, weights.t)
+    return Trial(branch, fitted, kernels, n_features, weights.loss, float(score), time.perf_counter() - begin)
+
+
+def products(F, n_threads):
+    """Return the inner products of rows, in double precision."""
+    K = np.empty((len(F), len(F)))
+
+    def fill(rows):
+        K[rows] = F[rows] @ F.T
+
+    over_blocks(fill, slices(len(F), ROWS), n_threads)
+    return K
+
+
+def quietly(function, *arguments):
+    """Call a function without warnings, such as those about fewer distinct patches than filters."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return function(*arguments)
+
+
+def choose(trials, problem, groups, most_branches, most_features, with_gaussian):
+    """Learn the weights of branches, drop what does not contribute, and compare symmetries and Gaussian kernels.
+
+    Parameters
+    ----------
+    trials : list of Trial
+    problem : Problem
+    groups : list of names of groups of symmetries or None; the first one is that of the trials
+    most_branches, most_features : int
+    with_gaussian : bool, whether a Gaussian kernel of the features may be added
+    """
+    keys, learned = _prune(trials, problem, most_branches, most_features)
+    v = [value / trials[b].kernels[k].size for (b, k), value in zip(keys, learned.v)]
+    strength, weights, pyramids = sum(v), {}, {}
+    for (b, k), value in zip(keys, v):
+        name = trials[b].branch.name
+        weights[name] = float(weights.get(name, 0.0) + value / strength)
+        pyramids.setdefault(name, {})[k] = value / strength
+    for name, pyramid in pyramids.items():
+        pyramids[name] = {k: float(value / weights[name]) for k, value in pyramid.items()}
+    choice = Choice(
+        [t for t in trials if t.branch.name in weights], weights, pyramids, groups[0], None, strength, learned
+    )
+    kernel = Kernel.of(sum(value / strength * trials[b].kernels[k].raw for (b, k), value in zip(keys, v)))
+    for group in groups[1:]:
+        trial = choice._replace(symmetries=group)
+        features = trial.feature_map({t.branch.name: t.fitted for t in choice.trials}).transform(problem.X)
+        invariant = Kernel.of(products(features, problem.n_threads))
+        found = problem.learn([invariant], max_iter=10)
+        if problem.is_better(found, choice.learned, 2):
+            kernel, choice = invariant, trial._replace(strength=found.v[0] / invariant.size, learned=found)
+    for sigma in SIGMAS if with_gaussian else ():
+        added = Kernel.of(of_angles(kernel.raw, sigma))
+        found = problem.learn([kernel, added])
+        if problem.is_better(found, choice.learned, 1):
+            linear, curved = found.v / [kernel.size, added.size]
+            strength = linear + curved
+            choice = choice._replace(gaussian=(sigma, float(curved / strength)), strength=strength, learned=found)
+    return choice
+
+
+def of_angles(K, sigma):
+    """Return the Gaussian kernel of features, given the products K of features of norm 1; it is 0 for features 0."""
+    norms = np.sqrt(np.diag(K))
+    return np.exp((K - 1) / sigma**2) * np.outer(norms, norms)
+
+
+def _prune(trials, problem, most_branches, most_features):
+    """Return the kernels that contribute to the model, as pairs of a trial and a level, and their weights.
+
+    While there are too many branches, the branch with the smallest share is dropped. While there are too many features,
+    the kernel with the smallest share per feature is dropped. In the end, kernels with tiny shares are dropped.
+    """
+    keys, learned = [(b, k) for b, trial in enumerate(trials) for k in trial.kernels], None
+    while True:
+        learned = problem.learn([trials[b].kernels[k] for b, k in keys], learned)
+        shares, costs = dict(zip(keys, learned.shares)), {(b, k): trials[b].n_features[k] for b, k in keys}
+        of_branches = {b: sum(share for key, share in shares.items() if key[0] == b) for b, _ in keys}
+        if len(of_branches) > most_branches:
+            least = min(of_branches, key=of_branches.get)
+            kept = [key for key in keys if key[0] != least]
+        elif len(keys) > 1 and sum(costs.values()) > most_features:
+            least = min(keys, key=lambda key: shares[key] / costs[key])
+            kept = [key for key in keys if key != least]
+        else:
+            kept = [key for key in keys if shares[key] >= SMALLEST_SHARE]
+        if len(kept) == len(keys):
+            return keys, learned
+        learned = learned._replace(v=np.array([v for key, v in zip(keys, learned.v) if key in kept]))
+        keys = kept
