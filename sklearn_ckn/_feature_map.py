@@ -63,7 +63,8 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, SignalsMixin, Transfo
         positions consists of the means of the last map over k cells of equal size along every axis. With the weights
         w, the features approximate the kernel ``sum_k w_k K_k``, where ``K_k`` is the kernel of a network whose last
         map is pooled to k positions. Fine levels describe where something is in a signal, and coarse levels describe
-        whether it is there at all. If None, the features are the last map itself.
+        whether it is there at all. If None, the features are the last map itself. Signals of different sizes still
+        need `n_positions` in the last layer.
 
     center : bool, default=False
         Whether to centre each row of features by subtracting its mean. With a `pyramid`, each level is centred.

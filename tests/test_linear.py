@@ -229,10 +229,22 @@ def test_scale_of_probabilities_has_the_smallest_log_loss(rng, k):
     S = Y + rng.randn(50, k)
 
     def log_loss(factor):
-        return weights @ LOSSES["logistic"].function(factor * S, Y)[0][:, 0]
+        logs = log_probabilities(factor * S)
+        own = logs[np.arange(50), labels]
+        return -weights @ (51 * own + (logs.sum(axis=1) - own) / (logs.shape[1] - 1)) / 52
 
     best = probability_scale(S, Y, weights)
     assert log_loss(best) < min(log_loss(1.01 * best), log_loss(0.99 * best))
+
+
+def test_probabilities_of_separable_classes_are_not_overconfident():
+    X, y = load_digits(return_X_y=True)
+    two = (y == 3) | (y == 8)
+    X, y = X[two] / 16, y[two]
+    for seed in range(4):
+        model = LinearClassifier("squared_error", C=[0.01, 0.1, 1], random_state=seed).fit(X[:100], y[:100])
+        P = model.predict_proba(X[100:])
+        assert -np.log(P[np.arange(len(P)), (y[100:] == 8).astype(int)]).mean() < 0.3
 
 
 def test_C_with_the_best_validation_score_is_chosen(rng):

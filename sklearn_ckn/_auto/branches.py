@@ -162,10 +162,10 @@ def candidates(effort, shape, smallest, input_shape, whiten, random_state):
 
 def _of_images(builder, whiten):
     """Return branches for images and volumes."""
-    found = []
-    if whiten is not True:
+    found, can_whiten = [], builder.ndim == 2 and min(builder.smallest) >= WIDTH[2]
+    if whiten is not True or not can_whiten:
         found += [builder.two_layers("centred", centred=True), builder.two_layers("uncentred", centred=False)]
-    if whiten is not False and builder.ndim == 2 and min(builder.smallest) >= WIDTH[2]:
+    if whiten is not False and can_whiten:
         found.append(builder.two_layers("whitened", steps=[(PatchWhitening(WIDTH[2]),)], centred=False))
     return found
 
@@ -234,9 +234,3 @@ def gaussian_kernel(n_landmarks, sigma, weight, random_state, n_jobs):  # -> Fea
     )
     parts = [("linear", "passthrough"), ("gaussian", CKNFeatureMap(layer, n_jobs=n_jobs))]
     return FeatureUnion(parts, transformer_weights={"linear": sqrt(1 - weight), "gaussian": sqrt(weight)})
-
-
-def chain(union, kernel):
-    """Return the feature map of branches, optionally followed by the features of a Gaussian kernel."""
-    steps = [("branches", union)] + ([("kernel", kernel)] if kernel is not None else [])
-    return Pipeline(steps)

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
+from sklearn import config_context
 from sklearn.base import BaseEstimator, RegressorMixin, _fit_context, clone
+from sklearn.metrics import get_scorer
 from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold, check_cv
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_consistent_length, check_random_state
@@ -32,24 +34,24 @@ from .._utils.progress import tell
 from .._utils.serialization import PersistentMixin
 from .._utils.typing import ClassWeight, Kind, RandomState, Rows, typed
 from . import branches
-from .selection import Kernel, choose, products, quietly, try_branch
+from .selection import choose, quietly, try_branch
 from .tasks import Labels, Numbers
 
-N_SELECTED = {"fast": 400, "balanced": 800, "accurate": 1500}  # maximum number of signals that branches are chosen from
+N_SELECTED = {"fast": 400, "balanced": 800, "accurate": 1500}  # maximum number of signals that branches are chosen by
 MOST_BRANCHES = {  # maximum number of branches that are used, for series and for images or volumes
     "fast": (4, 2),
     "balanced": (8, 3),
     "accurate": (10, 3),
 }
 N_LANDMARKS = 3000  # maximum number of landmarks of the Gaussian kernel
-N_EXACT = 4000  # maximum number of signals for which all products of features are computed
 PRODUCTS = {  # maximum number of products of two features of a signal, summed over all signals, in the linear model
     "fast": 5e11,
     "balanced": 2e12,
     "accurate": 3e12,
 }
-PATH = 1.0, 4.0, 16.0  # factors of C from which the linear model of more signals chooses
+PATH = 1.0, 4.0, 16.0  # factors of C from which the linear model chooses if there are more signals
 TOL = 1e-4  # tolerance of the linear model
+NEGLIGIBLE = 1e-12  # weight of a signal in units of the mean, up to which the signal is ignored
 BLOCK = 2**28  # maximum number of bytes of the features of a block of signals
 
 
@@ -70,17 +72,23 @@ class _Auto(PersistentMixin, SignalsMixin, BaseEstimator):
         "random_state": ["random_state"],
     }
 
-    def _fit(self, X, task, groups):
+    def _fit(self, X, task, fold_of):
         """Choose and fit the feature map, and fit the linear model.
 
-        ``X`` are `Signals` or `MixedSignals`, and ``task`` is what is learned: `Labels` or `Numbers`.
+        Parameters
+        ----------
+        X : Signals or MixedSignals
+        task : Labels or Numbers, what is learned
+        fold_of : ndarray of shape (n,) or None, the fold of every signal, or None for leave-one-out
         """
         begin, n, n_threads = time.perf_counter(), len(X), effective_n_jobs(self.n_jobs)
         groups_of_symmetries = self._groups_to_compare(X)
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         rng, signals = np.random.RandomState(seed), as_plain(X)
         rows = task.some(N_SELECTED[self.effort], rng)
-        folds = self._folds(rows, task.strata, groups, rng)
+        folds = None
+        if fold_of is not None:
+            folds = [np.flatnonzero(fold_of[rows] == k) for k in np.unique(fold_of[rows])]
         problem = task.problem(take(signals, rows), rows, folds, n_threads)
         if self.verbose and is_first_use():
             tell(self, begin, "compiling, once: about 15 s")
@@ -98,7 +106,9 @@ class _Auto(PersistentMixin, SignalsMixin, BaseEstimator):
         union = choice.feature_map(maps)
         feature_map, F = self._with_gaussian(union, choice, signals, seed, rng)
         self._tell(begin, f"computed {F.shape[1]} features of {n} signals")
-        model = self._fit_linear(F, task, choice, groups, rows, rng)
+        path = PATH if len(rows) < n and fold_of is None else ()
+        model = self._linear_model([choice.strength / 2 * factor for factor in path] or choice.strength / 2, seed)
+        model = task.fit(model, F, choice.learned.t)
         self._tell(begin, f"fitted the linear model with C={model.C_:.3g}")
 
         seconds = time.perf_counter() - begin
@@ -147,21 +157,6 @@ class _Auto(PersistentMixin, SignalsMixin, BaseEstimator):
         feature_map = Pipeline([("branches", union), ("kernel", kernel)])
         return feature_map, kernel.transform(F) if len(some) == n else features_of(feature_map, signals)
 
-    def _fit_linear(self, F, task, choice, groups, rows, rng):
-        """Fit the linear model of the features of all signals."""
-        n, seed = len(F), rng.randint(np.iinfo(np.int32).max)
-        if n > N_EXACT:
-            return task.fit(self._linear_model([choice.strength / 2 * factor for factor in PATH], seed), F)
-        strength, learned = choice.strength, choice.learned
-        if len(rows) < n:
-            n_threads, everything = effective_n_jobs(self.n_jobs), np.arange(n)
-            kernel = Kernel.of(products(F, n_threads))
-            folds = self._folds(everything, task.strata, groups, rng)
-            start = learned._replace(v=np.array([strength * kernel.size]))
-            learned = task.problem(None, everything, folds, n_threads).learn([kernel], start, max_iter=5)
-            strength = learned.v[0] / kernel.size
-        return task.fit(self._linear_model(float(strength / 2), seed), F, learned.t)
-
     def _tell(self, begin, text):
         if self.verbose:
             tell(self, begin, text)
@@ -173,23 +168,32 @@ class _Auto(PersistentMixin, SignalsMixin, BaseEstimator):
             return [self.symmetries]
         return [None] if self.ndim != 2 or self.effort == "fast" else [None, "flip"]
 
-    def _folds(self, rows, strata, groups, rng):
-        """Return the folds of the cross-validation as lists of places in ``rows``, or None for leave-one-out."""
-        cv, labels = self.cv, None if groups is None else np.asarray(groups)[rows]
-        if cv is None and labels is None:
-            return None
+    def _fold_of(self, y, groups, strata):
+        """Return the number of the fold of every signal, or None for leave-one-out."""
+        if groups is not None:
+            check_consistent_length(groups, y)
+            if len(np.unique(groups)) < 2:
+                raise ValueError("groups must contain at least two groups: pass groups=None.")
+        cv = self.cv
         if cv is None:
-            cv = GroupKFold(min(10, len(np.unique(labels))))
-        elif isinstance(cv, Integral):
+            if groups is None:
+                return None
+            cv = min(10, len(np.unique(groups)))
+        if isinstance(cv, Integral):
             kind = KFold if strata is None else StratifiedKFold
-            cv = GroupKFold(cv) if labels is not None else kind(cv, shuffle=True, random_state=rng)
-        y = np.zeros(len(rows)) if strata is None else strata[rows]
-        folds = [test for _, test in check_cv(cv).split(np.zeros((len(rows), 1)), y, labels)]
-        if not np.array_equal(np.sort(np.concatenate(folds)), np.arange(len(rows))):
+            cv = GroupKFold(cv) if groups is not None else kind(cv, shuffle=True, random_state=0)
+        fold_of, n_tests = np.full(len(y), -1), np.zeros(len(y), dtype=int)
+        for k, (train, test) in enumerate(check_cv(cv).split(np.zeros((len(y), 1)), y, groups)):
+            fold_of[test] = k
+            n_tests[test] += 1
+            if len(train) + len(test) != len(y) or not len(train):
+                n_tests[:] = 2
+        if (n_tests != 1).any():
             raise ValueError(
-                f"cv must put every signal into exactly one test set, as KFold and GroupKFold do; got {self.cv!r}."
+                f"cv must put every signal into exactly one test set, and all others into the training set, as KFold "
+                f"and GroupKFold do; got {self.cv!r}."
             )
-        return folds
+        return fold_of
 
     def _read(self, X):
         """Check the signals and return them."""
@@ -206,7 +210,8 @@ class _Auto(PersistentMixin, SignalsMixin, BaseEstimator):
     def _features(self, X):
         """Return the features of signals of the kind seen in `fit`."""
         signals = validation.as_fitted_signals(self, X, self.input_shape is not None, mixed=True)
-        return features_of(self.feature_map_, as_plain(signals))
+        with config_context(transform_output="default"):
+            return features_of(self.feature_map_, as_plain(signals))
 
     def _scores(self, X):
         check_is_fitted(self)
@@ -218,9 +223,10 @@ class _Auto(PersistentMixin, SignalsMixin, BaseEstimator):
         Returns
         -------
         pipeline : Pipeline
-            The fitted steps of `feature_map_`, followed by the fitted linear model in the step ``"linear"``. It makes
-            the same predictions as this estimator and shares all steps with it. A :func:`~sklearn.base.clone` of it is
-            not fitted, and has the chosen settings as parameters.
+            The fitted steps of `feature_map_`, followed by the fitted linear model in the step ``"linear"``. For
+            arrays, it makes the same predictions as this estimator, with which it shares all steps. A
+            :func:`~sklearn.base.clone` of it is not fitted, and has the chosen settings as parameters. To predict
+            probabilities with a clone, set ``linear__C`` to a list or ``linear__loss="logistic"``.
         """
         check_is_fitted(self)
         return Pipeline([*self.feature_map_.steps, ("linear", getattr(self, self._MODEL))])
@@ -243,18 +249,12 @@ def as_plain(signals):  # Signals or MixedSignals -> ndarray or list of ndarray
     return plain
 
 
-def with_weight(weights, signals, groups, *targets):
-    """Return the signals that have a positive weight, with their groups and targets."""
-    kept = np.flatnonzero(weights)
+def with_weight(weights, fold_of, signals, *targets):
+    """Return the folds of the signals whose weights are not negligible, with the signals and their targets."""
+    kept = np.flatnonzero(weights > NEGLIGIBLE * weights.mean())
     if len(kept) == len(weights):
-        return signals, groups, *targets
-    return signals[kept], None if groups is None else np.asarray(groups)[kept], *(each[kept] for each in targets)
-
-
-def check_groups(groups, y):
-    """Check that there is one group for each signal."""
-    if groups is not None:
-        check_consistent_length(groups, y)
+        return fold_of, signals, *targets
+    return None if fold_of is None else fold_of[kept], signals[kept], *(each[kept] for each in targets)
 
 
 def take(X, rows):
@@ -283,25 +283,27 @@ def is_first_use():
 class AutoCKNClassifier(Classification, _Auto):
     """Classifier of signals that chooses its feature map from the data.
 
-    It combines several networks with two layers, the branches, which see a signal in different ways: the shapes of
-    patches only, or also their level; the whitened image; first differences of series; long patches by dilation; each
-    channel of a series alone. Every branch is pooled to several numbers of positions, from 8 along every axis to a
-    single one. The feature map is that of a sum of kernels::
+    It combines several networks with one or two layers, the branches, which see a signal in different ways: the shapes
+    of patches only, or also their level; the whitened image; first differences of series; long patches by dilation;
+    each channel of a series alone. Every branch is pooled to several numbers of positions, from up to 8 along every
+    axis to a single one. The feature map is that of a sum of kernels::
 
         K(x, x') = sum_b w_b sum_k w_bk <Phi_bk(x), Phi_bk(x')>
 
     where ``Phi_bk(x)`` are the features of branch b with k positions along every axis, centred and of norm 1. The
     weights w are learned (multiple kernel learning [1]_): they minimise the log loss of the leave-one-out predictions
-    of kernel ridge regression, which are known in closed form. Branches and levels that contribute little are dropped.
-    In the same way, `fit` decides whether features are averaged over mirror images and whether a Gaussian kernel of the
-    features is added, and it calibrates the probabilities. Finally, a linear classifier is fitted to all signals.
+    of kernel ridge regression, which are known in closed form, plus a penalty that keeps them about equal if there are
+    few signals. Branches and levels that contribute little are dropped. In the same way, `fit` decides whether features
+    are averaged over mirror images and whether a Gaussian kernel of the features is added, and it calibrates the
+    probabilities. Finally, a linear classifier is fitted to all signals.
 
     Parameters
     ----------
     effort : {"fast", "balanced", "accurate"}, default="balanced"
-        Size of the networks and of the search. The branches have 32 and 128 filters, 64 and 256, or 64 and 512. They
-        are chosen by up to 400, 800 or 1500 signals. For images, up to 2, 3 or 3 branches are used. With more than 3000
-        signals, a Gaussian kernel is added only for `"accurate"`.
+        Size of the networks and of the search. The two layers of most branches have 32 and 128 filters, 64 and 256, or
+        64 and 512. They are chosen by 400, 800 or 1500 signals, up to twice as many if there are very many classes, or
+        all if there are fewer. Up to 2, 3 or 3 branches are used for images and volumes, and 4, 8 or 10 for series.
+        With more than 3000 signals, a Gaussian kernel is added only for `"accurate"`.
 
     ndim : {1, 2, 3}, default=2
         Number of spatial axes: 1 for time series, 2 for images, 3 for volumes. See `CKNLayer`.
@@ -319,11 +321,12 @@ class AutoCKNClassifier(Classification, _Auto):
     cv : int, cross-validation splitter or None, default=None
         Cross-validation by which branches are chosen. None means leave-one-out or, if `fit` receives groups, up to ten
         folds of whole groups. An int is the number of folds. A splitter must put every signal into exactly one test
-        set. No model is fitted more than once in any case.
+        set, and all others into the training set. The predictions of all folds are known in closed form, so that the
+        number of folds does not matter for the time. Unless `cv` and the groups are None, C is also chosen in this way.
 
     scoring : str, callable or None, default=None
-        Score in `branches_`, as in :func:`~sklearn.model_selection.cross_val_score`. None means the accuracy. Branches
-        are always chosen by the log loss.
+        Score in `branches_`, as in :func:`~sklearn.model_selection.cross_val_score`, without sample weights. None means
+        the accuracy, with sample weights. Branches are always chosen by the log loss.
 
     time_budget : float or None, default=None
         Seconds after which `fit` should end. If it is short, fewer branches are tried and used, but at least one. If
@@ -340,7 +343,7 @@ class AutoCKNClassifier(Classification, _Auto):
         processors. What is chosen does not depend on the number of threads, except by floating-point rounding.
 
     random_state : int, RandomState instance or None, default=None
-        Determines the signals that branches are chosen from, the patches and initial filters of the layers, and the
+        Determines the signals that branches are chosen by, the patches and initial filters of the layers, and the
         validation set of the linear classifier. Pass an int for reproducible results.
 
     Attributes
@@ -362,7 +365,7 @@ class AutoCKNClassifier(Classification, _Auto):
         `symmetries`, `gaussian_kernel` (None, or its `sigma` and `weight`), and the `C` of the classifier.
 
     classes_ : ndarray of shape `(n_classes,)`
-        Class labels.
+        Class labels. Classes whose signals have no weight are not among them.
 
     input_shape_ : tuple
         Shape ``(*space, n_channels)`` of the signals seen in `fit`, with None for every axis along which the
@@ -380,9 +383,11 @@ class AutoCKNClassifier(Classification, _Auto):
     TypeError
         If `X` contains no numbers, as described in `CKNLayer`.
     ValueError
-        If, in `fit`, `y` does not contain labels of at least two classes, or no class has two signals; if `X` is
+        If, in `fit`, `y` does not contain labels of at least two classes with a positive weight, or no class has two
+        signals; if `X` is
         invalid for one of the reasons listed in `CKNLayer`; if `symmetries` contains quarter turns and the images are
-        not square; or if the test sets of `cv` do not divide the signals. `y` is checked before anything is computed.
+        not square; or if the test sets of `cv` do not divide the signals. All of this is checked before any features
+        are computed.
 
     Warns
     -----
@@ -397,10 +402,9 @@ class AutoCKNClassifier(Classification, _Auto):
 
     Notes
     -----
-    The linear classifier minimises the squared error. With up to 4000 signals, its C has the lowest leave-one-out log
-    loss. With more signals, it chooses C on a validation set.
-
-    With more signals than branches are chosen from, the filters are learned again from all signals.
+    The linear classifier minimises the squared error. Its C has the lowest cross-validated log loss. If there are more
+    signals than branches are chosen by, filters are learned again from all signals, and C is chosen on a
+    validation set, from this value and larger ones.
 
     References
     ----------
@@ -464,8 +468,9 @@ class AutoCKNClassifier(Classification, _Auto):
         sample_weight : array-like of shape `(n_samples,)`, default=None
             Non-negative weights of the samples. None means equal weights.
         groups : array-like of shape `(n_samples,)`, default=None
-            Labels of groups of signals that belong together, such as all signals of one person. While branches are
-            chosen, no signal is predicted from signals of its own group.
+            Labels of groups of signals that belong together, such as all signals of one person. Unless `cv` is a
+            splitter that ignores groups, no signal is predicted from signals of its own group while branches are
+            chosen.
 
         Returns
         -------
@@ -473,16 +478,23 @@ class AutoCKNClassifier(Classification, _Auto):
             The fitted classifier.
         """
         y = tables.as_labels_or_targets(self, X, y)
-        check_groups(groups, y)
         signals = self._read(X)
         classes, labels, weights = self._read_classes(X, y, sample_weight, np.float64)
-        if np.bincount(labels[weights > 0]).max() < 2:
+        fold_of, scorer = self._fold_of(y, groups, labels), None if self.scoring is None else get_scorer(self.scoring)
+        factors = self._class_weights(classes, labels, tables.check_weights(sample_weight, X, np.float64))[labels]
+        fold_of, signals, labels, weights, factors = with_weight(weights, fold_of, signals, labels, weights, factors)
+        learned, labels = np.unique(labels, return_inverse=True)
+        classes = classes[learned]
+        if len(classes) < 2:
+            raise ValueError(f"At least two classes must have a positive weight; got one, {classes.tolist()[0]!r}.")
+        if np.bincount(labels).max() < 2:
             raise ValueError(
                 f"At least one class must have two signals (with a positive weight), because branches are chosen by "
                 f"predicting the class of each signal from the others; got {len(classes)} classes of one signal."
             )
-        signals, groups, labels, weights = with_weight(weights, signals, groups, labels, weights)
-        self._fit(signals, Labels(labels, classes, weights / weights.mean(), self.scoring), groups)
+        task = Labels(labels, classes, weights / weights.mean(), factors, scorer)
+        with config_context(transform_output="default"):
+            self._fit(signals, task, fold_of)
         tables.record_feature_names(self, X)
         self.classes_ = classes
         return self
@@ -528,14 +540,15 @@ class AutoCKNClassifier(Classification, _Auto):
         return np.exp(self.predict_log_proba(X))
 
     def _linear_model(self, C, seed):
-        return LinearClassifier("squared_error", C=C, tol=TOL, n_jobs=self.n_jobs, random_state=seed)
+        weights = {"class_weight": self.class_weight}
+        return LinearClassifier("squared_error", C=C, **weights, tol=TOL, n_jobs=self.n_jobs, random_state=seed)
 
 
 class AutoCKNRegressor(RegressorMixin, _Auto):
     """Regressor of signals that chooses its feature map from the data.
 
-    It differs from `AutoCKNClassifier` only in the loss: weights minimise the mean squared error of the leave-one-out
-    predictions of standardised targets.
+    It chooses branches as `AutoCKNClassifier` does, with another loss: weights minimise the mean squared error of the
+    leave-one-out predictions of standardised targets.
 
     Parameters
     ----------
@@ -555,8 +568,8 @@ class AutoCKNRegressor(RegressorMixin, _Auto):
         Cross-validation by which branches are chosen, as in `AutoCKNClassifier`.
 
     scoring : str, callable or None, default=None
-        Score in `branches_`, as in :func:`~sklearn.model_selection.cross_val_score`. None means :math:`R^2`. Branches
-        are always chosen by the squared error.
+        Score in `branches_`, as in :func:`~sklearn.model_selection.cross_val_score`, without sample weights. None means
+        :math:`R^2`, with sample weights. Branches are always chosen by the squared error.
 
     time_budget : float or None, default=None
         Seconds after which `fit` should end, as in `AutoCKNClassifier`.
@@ -572,7 +585,7 @@ class AutoCKNRegressor(RegressorMixin, _Auto):
         processors. What is chosen does not depend on the number of threads, except by floating-point rounding.
 
     random_state : int, RandomState instance or None, default=None
-        Determines the signals that branches are chosen from, the patches and initial filters of the layers, and the
+        Determines the signals that branches are chosen by, the patches and initial filters of the layers, and the
         validation set of the linear regressor. Pass an int for reproducible results.
 
     Attributes
@@ -620,8 +633,9 @@ class AutoCKNRegressor(RegressorMixin, _Auto):
 
     Notes
     -----
-    With up to 4000 signals, C has the lowest leave-one-out squared error. With more signals, it is chosen on a
-    validation set.
+    The C of the linear regressor has the lowest leave-one-out squared error. If there are more signals than branches
+    are chosen by, filters are learned again from all signals, and C is chosen on a validation set, from this value and
+    larger ones.
 
     Examples
     --------
@@ -685,17 +699,18 @@ class AutoCKNRegressor(RegressorMixin, _Auto):
             The fitted regressor.
         """
         y = tables.as_labels_or_targets(self, X, y, multi_output=True, y_numeric=True)
-        check_groups(groups, y)
         signals = self._read(X)
+        fold_of, scorer = self._fold_of(y, groups, None), None if self.scoring is None else get_scorer(self.scoring)
         weights = tables.check_weights(sample_weight, X, np.float64)
-        n = np.count_nonzero(weights)
+        n = np.count_nonzero(weights > NEGLIGIBLE * weights.mean())
         if n < 3:
             raise ValueError(
                 f"At least three signals must have a positive weight, because branches are chosen by predicting the "
                 f"target of each signal from the others; got {n} {'sample' if n == 1 else 'samples'}."
             )
-        signals, groups, y, weights = with_weight(weights, signals, groups, y, weights)
-        self._fit(signals, Numbers.of(y, weights / weights.mean(), self.scoring), groups)
+        fold_of, signals, y, weights = with_weight(weights, fold_of, signals, y, weights)
+        with config_context(transform_output="default"):
+            self._fit(signals, Numbers.of(y, weights / weights.mean(), scorer), fold_of)
         tables.record_feature_names(self, X)
         return self
 

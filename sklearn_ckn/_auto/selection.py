@@ -13,8 +13,10 @@ from .._core.runtime.threads import over_blocks, slices
 from .branches import feature_union, with_choice
 
 SPREAD = 1.0  # standard deviation of the logarithms of the weights, in the penalty of `learn_weights`
-SMALLEST_SHARE = 0.03  # share of a kernel in the squared norm of the model, below which it is dropped
+SMALLEST_SHARE = 0.03  # share of a kernel in the variance of the fitted values, below which it is dropped
+SMALL_SHARE = 0.3  # the same in units of the mean share, if there are so many kernels that this is smaller
 ROWS = 256  # number of rows of a product that a thread computes at a time
+COLUMNS = 2048  # number of columns that are in double precision at a time
 CONSTANT = 1e-6  # size of a kernel, below which all signals are alike
 SIGMAS = 0.6, 1.0  # widths of Gaussian kernels of features of norm 1
 
@@ -122,13 +124,19 @@ def try_branch(branch, problem, symmetries, n_jobs):
 
 
 def products(F, n_threads):
-    """Return the inner products of rows, in double precision."""
-    K = np.empty((len(F), len(F)))
+    """Return the inner products of rows.
 
-    def fill(rows):
-        K[rows] = F[rows] @ F.T
+    Sums are in double precision, because rounding errors of single precision would make eigenvalues negative that are
+    not small in comparison with the regularisation.
+    """
+    K = np.zeros((len(F), len(F)))
+    for columns in slices(F.shape[1], COLUMNS):
+        part = F[:, columns].astype(float)
 
-    over_blocks(fill, slices(len(F), ROWS), n_threads)
+        def add(rows, part=part):
+            K[rows] += part[rows] @ part.T
+
+        over_blocks(add, slices(len(F), ROWS), n_threads)
     return K
 
 
@@ -181,9 +189,13 @@ def choose(trials, problem, groups, most_branches, most_features, with_gaussian)
 
 
 def of_angles(K, sigma):
-    """Return the Gaussian kernel of features, given the products K of features of norm 1; it is 0 for features 0."""
+    """Return the kernel ``|x| |x'| exp((cos - 1) / sigma^2)`` of features, given their products K.
+
+    For features of norm 1, this is the Gaussian kernel. For features 0, it is 0.
+    """
     norms = np.sqrt(np.diag(K))
-    return np.exp((K - 1) / sigma**2) * np.outer(norms, norms)
+    of_pairs = np.outer(norms, norms)
+    return of_pairs * np.exp((K / np.where(of_pairs > 0, of_pairs, 1) - 1) / sigma**2)
 
 
 def _prune(trials, problem, most_branches, most_features):
@@ -204,7 +216,8 @@ def _prune(trials, problem, most_branches, most_features):
             least = min(keys, key=lambda key: shares[key] / costs[key])
             kept = [key for key in keys if key != least]
         else:
-            kept = [key for key in keys if shares[key] >= SMALLEST_SHARE]
+            smallest = min(SMALLEST_SHARE, SMALL_SHARE / len(keys))
+            kept = [key for key in keys if shares[key] >= smallest]
         if len(kept) == len(keys):
             return keys, learned
         learned = learned._replace(v=np.array([v for key, v in zip(keys, learned.v) if key in kept]))

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
-from sklearn.metrics import accuracy_score, get_scorer, r2_score
+from sklearn.metrics import accuracy_score, r2_score
 
 from .._arrays import tables
 from .._core.multiple_kernels.losses import LogLoss, SquaredError
@@ -20,7 +20,8 @@ class Labels(NamedTuple):
     labels: np.ndarray  # (n,) indices of classes
     classes: np.ndarray
     weights: np.ndarray  # (n,) positive, with a mean of 1
-    scoring: object  # parameter of the estimator
+    class_weights: np.ndarray  # (n,) the factors of the weights that follow from the classes
+    scoring: object  # scorer, or None
 
     @property
     def strata(self):
@@ -28,13 +29,16 @@ class Labels(NamedTuple):
         return self.labels
 
     def some(self, n, rng):
-        """Return the indices of about n signals, with at least two of every class that has two."""
+        """Return the indices of about n signals, with two of every class that has two.
+
+        If there are many classes, there are up to 2 n signals, and some classes may be missing.
+        """
         counts = np.bincount(self.labels)
         ranks = np.empty(len(self.labels))
         for c, count in enumerate(counts):
             ranks[self.labels == c] = rng.permutation(count)
         keys = np.where(ranks < 2, 0, ranks / counts[self.labels])
-        return np.sort(np.argsort(keys, kind="stable")[: max(n, 2 * len(counts))])
+        return np.sort(np.argsort(keys, kind="stable")[: max(n, min(2 * n, 2 * len(counts)))])
 
     def problem(self, X, rows, folds, n_threads):
         """Return the `Problem` of some of the signals, which are X."""
@@ -44,15 +48,16 @@ class Labels(NamedTuple):
         def score(S, t):
             if self.scoring is None:
                 return accuracy_score(self.labels[rows], S.argmax(axis=1), sample_weight=s)
-            return get_scorer(self.scoring)(OfClasses(self.classes, t), S, self.classes[self.labels[rows]])
+            return self.scoring(OfClasses(self.classes, t), S, self.classes[self.labels[rows]])
 
         return Problem(X, Y, s, LogLoss(Y, s / s.sum()), folds, score, n_threads)
 
-    def fit(self, model, F, t=None):
+    def fit(self, model, F, t):
         """Fit a linear classifier of the features of all signals; exp(t) calibrates its probabilities."""
-        model.fit(F, self.classes[self.labels], sample_weight=self.weights)
-        if t is not None:
-            model.probability_scale_ = exp(t) * (2 if len(self.classes) == 2 else 1)  # S of two classes is (-s, s)
+        if isinstance(model.class_weight, dict):  # Classes without weight have been removed.
+            model.class_weight = {c: w for c, w in model.class_weight.items() if c in self.classes}
+        model.fit(F, self.classes[self.labels], sample_weight=self.weights / self.class_weights)
+        model.probability_scale_ = exp(t) * (2 if len(self.classes) == 2 else 1)  # S of two classes is (-s, s)
         return model
 
 
@@ -61,7 +66,7 @@ class Numbers(NamedTuple):
 
     y: np.ndarray  # (n, k) standardised
     weights: np.ndarray  # (n,) positive, with a mean of 1
-    scoring: object  # parameter of the estimator
+    scoring: object  # scorer, or None
     units: object  # `Units` of the standardisation
     is_flat: bool  # whether the targets were passed with shape (n,)
 
@@ -90,11 +95,11 @@ class Numbers(NamedTuple):
         def score(S, t):
             if self.scoring is None:
                 return r2_score(Y, S, sample_weight=s)
-            return get_scorer(self.scoring)(OfNumbers(), self.restore(S), self.restore(Y))
+            return self.scoring(OfNumbers(), self.restore(S), self.restore(Y))
 
         return Problem(X, Y, s, SquaredError(s / s.sum()), folds, score, n_threads)
 
-    def fit(self, model, F, t=None):
+    def fit(self, model, F, t):
         """Fit a linear regressor of the features of all signals."""
         return model.fit(F, self.restore(self.y), sample_weight=self.weights)
 

@@ -217,7 +217,10 @@ def check_channels(channels, n_channels):
     """Return the indices of the channels to keep, as an array."""
     if channels is None:
         return np.arange(n_channels)
-    kept = np.asarray(channels)
+    try:
+        kept = np.asarray(channels)
+    except ValueError:  # lists of different lengths
+        kept = np.empty(0)
     is_valid = kept.ndim == 1 and kept.size and kept.dtype.kind in "iu" and len(np.unique(kept)) == kept.size
     if not is_valid or kept.min() < 0 or kept.max() >= n_channels:
         raise ValueError(

@@ -62,11 +62,18 @@ def log_probabilities(S):  # (n, k) -> (n, max(k, 2))
 
 
 def probability_scale(S, Y, weights):
-    """Return the factor of the scores for which the log loss of their probabilities is smallest."""
+    """Return the factor of the scores for which the log loss of their probabilities is smallest.
+
+    Every sample counts as if its class had the probability ``(n + 1) / (n + 2)``, where n is the number of samples.
+    Without this, the factor would be infinite if all predictions are right.
+    """
     S = S.astype(float)
+    own = Y > 0 if S.shape[1] > 1 else np.hstack([Y < 0, Y > 0])
+    other = 1 / (len(S) + 2)
+    targets = np.where(own, 1 - other, other / (own.shape[1] - 1))
 
     def log_loss(t):
-        return weights @ logistic(exp(t) * S, Y)[0].sum(axis=1)
+        return -(weights @ (targets * log_probabilities(exp(t) * S)).sum(axis=1))
 
     return exp(minimize_scalar(log_loss, bounds=(-5, 10), method="bounded").x)
 

@@ -7,9 +7,11 @@ from scipy.special import logsumexp
 
 
 class LogLoss(NamedTuple):
-    """Mean of ``-log p(class)`` with ``p = softmax(exp(t) S)``, where t is the logarithm of a temperature's inverse.
+    """Mean of ``-sum_c q_c log p_c`` with ``p = softmax(exp(t) S)``, where ``exp(-t)`` is a temperature.
 
-    The parameter t is learned together with the weights of the kernels. It calibrates the probabilities.
+    The parameter t is learned together with the weights of the kernels. It calibrates the probabilities. The targets q
+    are ``(n + 1) / (n + 2)`` for the class of a signal, and equal for all other classes. Without this, t would be
+    infinite if all predictions are right.
     """
 
     Y: np.ndarray  # (n, k) +1 for the class of a signal, -1 otherwise
@@ -21,9 +23,10 @@ class LogLoss(NamedTuple):
         scale, S = np.exp(t), self.Y - R
         log_p = scale * S
         log_p -= logsumexp(log_p, axis=1, keepdims=True)
-        own = self.Y > 0
-        D = np.where(own, 1.0, 0.0) - np.exp(log_p)  # minus the derivative with respect to scale * S
-        return -log_p[own], scale * D, -scale * (D * S).sum(axis=1)
+        other = 1 / (len(S) + 2)
+        targets = np.where(self.Y > 0, 1 - other, other / (S.shape[1] - 1))
+        D = targets - np.exp(log_p)  # minus the derivative with respect to scale * S
+        return -(targets * log_p).sum(axis=1), scale * D, -scale * (D * S).sum(axis=1)
 
     def __call__(self, R, t):  # -> float, (n, k), float
         """Return the loss, and its derivatives with respect to R and t."""
