@@ -268,7 +268,7 @@ def searched(model, grid, F, y, F_test, options):
 
 
 def flat(X):
-    """Values of signals as standardised rows, of images between 0 and 1."""
+    """Values of signals as rows. The values of images are scaled to the range from 0 to 1."""
     return pixels(X) if X.dtype == np.uint8 else X.reshape(len(X), -1)
 
 

@@ -1,13 +1,13 @@
-"""Accuracy on small sets of many domains: the classifiers that choose their feature map, beside other methods.
+"""Accuracy on small data sets of many domains: the classifiers that choose their feature map, and other methods.
 
     python benchmarks/domains.py --data FOLDER
     python benchmarks/domains.py --data FOLDER --sets wbc neu --methods balanced hog
 
-FOLDER holds npz files with X_train, y_train, X_test and y_test: images of uint8, or series of float32. Whatever a
-method chooses, it chooses on training data. Test data is looked at once, at the end. Every run has a process, which
-classifies a few signals first, so that its seconds are without imports and compilation; the convolutional network is
-trained for as many seconds as ``balanced`` has taken. Lines are appended to ``--output``, from which the table and the
-figure of the documentation are made (``--report``).
+FOLDER contains npz files with X_train, y_train, X_test and y_test: uint8 images or float32 series. Every method makes
+all its choices on the training data. The test data is used once, at the end. Each run is a separate process, which
+first classifies a few signals, so that the measured time does not include imports and compilation. The training time
+of the convolutional network is the time that ``balanced`` took. Results are appended to the file ``--output``.
+``--report`` writes a table and a figure of these results to doc/benchmarks.
 """
 
 import argparse
@@ -57,7 +57,7 @@ def read(path):
 
 
 def ours(X, y, X_test, options):
-    """One of the package's classifiers, with its defaults."""
+    """AutoCKNClassifier with an effort and otherwise default parameters."""
     ndim = 1 if X.dtype != np.uint8 else 2
     model = AutoCKNClassifier(options.method, ndim=ndim, n_jobs=options.n_jobs, random_state=options.seed).fit(X, y)
     return model.predict(X_test), {"chosen": model.chosen_, "branches": model.branches_}
@@ -71,7 +71,7 @@ def classify(X, y, X_test, options):
 
 
 def measure(path, options):
-    """One method on one set."""
+    """Result of one method on one data set."""
     _, X, y, X_test, y_test = read(path)
     counts = np.cumsum(y[:, None] == np.arange(y.max() + 1), axis=0)[np.arange(len(y)), y]  # 1, 2, ... in each class
     few = np.flatnonzero(counts <= 4)[:200]
@@ -131,7 +131,7 @@ def report(lines, folder):
 
 
 def suitable(path):
-    """Names of the methods for a set."""
+    """Names of the methods that suit a data set."""
     return (*EFFORTS, *(OF_SERIES if read(path)[0] else OF_IMAGES))
 
 

@@ -57,21 +57,23 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, SignalsMixin, Transfo
         bit, unless an earlier step distinguishes x from g x, as `GradientMap` and ``PatchWhitening(method="global")``
         do. ``PatchWhitening(method="local")`` does so only by floating-point rounding.
 
-    pyramid : dict or None, default=None
-        Weights of the levels of a spatial pyramid [2]_, keyed by their numbers of positions: ``{8: 0.6, 1: 0.4}``
-        pools the last map to 8 positions along every axis and, beside that, to a single position. A level with k
-        positions consists of the means of the last map over k cells of equal size along every axis. With the weights
-        w, the features approximate the kernel ``sum_k w_k K_k``, where ``K_k`` is the kernel of a network whose last
-        map is pooled to k positions. Fine levels describe where something is in a signal, and coarse levels describe
-        whether it is there at all. If None, the features are the last map itself. Signals of different sizes still
-        need `n_positions` in the last layer.
+    pyramid : dict of {int: float} or None, default=None
+        Spatial pyramid [2]_: pools the last map at several resolutions. Each key is the number of positions of a level
+        along every axis, and its value is the weight of the level. For example, ``{8: 0.6, 1: 0.4}`` describes an image
+        by 8 x 8 positions and, in addition, by a single position. Each position of a level is the mean of the last map
+        over one of k cells of equal size along every axis. The features of each level are multiplied by the square root
+        of its weight, so that all features approximate ``sum_k w_k K_k`` (unless `center` or `scale` is set). Here,
+        ``K_k`` is the kernel of a network whose last map is pooled to k positions. Fine levels describe where something
+        is in a signal, and coarse levels describe whether it is present. If None, the features are the last map itself.
+        For signals of different sizes, the last layer needs `n_positions` also with a `pyramid`.
 
     center : bool, default=False
-        Whether to centre each row of features by subtracting its mean. With a `pyramid`, each level is centred.
+        Whether to centre each row of features by subtracting its mean. With a `pyramid`, each level is centred
+        separately.
 
     scale : bool, default=False
         Whether to divide each row by its own norm, after centring. A row of zeros stays zero. With a `pyramid`, each
-        level is divided by its own norm and multiplied by the root of its weight.
+        level is divided by its own norm before it is multiplied by the square root of its weight.
 
     verbose : bool, default=False
         Whether to print progress. `fit` prints a line for every layer, and `transform` periodically prints how many
@@ -93,7 +95,7 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, SignalsMixin, Transfo
         signals differ in size.
 
     output_shape_ : tuple
-        Shape ``(*space, n_filters)`` of the last map of each signal, before the pooling of a `pyramid`.
+        Shape ``(*space, n_filters)`` of the last map of each signal, before a `pyramid` pools it.
 
     n_features_in_ : int
         Number of values in one signal, ``prod(input_shape_)``, which is the number of columns of a 2-D `X`. Not defined
@@ -281,7 +283,7 @@ class CKNFeatureMap(PersistentMixin, CallbackSupportMixin, SignalsMixin, Transfo
         -------
         names : ndarray of str
             Names such as ``"y0_x2_f17"``: row 0 and column 2 of the last map, filter 17. In volumes, ``z`` comes first.
-            With a `pyramid`, the number of positions of the level comes before all others: ``"p8_y0_x2_f17"``.
+            With a `pyramid`, names start with the number of positions of the level: ``"p8_y0_x2_f17"``.
         """
         check_is_fitted(self)
         prefixes = {None: ""} if self.pyramid is None else {k: f"p{k}_" for k in self.pyramid}

@@ -84,7 +84,10 @@ class _Linear(PersistentMixin, BaseEstimator):
                 warn(f"{type(self).__name__} has not reached {aims} {reason}", ConvergenceWarning)
 
     def _choose(self, model, path, targets, loss, held_out):  # -> float, Solution, (len(path),), list
-        """Return the best C, its solution, the score of every C, the failed solves, and the scores of the samples."""
+        """Return the best C, its solution, the validation score of every C, and the solves that failed.
+
+        The last result are the outputs of the best model for the validation set.
+        """
         part, tol, best, solutions = targets.weights.copy(), max(self.tol, PATH_TOL), None, {}
         part[held_out] = 0
         for C in np.sort(path):
@@ -198,8 +201,8 @@ class LinearClassifier(Classification, _Linear):
         Accuracy on the validation set for every value of C. None if C is a single number.
 
     probability_scale_ : float
-        Factor by which scores are multiplied before they become probabilities. It minimises the log loss on the
-        validation set (temperature scaling [2]_), or is 1 for ``loss="logistic"``. Defined only if
+        Factor by which the scores are multiplied before they are converted to probabilities. It minimises the log loss
+        on the validation set (temperature scaling [2]_), or is 1 for ``loss="logistic"``. Defined only if
         ``loss="logistic"`` or C is a list.
 
     n_iter_ : int

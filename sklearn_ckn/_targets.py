@@ -139,7 +139,7 @@ def hold_out(estimator, weights, labels, reason, instead):
 def _has_probabilities(classifier):
     loss = getattr(classifier, "_top", classifier).loss  # CKNClassifier stores the loss used by fit in _top.
     if loss != "logistic" and not hasattr(classifier, "probability_scale_"):
-        lists = " or a list for C" if hasattr(classifier, "C") else ""
+        lists = " or, after fit, a list for C" if hasattr(classifier, "C") else ""
         raise AttributeError(f"Probabilities need loss='logistic'{lists}; got loss={loss!r}.")
     return True
 
@@ -250,7 +250,7 @@ class Classification(ClassifierMixin):
         Raises
         ------
         AttributeError
-            If the method is not available.
+            If `loss` is not "logistic" and the classifier was not fitted with a list for C.
         ValueError
             If `X` contains values that are not finite, or if its samples differ in shape from the samples in `fit`.
         """
@@ -275,7 +275,7 @@ class Classification(ClassifierMixin):
         Raises
         ------
         AttributeError
-            If the method is not available.
+            If `loss` is not "logistic" and the classifier was not fitted with a list for C.
         ValueError
             If `X` contains values that are not finite, or if its samples differ in shape from the samples in `fit`.
         """

@@ -1,4 +1,4 @@
-"""The classifier and the regressor that choose their feature map, and the functions from which they are made."""
+"""The classifier and the regressor that choose their feature map, and the functions they use."""
 
 import numpy as np
 import pytest
@@ -202,7 +202,7 @@ def test_groups_and_folds(digits):
     assert_array_equal(same.decision_function(X), honest.decision_function(X))
     for cv in (4, KFold(5)):
         assert fast(cv=cv).fit(X[:80], y[:80]).score(X, y) > 0.7
-    with pytest.raises(ValueError, match="exactly one test set"):
+    with pytest.raises(ValueError, match="every signal exactly once"):
         fast(cv=ShuffleSplit(3, random_state=0)).fit(X[:80], y[:80])
 
 
@@ -223,7 +223,7 @@ def test_time_budget(digits, capsys):
     with pytest.warns(UserWarning, match="longer than time_budget=1e-06"):
         model = fast(time_budget=1e-6, verbose=True).fit(X[:60], y[:60])
     assert [row["branch"] for row in model.branches_] == ["centred"]
-    assert "no time to try whitened" in capsys.readouterr().out
+    assert "skipped whitened because of time_budget" in capsys.readouterr().out
     assert len(fast(time_budget=1000).fit(X[:60], y[:60]).branches_) == 3
 
 
@@ -232,7 +232,13 @@ def test_verbose(digits, capsys, monkeypatch):
     monkeypatch.setattr(estimators, "is_first_use", lambda: True)
     fast(verbose=True).fit(X[:60], y[:60])
     lines = capsys.readouterr().out
-    for text in ("compiling, once", "centred: score", "chose", "features of 60 signals", "fitted the linear model"):
+    for text in (
+        "compiling, which happens only once",
+        "centred: score",
+        "chose",
+        "features of 60 signals",
+        "fitted the linear model",
+    ):
         assert text in lines
     fast().fit(X[:60], y[:60])
     assert not capsys.readouterr().out
@@ -357,7 +363,7 @@ def test_many_equal_kernels_are_not_all_dropped(seed):
 
 
 def test_mirror_images_are_used_if_they_help():
-    """Every image shows one of two patterns or its mirror image, but the training images show each pattern one way."""
+    """Every image shows a pattern or its mirror image, so that few images show the same pattern the same way."""
     rng = np.random.RandomState(0)
     patterns = rng.randn(12, 8, 8)
     labels = np.repeat(np.arange(12), 4)
@@ -387,7 +393,7 @@ def test_tables_as_output_of_transformers_do_not_matter(digits):
 
 
 def test_folds_are_those_of_all_signals(digits, monkeypatch):
-    """Branches are chosen by a subset, but the splitter receives all signals, with their labels and groups."""
+    """Branches are chosen on a subset, but the splitter receives all signals, with their labels and groups."""
     X, y = digits
     monkeypatch.setitem(estimators.N_SELECTED, "fast", 60)
     weights = np.ones(200)
@@ -400,7 +406,7 @@ def test_folds_are_those_of_all_signals(digits, monkeypatch):
     assert by_groups.classifier_.validation_scores_ is None  # No C is chosen on a set that ignores the groups.
     with pytest.raises(ValueError, match="at least two groups"):
         fast().fit(X[:60], y[:60], groups=np.zeros(60))
-    with pytest.raises(ValueError, match="all others into the training set"):
+    with pytest.raises(ValueError, match="all signals outside its test set"):
         fast(cv=[([0], np.arange(30)), ([1], np.arange(30, 60))]).fit(X[:60], y[:60])
     with pytest.raises(ValueError, match="scor"):
         fast(scoring="no such score").fit(X[:60], y[:60])

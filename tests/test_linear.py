@@ -207,7 +207,7 @@ def test_probabilities(rng, k):
     assert_allclose(found.decision_function(X), expected.decision_function(X), atol=1e-5)
     with pytest.raises(AttributeError) as error:
         LinearClassifier("squared_hinge").predict_proba(X)
-    needed = "Probabilities need loss='logistic' or a list for C; got loss='squared_hinge'."
+    needed = "Probabilities need loss='logistic' or, after fit, a list for C; got loss='squared_hinge'."
     assert str(error.value.__cause__) == needed
 
 

@@ -1,7 +1,7 @@
 """Classifiers and regressors that choose their feature map from the data.
 
-A feature map is a sum of kernels, whose terms are called branches. `branches` lists the branches that may suit a kind
-of signals, as public estimators. `tasks` describes what is learned, labels or numbers. `selection` learns the weights
-of the branches by some of the signals, from cross-validated predictions. `estimators` combines all of these, and learns
-from all signals.
+The kernel of a feature map is a sum of kernels, one for each branch. `branches` defines the branches that may suit a
+kind of signals, as public estimators. `tasks` describes the learning task: class labels or real-valued targets.
+`selection` learns the weights of the branches on a subset of the signals, from cross-validated predictions.
+`estimators` combines all of these and fits the final model to all signals.
 """

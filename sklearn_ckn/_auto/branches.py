@@ -1,8 +1,8 @@
 """The branches of a feature map: networks that describe the same signals in different ways.
 
-A branch is a network with its preprocessing. Branches differ in what they see of a signal: the shapes of patches, or
-also their level; the whitened signal; first differences; long patches by dilation; or each channel alone. The last map
-of every branch is pooled to several numbers of positions, the levels of a spatial pyramid.
+A branch is a network with its preprocessing, or one network for each channel. A branch compares the shapes of patches
+with or without their means, the whitened signal, first differences, long dilated patches, or each channel alone. The
+last map of every network is pooled to several numbers of positions, the levels of a spatial pyramid.
 """
 
 from math import sqrt
@@ -22,7 +22,7 @@ SIGMA = 0.6
 PATCHES = 30  # number of patches drawn per filter
 WIDTH = {1: 9, 2: 3, 3: 3}  # size of patches by the number of spatial axes
 POOLING = {1: 4, 2: 2, 3: 2}  # width of the first pooling
-MOST_CHANNELS = 12  # maximum number of channels that have networks of their own
+MOST_CHANNELS = 12  # maximum number of channels for which every channel has its own network
 FILTERS = {"fast": (32, 128), "balanced": (64, 256), "accurate": (64, 512)}
 DILATIONS = 1, 2, 4, 8
 
@@ -42,7 +42,7 @@ class Branch(NamedTuple):
     levels: tuple
 
     def feature_map(self, symmetries, n_jobs):
-        """Return the unfitted feature map, whose levels have equal weights and features of norm 1."""
+        """Return the unfitted feature map, whose levels have equal weights."""
         maps = [self._of_part(part, symmetries, n_jobs) for part in self.parts]
         if len(maps) == 1:
             return maps[0]
@@ -73,7 +73,7 @@ class Branch(NamedTuple):
 
 
 class Builder(NamedTuple):
-    """Everything that all branches for signals of one kind have in common."""
+    """Settings that all branches for one kind of signals share."""
 
     shape: tuple  # (*space, n_channels), where None stands for sizes that differ
     smallest: tuple  # (*space,) smallest size of any signal along every axis
@@ -120,7 +120,7 @@ class Builder(NamedTuple):
         )
 
     def part(self, steps, layers):
-        """Return a part in which every step that reads rows knows the shape of the signals in the rows."""
+        """Return a part. Every step that reads rows is given the shape of the signals in these rows."""
         n_channels = self.shape[-1]
         for step in steps:
             if isinstance(step, ChannelScaler) and step.channels is not None:
@@ -145,7 +145,7 @@ def fixed(space):
 
 
 def candidates(effort, shape, smallest, input_shape, whiten, random_state):
-    """Return the branches that may suit signals of a shape, the most generally useful one first.
+    """Return the branches that may suit signals of a given shape, ordered from the most to the least generally useful.
 
     Parameters
     ----------
@@ -198,7 +198,7 @@ def _of_series(builder, whiten):
 
 
 def feature_union(maps, weights):  # {name: feature map}, {name: weight} -> FeatureUnion
-    """Return the sum of the kernels of feature maps, fitted or not."""
+    """Return the FeatureUnion whose kernel is the weighted sum of the kernels of feature maps, fitted or not."""
     return FeatureUnion(list(maps.items()), transformer_weights={name: sqrt(weights[name]) for name in maps})
 
 
@@ -217,7 +217,7 @@ def networks_of(feature_map):  # -> [CKNFeatureMap]
 
 
 def gaussian_kernel(n_landmarks, sigma, weight, random_state, n_jobs):  # -> FeatureUnion
-    """Return a union that appends features of a Gaussian kernel to features of norm 1, and scales both to norm 1.
+    """Return a union that appends features of a Gaussian kernel to features of norm 1, so that rows keep norm 1.
 
     The Gaussian kernel is approximated by a layer that reads each row of features as a single patch.
     """

@@ -37,21 +37,22 @@ from . import branches
 from .selection import choose, quietly, try_branch
 from .tasks import Labels, Numbers
 
-N_SELECTED = {"fast": 400, "balanced": 800, "accurate": 1500}  # maximum number of signals that branches are chosen by
+# Number of signals on which branches are chosen, unless there are very many classes.
+N_SELECTED = {"fast": 400, "balanced": 800, "accurate": 1500}
 MOST_BRANCHES = {  # maximum number of branches that are used, for series and for images or volumes
     "fast": (4, 2),
     "balanced": (8, 3),
     "accurate": (10, 3),
 }
 N_LANDMARKS = 3000  # maximum number of landmarks of the Gaussian kernel
-PRODUCTS = {  # maximum number of products of two features of a signal, summed over all signals, in the linear model
+PRODUCTS = {  # maximum of n_samples * n_features**2, the cost of the linear model
     "fast": 5e11,
     "balanced": 2e12,
     "accurate": 3e12,
 }
-PATH = 1.0, 4.0, 16.0  # factors of C from which the linear model chooses if there are more signals
+PATH = 1.0, 4.0, 16.0  # candidates for C as multiples of the cross-validated C, if branches were chosen on a subset
 TOL = 1e-4  # tolerance of the linear model
-NEGLIGIBLE = 1e-12  # weight of a signal in units of the mean, up to which the signal is ignored
+NEGLIGIBLE = 1e-12  # signals whose weight is at most this fraction of the mean weight are ignored
 BLOCK = 2**28  # maximum number of bytes of the features of a block of signals
 
 
@@ -91,7 +92,7 @@ class _Auto(PersistentMixin, SignalsMixin, BaseEstimator):
             folds = [np.flatnonzero(fold_of[rows] == k) for k in np.unique(fold_of[rows])]
         problem = task.problem(take(signals, rows), rows, folds, n_threads)
         if self.verbose and is_first_use():
-            tell(self, begin, "compiling, once: about 15 s")
+            tell(self, begin, "compiling, which happens only once and takes about 15 s")
 
         trials = self._try_branches(X, problem, groups_of_symmetries[0], seed, begin)
         most_branches = self._most_branches(trials, n, begin)
@@ -114,8 +115,8 @@ class _Auto(PersistentMixin, SignalsMixin, BaseEstimator):
         seconds = time.perf_counter() - begin
         if self.time_budget is not None and seconds > self.time_budget:
             warn(
-                f"{type(self).__name__} has taken {seconds:.1f} s, longer than time_budget={self.time_budget:g}, "
-                f"to try at least one branch and to learn from all signals. Set effort='fast', or pass fewer signals."
+                f"{type(self).__name__} took {seconds:.1f} s, longer than time_budget={self.time_budget:g}, although "
+                f"it tried few branches. Set effort='fast', pass fewer signals, or raise time_budget."
             )
         self.feature_map_ = feature_map
         self.branches_ = choice.table(trials)
@@ -129,7 +130,7 @@ class _Auto(PersistentMixin, SignalsMixin, BaseEstimator):
         trials = []
         for branch in branches.candidates(self.effort, X.shape, smallest, self.input_shape, self.whiten, seed):
             if trials and self.time_budget is not None and time.perf_counter() - begin > self.time_budget / 4:
-                self._tell(begin, f"no time to try {branch.name}")
+                self._tell(begin, f"skipped {branch.name} because of time_budget")
                 continue
             trials.append(try_branch(branch, problem, symmetries, self.n_jobs))
             self._tell(begin, f"{branch.name}: score {trials[-1].score:.3f}")
@@ -173,7 +174,9 @@ class _Auto(PersistentMixin, SignalsMixin, BaseEstimator):
         if groups is not None:
             check_consistent_length(groups, y)
             if len(np.unique(groups)) < 2:
-                raise ValueError("groups must contain at least two groups: pass groups=None.")
+                raise ValueError(
+                    "groups must contain labels of at least two groups. To ignore groups, pass groups=None."
+                )
         cv = self.cv
         if cv is None:
             if groups is None:
@@ -190,8 +193,8 @@ class _Auto(PersistentMixin, SignalsMixin, BaseEstimator):
                 n_tests[:] = 2
         if (n_tests != 1).any():
             raise ValueError(
-                f"cv must put every signal into exactly one test set, and all others into the training set, as KFold "
-                f"and GroupKFold do; got {self.cv!r}."
+                f"The test sets of cv must contain every signal exactly once, and each training set must contain all "
+                f"signals outside its test set, as with KFold and GroupKFold; got {self.cv!r}."
             )
         return fold_of
 
@@ -223,10 +226,11 @@ class _Auto(PersistentMixin, SignalsMixin, BaseEstimator):
         Returns
         -------
         pipeline : Pipeline
-            The fitted steps of `feature_map_`, followed by the fitted linear model in the step ``"linear"``. For
-            arrays, it makes the same predictions as this estimator, with which it shares all steps. A
-            :func:`~sklearn.base.clone` of it is not fitted, and has the chosen settings as parameters. To predict
-            probabilities with a clone, set ``linear__C`` to a list or ``linear__loss="logistic"``.
+            The fitted steps of `feature_map_`, followed by the fitted linear model in the step ``"linear"``. These are
+            the steps of this estimator, not copies. For arrays, the Pipeline makes the same predictions. A
+            :func:`~sklearn.base.clone` of the Pipeline is not fitted and keeps the chosen settings. If C was chosen on
+            a validation set, the clone chooses again from the same values. If C is a single number, a cloned classifier
+            predicts probabilities only after ``set_params(linear__loss="logistic")`` or with a list for `linear__C`.
         """
         check_is_fitted(self)
         return Pipeline([*self.feature_map_.steps, ("linear", getattr(self, self._MODEL))])
@@ -250,7 +254,7 @@ def as_plain(signals):  # Signals or MixedSignals -> ndarray or list of ndarray
 
 
 def with_weight(weights, fold_of, signals, *targets):
-    """Return the folds of the signals whose weights are not negligible, with the signals and their targets."""
+    """Remove signals of negligible weight from the folds, the signals and their targets."""
     kept = np.flatnonzero(weights > NEGLIGIBLE * weights.mean())
     if len(kept) == len(weights):
         return fold_of, signals, *targets
@@ -263,7 +267,7 @@ def take(X, rows):
 
 
 def features_of(feature_map, X):
-    """Return the features of signals, computed in blocks, so that only those of one block are in memory twice."""
+    """Return the features of signals, computed in blocks to limit the memory for intermediate results."""
     first = feature_map.transform(X[:1])
     n_together = max(1, BLOCK // first.nbytes)
     if len(X) <= n_together:
@@ -283,33 +287,38 @@ def is_first_use():
 class AutoCKNClassifier(Classification, _Auto):
     """Classifier of signals that chooses its feature map from the data.
 
-    It combines several networks with one or two layers, the branches, which see a signal in different ways: the shapes
-    of patches only, or also their level; the whitened image; first differences of series; long patches by dilation;
-    each channel of a series alone. Every branch is pooled to several numbers of positions, from up to 8 along every
-    axis to a single one. The feature map is that of a sum of kernels::
+    It combines several networks of one or two layers, which are called branches and describe different aspects of a
+    signal. Some branches compare only the shapes of patches, minus their means, and others compare the patches with
+    their means. For images, one branch compares whitened patches. For series, other branches compare first differences,
+    long (dilated) patches, or each channel separately. The map of every branch is pooled to several numbers of
+    positions, from at most 8 along every axis down to a single one. The kernel of the feature map is a weighted sum::
 
         K(x, x') = sum_b w_b sum_k w_bk <Phi_bk(x), Phi_bk(x')>
 
     where ``Phi_bk(x)`` are the features of branch b with k positions along every axis, centred and of norm 1. The
     weights w are learned (multiple kernel learning [1]_): they minimise the log loss of the leave-one-out predictions
-    of kernel ridge regression, which are known in closed form, plus a penalty that keeps them about equal if there are
-    few signals. Branches and levels that contribute little are dropped. In the same way, `fit` decides whether features
-    are averaged over mirror images and whether a Gaussian kernel of the features is added, and it calibrates the
-    probabilities. Finally, a linear classifier is fitted to all signals.
+    of kernel ridge regression, which have a closed form, plus a penalty that keeps the weights nearly equal if there
+    are few signals. Branches and numbers of positions that contribute little are dropped. The same loss determines
+    whether features are averaged over mirror images, whether a Gaussian kernel of the features is added, and how
+    probabilities are calibrated. Finally, a linear classifier is fitted to the features of all signals.
 
     Parameters
     ----------
     effort : {"fast", "balanced", "accurate"}, default="balanced"
-        Size of the networks and of the search. The two layers of most branches have 32 and 128 filters, 64 and 256, or
-        64 and 512. They are chosen by 400, 800 or 1500 signals, up to twice as many if there are very many classes, or
-        all if there are fewer. Up to 2, 3 or 3 branches are used for images and volumes, and 4, 8 or 10 for series.
-        With more than 3000 signals, a Gaussian kernel is added only for `"accurate"`.
+        Size of the networks and of the search. For images and volumes, the two layers of a branch have 32 and 128, 64
+        and 256, or 64 and 512 filters. For series, the branches with two layers have the same numbers of filters (half
+        as many if each channel has its own network), and the branches with dilated patches have one layer with 128, 256
+        or 512 filters. The branches are chosen on a subset of 400, 800 or 1500 signals (up to twice as many if there
+        are very many classes), or on all signals if there are fewer. At most 2, 3 or 3 branches are used for images and
+        volumes, and at most 4, 8 or 10 for series. With more than 3000 signals, a Gaussian kernel is considered only
+        for `"accurate"`.
 
     ndim : {1, 2, 3}, default=2
         Number of spatial axes: 1 for time series, 2 for images, 3 for volumes. See `CKNLayer`.
 
     whiten : {"auto", True, False}, default="auto"
-        Whether images are whitened by `PatchWhitening`. `"auto"` compares both. Series and volumes are not whitened.
+        Whether images are whitened by `PatchWhitening`. `"auto"` tries both whitened and unwhitened images. Series,
+        volumes and images smaller than 3 x 3 are never whitened.
 
     symmetries : {"auto", "flip", "rotate", "dihedral"} or None, default="auto"
         Group of transformations over which the features are averaged, as in `CKNFeatureMap`. `"auto"` compares
@@ -319,18 +328,20 @@ class AutoCKNClassifier(Classification, _Auto):
         Multipliers of the sample weights, by class. `"balanced"` gives all classes the same total weight.
 
     cv : int, cross-validation splitter or None, default=None
-        Cross-validation by which branches are chosen. None means leave-one-out or, if `fit` receives groups, up to ten
-        folds of whole groups. An int is the number of folds. A splitter must put every signal into exactly one test
-        set, and all others into the training set. The predictions of all folds are known in closed form, so that the
-        number of folds does not matter for the time. Unless `cv` and the groups are None, C is also chosen in this way.
+        Cross-validation that determines the weights of the branches. None means leave-one-out or, if `fit` receives
+        groups, up to ten folds of whole groups. An int is the number of folds. The test sets of a splitter must contain
+        every signal exactly once, and each training set must contain all signals outside its test set. The predictions
+        are computed in closed form, so the number of folds hardly affects the computation time. If `cv` or groups are
+        given, C is always chosen by this cross-validation; see the Notes for the other case.
 
     scoring : str, callable or None, default=None
-        Score in `branches_`, as in :func:`~sklearn.model_selection.cross_val_score`, without sample weights. None means
-        the accuracy, with sample weights. Branches are always chosen by the log loss.
+        Score that `branches_` reports, as in :func:`~sklearn.model_selection.cross_val_score`. A given score ignores
+        sample weights. None means the accuracy, which uses them. `scoring` has no effect on the choice of branches,
+        which always minimises the log loss.
 
     time_budget : float or None, default=None
-        Seconds after which `fit` should end. If it is short, fewer branches are tried and used, but at least one. If
-        `fit` takes longer nevertheless, it warns. None means no limit.
+        Time in seconds within which `fit` should finish. If the time is short, `fit` tries and uses fewer branches, but
+        at least one. If `fit` takes longer nevertheless, it issues a warning. None means no limit.
 
     input_shape : tuple of ints or None, default=None
         Shape ``(*space,)`` or ``(*space, n_channels)`` of the signals in the rows of a 2-D `X`, as in `CKNLayer`.
@@ -343,14 +354,14 @@ class AutoCKNClassifier(Classification, _Auto):
         processors. What is chosen does not depend on the number of threads, except by floating-point rounding.
 
     random_state : int, RandomState instance or None, default=None
-        Determines the signals that branches are chosen by, the patches and initial filters of the layers, and the
-        validation set of the linear classifier. Pass an int for reproducible results.
+        Determines the subset of signals on which branches are chosen, the patches and initial filters of the layers,
+        and the validation set of the linear classifier. Pass an int for reproducible results.
 
     Attributes
     ----------
     feature_map_ : Pipeline
         The chosen feature map, which consists of public estimators: a :class:`~sklearn.pipeline.FeatureUnion` of
-        branches and, if it was chosen, another one that adds a Gaussian kernel.
+        branches, followed, if a Gaussian kernel was chosen, by a second FeatureUnion that adds its features.
 
     classifier_ : LinearClassifier
         The linear classifier of the features.
@@ -358,7 +369,7 @@ class AutoCKNClassifier(Classification, _Auto):
     branches_ : list of dict
         A table with one row for every branch that was tried, which ``pandas.DataFrame(branches_)`` shows: `branch`, its
         name; `weight`, its weight in the sum of kernels, or 0; `validation_score`, the cross-validated score of this
-        branch alone; and `seconds`.
+        branch alone; and `seconds`, the time taken to try this branch.
 
     chosen_ : dict
         Everything that was chosen: `weights` of the branches, `pyramids` (the weights of their numbers of positions),
@@ -383,11 +394,11 @@ class AutoCKNClassifier(Classification, _Auto):
     TypeError
         If `X` contains no numbers, as described in `CKNLayer`.
     ValueError
-        If, in `fit`, `y` does not contain labels of at least two classes with a positive weight, or no class has two
-        signals; if `X` is
-        invalid for one of the reasons listed in `CKNLayer`; if `symmetries` contains quarter turns and the images are
-        not square; or if the test sets of `cv` do not divide the signals. All of this is checked before any features
-        are computed.
+        If, in `fit`, `y` does not contain labels of at least two classes with a positive weight, or if every class has
+        only one signal; if `X` is invalid for one of the reasons listed in `CKNLayer`, or its signals have a single
+        position; if `symmetries` contains quarter turns and the images are not square; if `groups` contains fewer than
+        two groups; or if the test sets of `cv` do not contain every signal exactly once. All of this is checked before
+        any features are computed.
 
     Warns
     -----
@@ -396,15 +407,16 @@ class AutoCKNClassifier(Classification, _Auto):
 
     See Also
     --------
-    AutoCKNRegressor : The same for real-valued targets.
-    CKNFeatureMap : A single branch.
+    AutoCKNRegressor : Regressor that chooses its feature map from the data.
+    CKNFeatureMap : Features of a single network.
     LinearClassifier : The linear classifier of the features.
 
     Notes
     -----
-    The linear classifier minimises the squared error. Its C has the lowest cross-validated log loss. If there are more
-    signals than branches are chosen by, filters are learned again from all signals, and C is chosen on a
-    validation set, from this value and larger ones.
+    The linear classifier minimises the squared error. The same cross-validation that determines the weights of the
+    branches also determines C. If only some of the signals are used to choose the branches, the filters are learned
+    again from all signals. Unless `cv` or groups are given, the final C is then chosen on a held-out validation set,
+    from 1, 4 and 16 times the cross-validated value.
 
     References
     ----------
@@ -490,7 +502,7 @@ class AutoCKNClassifier(Classification, _Auto):
         if np.bincount(labels).max() < 2:
             raise ValueError(
                 f"At least one class must have two signals (with a positive weight), because branches are chosen by "
-                f"predicting the class of each signal from the others; got {len(classes)} classes of one signal."
+                f"predicting the class of each signal from the others; got {len(classes)} classes with one signal each."
             )
         task = Labels(labels, classes, weights / weights.mean(), factors, scorer)
         with config_context(transform_output="default"):
@@ -520,7 +532,7 @@ class AutoCKNClassifier(Classification, _Auto):
         return log_probabilities(self._scores(X) * self.classifier_.probability_scale_)
 
     def predict_proba(self, X: Rows) -> np.ndarray:
-        """Compute the probabilities of the classes, which are calibrated on signals that were not learned from.
+        """Compute the probabilities of the classes, which are calibrated by cross-validated predictions.
 
         Parameters
         ----------
@@ -547,8 +559,8 @@ class AutoCKNClassifier(Classification, _Auto):
 class AutoCKNRegressor(RegressorMixin, _Auto):
     """Regressor of signals that chooses its feature map from the data.
 
-    It chooses branches as `AutoCKNClassifier` does, with another loss: weights minimise the mean squared error of the
-    leave-one-out predictions of standardised targets.
+    It chooses its branches as `AutoCKNClassifier` does, but the weights minimise the mean squared error of the
+    leave-one-out predictions, for standardised targets.
 
     Parameters
     ----------
@@ -559,20 +571,22 @@ class AutoCKNRegressor(RegressorMixin, _Auto):
         Number of spatial axes: 1 for time series, 2 for images, 3 for volumes. See `CKNLayer`.
 
     whiten : {"auto", True, False}, default="auto"
-        Whether images are whitened by `PatchWhitening`. `"auto"` compares both. Series and volumes are not whitened.
+        Whether images are whitened by `PatchWhitening`. `"auto"` tries both whitened and unwhitened images. Series,
+        volumes and images smaller than 3 x 3 are never whitened.
 
     symmetries : {"auto", "flip", "rotate", "dihedral"} or None, default="auto"
         Group of transformations over which the features are averaged, as in `AutoCKNClassifier`.
 
     cv : int, cross-validation splitter or None, default=None
-        Cross-validation by which branches are chosen, as in `AutoCKNClassifier`.
+        Cross-validation that determines the weights of the branches, as in `AutoCKNClassifier`.
 
     scoring : str, callable or None, default=None
-        Score in `branches_`, as in :func:`~sklearn.model_selection.cross_val_score`, without sample weights. None means
-        :math:`R^2`, with sample weights. Branches are always chosen by the squared error.
+        Score that `branches_` reports, as in :func:`~sklearn.model_selection.cross_val_score`. A given score ignores
+        sample weights. None means :math:`R^2`, which uses them. `scoring` has no effect on the choice of branches,
+        which always minimises the squared error.
 
     time_budget : float or None, default=None
-        Seconds after which `fit` should end, as in `AutoCKNClassifier`.
+        Time in seconds within which `fit` should finish, as in `AutoCKNClassifier`.
 
     input_shape : tuple of ints or None, default=None
         Shape ``(*space,)`` or ``(*space, n_channels)`` of the signals in the rows of a 2-D `X`, as in `CKNLayer`.
@@ -585,8 +599,8 @@ class AutoCKNRegressor(RegressorMixin, _Auto):
         processors. What is chosen does not depend on the number of threads, except by floating-point rounding.
 
     random_state : int, RandomState instance or None, default=None
-        Determines the signals that branches are chosen by, the patches and initial filters of the layers, and the
-        validation set of the linear regressor. Pass an int for reproducible results.
+        Determines the subset of signals on which branches are chosen, the patches and initial filters of the layers,
+        and the validation set of the linear regressor. Pass an int for reproducible results.
 
     Attributes
     ----------
@@ -618,8 +632,8 @@ class AutoCKNRegressor(RegressorMixin, _Auto):
     TypeError
         If `X` contains no numbers, as described in `CKNLayer`.
     ValueError
-        If, in `fit`, `y` contains values that are not finite, or fewer than three signals have a positive weight; or
-        for one of the reasons listed in `AutoCKNClassifier` that concern `X`, `symmetries` and `cv`.
+        If, in `fit`, `y` contains values that are not finite, or if fewer than three signals have a positive weight; or
+        if `X`, `symmetries`, `groups` or `cv` is invalid for one of the reasons listed in `AutoCKNClassifier`.
 
     Warns
     -----
@@ -628,14 +642,15 @@ class AutoCKNRegressor(RegressorMixin, _Auto):
 
     See Also
     --------
-    AutoCKNClassifier : The same for class labels.
+    AutoCKNClassifier : Classifier that chooses its feature map from the data.
     LinearRegressor : The linear regressor of the features.
 
     Notes
     -----
-    The C of the linear regressor has the lowest leave-one-out squared error. If there are more signals than branches
-    are chosen by, filters are learned again from all signals, and C is chosen on a validation set, from this value and
-    larger ones.
+    The same cross-validation that determines the weights of the branches also determines the C of the linear regressor.
+    If only some of the signals are used to choose the branches, the filters are learned again from all signals. Unless
+    `cv` or groups are given, the final C is then chosen on a held-out validation set, from 1, 4 and 16 times the
+    cross-validated value.
 
     Examples
     --------
@@ -706,7 +721,7 @@ class AutoCKNRegressor(RegressorMixin, _Auto):
         if n < 3:
             raise ValueError(
                 f"At least three signals must have a positive weight, because branches are chosen by predicting the "
-                f"target of each signal from the others; got {n} {'sample' if n == 1 else 'samples'}."
+                f"target of each signal from the others; got {n} {'sample' if n == 1 else 'signals'}."
             )
         fold_of, signals, y, weights = with_weight(weights, fold_of, signals, y, weights)
         with config_context(transform_output="default"):

@@ -1,4 +1,4 @@
-"""The choice of branches: weights learned from cross-validated predictions for some of the signals."""
+"""The choice of branches, whose weights are learned from cross-validated predictions on a subset of the signals."""
 
 import time
 import warnings
@@ -13,11 +13,11 @@ from .._core.runtime.threads import over_blocks, slices
 from .branches import feature_union, with_choice
 
 SPREAD = 1.0  # standard deviation of the logarithms of the weights, in the penalty of `learn_weights`
-SMALLEST_SHARE = 0.03  # share of a kernel in the variance of the fitted values, below which it is dropped
-SMALL_SHARE = 0.3  # the same in units of the mean share, if there are so many kernels that this is smaller
+SMALLEST_SHARE = 0.03  # a kernel is dropped if its share of the variance of the fitted values is smaller
+SMALL_SHARE = 0.3  # upper limit of this threshold, as a multiple of the mean share of a kernel
 ROWS = 256  # number of rows of a product that a thread computes at a time
 COLUMNS = 2048  # number of columns that are in double precision at a time
-CONSTANT = 1e-6  # size of a kernel, below which all signals are alike
+CONSTANT = 1e-6  # a kernel is treated as constant if the mean of its centred diagonal is at most this
 SIGMAS = 0.6, 1.0  # widths of Gaussian kernels of features of norm 1
 
 
@@ -38,7 +38,7 @@ class Problem(NamedTuple):
         return learn_weights(matrices, self.Y, self.s, self.loss, self.folds, SPREAD, start, max_iter, self.n_threads)
 
     def is_better(self, weights, others, n_errors):  # Weights, Weights
-        """Return whether the loss is lower than with other weights by some standard errors of its decrease."""
+        """Return whether the loss is lower than for ``others`` by more than some standard errors of the difference."""
         before, after = (self.loss.values(each.R, each.t)[0] for each in (others, weights))
         decrease = before - after
         mean = np.average(decrease, weights=self.s)
@@ -46,11 +46,11 @@ class Problem(NamedTuple):
 
 
 class Kernel(NamedTuple):
-    """A kernel of features, and the same kernel as `multiple_kernels` needs it."""
+    """A kernel matrix of features, and its centred and scaled form for `multiple_kernels`."""
 
     raw: np.ndarray  # (n, n) products of features, of norm 1 or 0
     matrix: np.ndarray  # (n, n) the same, centred and divided by the mean of its diagonal
-    size: float  # this mean
+    size: float  # mean of the diagonal before scaling
 
     @classmethod
     def of(cls, raw):
@@ -77,14 +77,14 @@ class Choice(NamedTuple):
 
     trials: list  # the `Trial` of every branch that was chosen
     weights: dict  # {name of a branch: weight}, which sum to 1
-    pyramids: dict  # {name of a branch: {n_positions: weight}}, which also sum to 1
+    pyramids: dict  # {name of a branch: {n_positions: weight}}, whose weights sum to 1 for every branch
     symmetries: str  # name of a group, or None
     gaussian: tuple  # width and weight of a Gaussian kernel of the features, or None
     strength: float  # weight of the whole kernel, in units of the regularisation strength
     learned: object  # `Weights` of the last comparison
 
     def feature_map(self, maps):  # {name: feature map of a branch} -> FeatureUnion
-        """Return the sum of the kernels of the chosen branches."""
+        """Return the FeatureUnion whose kernel is the weighted sum of the kernels of the chosen branches."""
         for name, feature_map in maps.items():
             with_choice(feature_map, self.pyramids[name], self.symmetries)
         return feature_union(maps, self.weights)
@@ -126,8 +126,8 @@ def try_branch(branch, problem, symmetries, n_jobs):
 def products(F, n_threads):
     """Return the inner products of rows.
 
-    Sums are in double precision, because rounding errors of single precision would make eigenvalues negative that are
-    not small in comparison with the regularisation.
+    Sums are in double precision. In single precision, rounding errors would cause negative eigenvalues that are not
+    small compared with the regularisation.
     """
     K = np.zeros((len(F), len(F)))
     for columns in slices(F.shape[1], COLUMNS):
@@ -148,7 +148,7 @@ def quietly(function, *arguments):
 
 
 def choose(trials, problem, groups, most_branches, most_features, with_gaussian):
-    """Learn the weights of branches, drop what does not contribute, and compare symmetries and Gaussian kernels.
+    """Learn the weights of branches, drop kernels that contribute little, and compare symmetries and Gaussian kernels.
 
     Parameters
     ----------
@@ -191,7 +191,7 @@ def choose(trials, problem, groups, most_branches, most_features, with_gaussian)
 def of_angles(K, sigma):
     """Return the kernel ``|x| |x'| exp((cos - 1) / sigma^2)`` of features, given their products K.
 
-    For features of norm 1, this is the Gaussian kernel. For features 0, it is 0.
+    For features of norm 1, this is the Gaussian kernel. It is 0 if a row of features is 0.
     """
     norms = np.sqrt(np.diag(K))
     of_pairs = np.outer(norms, norms)
@@ -202,7 +202,8 @@ def _prune(trials, problem, most_branches, most_features):
     """Return the kernels that contribute to the model, as pairs of a trial and a level, and their weights.
 
     While there are too many branches, the branch with the smallest share is dropped. While there are too many features,
-    the kernel with the smallest share per feature is dropped. In the end, kernels with tiny shares are dropped.
+    the kernel with the smallest share per feature is dropped. Finally, kernels with shares below the threshold are
+    dropped.
     """
     keys, learned = [(b, k) for b, trial in enumerate(trials) for k in trial.kernels], None
     while True:

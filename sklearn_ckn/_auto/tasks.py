@@ -1,4 +1,4 @@
-"""What is learned: the labels or the numbers of signals, with their weights and the score of predictions."""
+"""The learning task: class labels or real-valued targets, with sample weights and a score for predictions."""
 
 from math import exp
 from typing import NamedTuple
@@ -20,7 +20,7 @@ class Labels(NamedTuple):
     labels: np.ndarray  # (n,) indices of classes
     classes: np.ndarray
     weights: np.ndarray  # (n,) positive, with a mean of 1
-    class_weights: np.ndarray  # (n,) the factors of the weights that follow from the classes
+    class_weights: np.ndarray  # (n,) factor of each weight that comes from class_weight
     scoring: object  # scorer, or None
 
     @property
@@ -29,9 +29,10 @@ class Labels(NamedTuple):
         return self.labels
 
     def some(self, n, rng):
-        """Return the indices of about n signals, with two of every class that has two.
+        """Return the indices of n signals, including up to two of every class.
 
-        If there are many classes, there are up to 2 n signals, and some classes may be missing.
+        If there are more than n / 2 classes, up to 2 n signals are returned. With more than n classes, some classes may
+        be missing.
         """
         counts = np.bincount(self.labels)
         ranks = np.empty(len(self.labels))
@@ -105,7 +106,7 @@ class Numbers(NamedTuple):
 
 
 class OfClasses(ClassifierMixin, BaseEstimator):
-    """A fitted classifier whose samples are scores (n, n_classes), for scorers of scikit-learn."""
+    """Stand-in for a fitted classifier that takes scores as its X, so that scorers of scikit-learn can be used."""
 
     def __init__(self, classes, t):
         self.classes_, self.t = classes, t
@@ -124,7 +125,7 @@ class OfClasses(ClassifierMixin, BaseEstimator):
 
 
 class OfNumbers(RegressorMixin, BaseEstimator):
-    """A fitted regressor whose samples are its predictions, for scorers of scikit-learn."""
+    """Stand-in for a fitted regressor that takes its predictions as X, so that scorers can be used."""
 
     def __sklearn_is_fitted__(self):
         return True

@@ -23,19 +23,19 @@ BLOCK = 2**20  # number of values that are standardised at a time
 class ChannelScaler(BlockwiseTransformer):
     """Standardisation of the channels of signals, which brings channels with different units to one scale.
 
-    From the values of each channel, their mean over all positions of all training signals is subtracted, and the
-    differences are divided by their standard deviation. Channel c of a transformed signal is::
+    The mean of each channel over all positions of all training signals is subtracted, and the result is divided by the
+    standard deviation of the channel. Channel c of a transformed signal is::
 
         z_c = (x_c - mean_c) / std_c
 
-    If a channel is constant, z is 0. A network compares patches by the angles between them, so that a channel with much
-    larger values than the others would decide alone.
+    If a channel is constant in the training signals, only its mean is subtracted. Networks compare patches by the
+    angles between them, so without this transformer, a channel with much larger values than the others dominates.
 
     Parameters
     ----------
     channels : sequence of ints or None, default=None
-        Indices of the channels to keep, in this order. None means all channels. With a single channel, the network that
-        follows describes this channel independently of all others.
+        Indices of the channels to keep, in this order. None means all channels. If a single channel is kept, the
+        following network sees only this channel.
 
     ndim : {1, 2, 3}, default=2
         Number of spatial axes: 1 for time series, 2 for images, 3 for volumes. See `CKNLayer`.
@@ -82,7 +82,7 @@ class ChannelScaler(BlockwiseTransformer):
     See Also
     --------
     CKNFeatureMap : Network that usually follows this transformer.
-    Differences : First differences of time series, divided by their size.
+    Differences : First differences of time series, divided by their root mean square.
     PatchWhitening : Whitening of photographs, which also removes correlation between channels.
 
     Notes
@@ -224,7 +224,7 @@ def check_channels(channels, n_channels):
     is_valid = kept.ndim == 1 and kept.size and kept.dtype.kind in "iu" and len(np.unique(kept)) == kept.size
     if not is_valid or kept.min() < 0 or kept.max() >= n_channels:
         raise ValueError(
-            f"channels must be None or a list of different ints from 0 to {n_channels - 1}, because X has "
+            f"channels must be None or a list of distinct ints from 0 to {n_channels - 1}, because X has "
             f"n_channels={n_channels}; got {channels!r}."
         )
     return kept

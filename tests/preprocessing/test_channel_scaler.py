@@ -127,7 +127,7 @@ BAD_CHANNELS = [[], [3], [-1], [0, 0], [0.0], [[0]], [True], ["0"]]
 @pytest.mark.parametrize("channels", BAD_CHANNELS, ids=str)
 def test_bad_channels_are_refused(channels):
     scaler = ChannelScaler(channels=channels)
-    with pytest.raises(ValueError, match=r"channels must be None or a list of different ints from 0 to 2, .*; got \["):
+    with pytest.raises(ValueError, match=r"channels must be None or a list of distinct ints from 0 to 2, .*; got \["):
         scaler.fit(signals(2, channels=3))
     assert not hasattr(scaler, "mean_") and not hasattr(scaler, "input_shape_")
 

@@ -65,7 +65,7 @@ def probability_scale(S, Y, weights):
     """Return the factor of the scores for which the log loss of their probabilities is smallest.
 
     Every sample counts as if its class had the probability ``(n + 1) / (n + 2)``, where n is the number of samples.
-    Without this, the factor would be infinite if all predictions are right.
+    Otherwise, the factor would diverge if all predictions were correct.
     """
     S = S.astype(float)
     own = Y > 0 if S.shape[1] > 1 else np.hstack([Y < 0, Y > 0])

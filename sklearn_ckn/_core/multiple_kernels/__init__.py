@@ -17,7 +17,7 @@ S      ``(n, k)``    cross-validated predictions, ``Y - R``
 
 ===============  ==================================================================================================
 cross_validated  `CrossValidated`: the residuals for given weights, and the gradients of functions of them
-losses           `LogLoss` of classes, with a temperature, and `SquaredError` of numbers
+losses           `LogLoss` of classes, with a temperature, and `SquaredError` for real-valued targets
 weights          `learn_weights`: the weights that minimise a loss of the cross-validated predictions
 ===============  ==================================================================================================
 """

@@ -91,7 +91,7 @@ def projected_inverse(A, smallest):
 
 
 def inverse(A, smallest):
-    """Return the inverse of a symmetric positive definite matrix, by its Cholesky factor."""
+    """Return the inverse of a symmetric positive definite matrix, from its Cholesky factor or its eigenvalues."""
     factor, failed = lapack.dpotrf(A.T)  # the transpose has the order of LAPACK
     if failed:
         eigenvalues, Q = np.linalg.eigh(A)

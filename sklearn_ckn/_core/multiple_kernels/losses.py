@@ -10,8 +10,8 @@ class LogLoss(NamedTuple):
     """Mean of ``-sum_c q_c log p_c`` with ``p = softmax(exp(t) S)``, where ``exp(-t)`` is a temperature.
 
     The parameter t is learned together with the weights of the kernels. It calibrates the probabilities. The targets q
-    are ``(n + 1) / (n + 2)`` for the class of a signal, and equal for all other classes. Without this, t would be
-    infinite if all predictions are right.
+    are ``(n + 1) / (n + 2)`` for the class of a signal, and equal for all other classes. Otherwise, t would
+    diverge if all predictions were correct.
     """
 
     Y: np.ndarray  # (n, k) +1 for the class of a signal, -1 otherwise

@@ -14,13 +14,13 @@ STRENGTHS = np.linspace(-2.0, 9.0, 6)  # logarithms of the sum of the weights to
 
 
 class Weights(NamedTuple):
-    """Weights of kernels and what was reached with them."""
+    """Learned weights of kernels, and the resulting loss and residuals."""
 
     v: np.ndarray  # (b,)
     t: float  # parameter of the loss
     loss: float  # mean loss of the cross-validated predictions
     R: np.ndarray  # (n, k) residuals
-    shares: np.ndarray  # (b,) parts of the kernels in the variance of the fitted values, which sum to 1
+    shares: np.ndarray  # (b,) shares of the kernels in the variance of the fitted values, which sum to 1
 
 
 def learn_weights(kernels, Y, s, loss, folds=None, spread=None, start=None, max_iter=25, n_threads=1):
@@ -60,7 +60,7 @@ def learn_weights(kernels, Y, s, loss, folds=None, spread=None, start=None, max_
         slopes = np.append(v * model.gradient(D, R, matrices) + slope, dt)
         return (value + added) / unit, slopes / unit
 
-    # L-BFGS compares decreases with the objective or with 1. The loss may also be 0.
+    # The stopping criterion of L-BFGS is relative only for objectives above 1. The loss may also be 0.
     unit = max(loss(model.residuals(np.exp(begin[:-1]))[0], begin[-1])[0], np.finfo(float).eps)
     bounds = [(SMALLEST, LARGEST)] * len(kernels) + [(-3.0, 7.0) if len(loss.starts) > 1 else (0.0, 0.0)]
     options = {"maxiter": max_iter, "ftol": FTOL}
