@@ -18,6 +18,7 @@ from sklearn.utils.validation import _num_samples
 
 from ._arrays import parameters
 from ._arrays.misread import warn_of_shape
+from ._auto.branches import with_gaussian_kernel
 from ._feature_map import CKNFeatureMap
 from ._layer import CKNLayer
 from ._linear import LinearClassifier
@@ -323,23 +324,8 @@ def _make_classifier(*steps):
 
 
 def _with_gaussian_kernel(n_landmarks, n_jobs, random_state):  # -> FeatureUnion
-    """Return a union that appends features of a Gaussian kernel to the given features, which have norm 1.
-
-    The Gaussian kernel is approximated by a layer that reads each row of features as a single patch.
-    """
-    layer = CKNLayer(
-        n_landmarks,
-        patch_size=1,
-        pooling_width=1,
-        sigma=SIGMA,
-        init="random",
-        n_patches=2 * n_landmarks,  # drawn patches may be equal, and only distinct patches are kept
-        ndim=1,
-        input_shape=(1, -1),
-        random_state=random_state,
-    )
-    parts = [("linear", "passthrough"), ("gaussian", CKNFeatureMap(layer, n_jobs=n_jobs))]
-    return FeatureUnion(parts, transformer_weights={"gaussian": ADDED_SCALE})
+    """Return a union that appends features of a Gaussian kernel, which are multiplied by ``ADDED_SCALE``."""
+    return with_gaussian_kernel(n_landmarks, SIGMA, {"gaussian": ADDED_SCALE}, random_state, n_jobs)
 
 
 def _of_signals(features, recipe, shape):  # -> FeatureUnion

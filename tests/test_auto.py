@@ -10,7 +10,7 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import GroupKFold, KFold, PredefinedSplit, ShuffleSplit
 
 from sklearn_ckn import AutoCKNClassifier, AutoCKNRegressor, CKNFeatureMap, LinearClassifier
-from sklearn_ckn._auto import branches, estimators
+from sklearn_ckn._auto import base, branches
 from sklearn_ckn._auto.selection import Kernel, of_angles
 from sklearn_ckn._auto.tasks import Labels
 
@@ -96,7 +96,7 @@ def test_results_are_reproducible(digits):
 
 def test_branches_are_chosen_by_some_signals_and_learned_from_all(digits, monkeypatch):
     X, y = digits
-    monkeypatch.setitem(estimators.N_SELECTED, "fast", 100)
+    monkeypatch.setitem(base.N_SELECTED, "fast", 100)
     model = fast().fit(X[:300], y[:300])
     assert model.score(X[300:], y[300:]) > 0.85 and len(model.classifier_.validation_scores_) == 3
     assert log_loss(y[300:], model.predict_proba(X[300:])) < 1
@@ -229,7 +229,7 @@ def test_time_budget(digits, capsys):
 
 def test_verbose(digits, capsys, monkeypatch):
     X, y = digits
-    monkeypatch.setattr(estimators, "is_first_use", lambda: True)
+    monkeypatch.setattr(base, "is_first_use", lambda: True)
     fast(verbose=True).fit(X[:60], y[:60])
     lines = capsys.readouterr().out
     for text in (
@@ -320,7 +320,7 @@ def test_kernels_of_angles_are_those_of_layers():
     F = np.random.RandomState(0).randn(20, 7)
     F /= np.linalg.norm(F, axis=1, keepdims=True)
     F[3] = 0
-    union = branches.gaussian_kernel(19, 0.8, 0.3, 0, None).fit(F)
+    union = branches.with_gaussian_kernel(19, 0.8, {"linear": 0.7**0.5, "gaussian": 0.3**0.5}, 0, None).fit(F)
     features = union.transform(F)
     expected = 0.7 * F @ F.T + 0.3 * of_angles(F @ F.T, 0.8)
     assert_allclose(features @ features.T, expected, atol=1e-3)  # the regularisation of the layer
@@ -395,7 +395,7 @@ def test_tables_as_output_of_transformers_do_not_matter(digits):
 def test_folds_are_those_of_all_signals(digits, monkeypatch):
     """Branches are chosen on a subset, but the splitter receives all signals, with their labels and groups."""
     X, y = digits
-    monkeypatch.setitem(estimators.N_SELECTED, "fast", 60)
+    monkeypatch.setitem(base.N_SELECTED, "fast", 60)
     weights = np.ones(200)
     weights[7] = 0
     folds = np.arange(200) % 4
@@ -414,7 +414,7 @@ def test_folds_are_those_of_all_signals(digits, monkeypatch):
 
 @pytest.mark.parametrize("n", [60, 120])
 def test_probabilities_of_separable_classes_are_not_overconfident(digits, monkeypatch, n):
-    monkeypatch.setitem(estimators.N_SELECTED, "fast", 80)
+    monkeypatch.setitem(base.N_SELECTED, "fast", 80)
     X, y = digits
     two = (y == 1) | (y == 8)
     images, labels = np.concatenate([X[two]] * 2), np.concatenate([y[two]] * 2)

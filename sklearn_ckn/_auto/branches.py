@@ -216,9 +216,10 @@ def networks_of(feature_map):  # -> [CKNFeatureMap]
     return [part[-1] if isinstance(part, Pipeline) else part for part in parts]
 
 
-def gaussian_kernel(n_landmarks, sigma, weight, random_state, n_jobs):  # -> FeatureUnion
-    """Return a union that appends features of a Gaussian kernel to features of norm 1, so that rows keep norm 1.
+def with_gaussian_kernel(n_landmarks, sigma, factors, random_state, n_jobs):  # -> FeatureUnion
+    """Return a union that appends features of a Gaussian kernel to the given features, which have norm 1.
 
+    The dict ``factors`` contains the factors of the features ``"linear"`` and ``"gaussian"``, which are 1 if absent.
     The Gaussian kernel is approximated by a layer that reads each row of features as a single patch.
     """
     layer = CKNLayer(
@@ -233,4 +234,4 @@ def gaussian_kernel(n_landmarks, sigma, weight, random_state, n_jobs):  # -> Fea
         random_state=random_state,
     )
     parts = [("linear", "passthrough"), ("gaussian", CKNFeatureMap(layer, n_jobs=n_jobs))]
-    return FeatureUnion(parts, transformer_weights={"linear": sqrt(1 - weight), "gaussian": sqrt(weight)})
+    return FeatureUnion(parts, transformer_weights=factors)

@@ -67,7 +67,6 @@ class Trial(NamedTuple):
     fitted: object  # its fitted feature map
     kernels: dict  # {n_positions: Kernel}
     n_features: dict  # {n_positions: number of features}
-    loss: float  # cross-validated loss of the branch alone
     score: float  # cross-validated score of the branch alone
     seconds: float
 
@@ -120,7 +119,7 @@ def try_branch(branch, problem, symmetries, n_jobs):
     together = Kernel.of(sum(kernel.raw for kernel in kernels.values()) / len(kernels))
     weights = problem.learn([together], max_iter=5)
     score = problem.score(problem.Y - weights.R, weights.t)
-    return Trial(branch, fitted, kernels, n_features, weights.loss, float(score), time.perf_counter() - begin)
+    return Trial(branch, fitted, kernels, n_features, float(score), time.perf_counter() - begin)
 
 
 def products(F, n_threads):

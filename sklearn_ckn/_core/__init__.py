@@ -8,7 +8,7 @@ the parts listed in the last column:
 runtime                compilation, threads, SIMD vectors               no other part
 layer                  the mathematics of one layer                     runtime
 linear                 the linear model on the features                 runtime
-multiple_kernels       the weights of a sum of kernels                  runtime
+multiple_kernels       the weights of a sum of kernels                  runtime, linear
 filters                unsupervised learning of the filters             runtime, layer
 network                the transform of a network and its gradient      runtime, layer
 exact                  the exact kernel of a network                    runtime, layer

@@ -5,7 +5,7 @@ from math import sqrt
 import numpy as np
 
 from .patches import normalize
-from .pooling import Fixed, operators
+from .pooling import Fixed, operators, pool
 
 
 def flatten(X, center, scale):  # (n, *space, c) -> (n, prod(space) * c)
@@ -26,13 +26,10 @@ def flatten_pyramid(X, pyramid, center, scale):  # (n, *space, c), {k: weight} -
     Each level is flattened as in `flatten` and multiplied by the root of its weight, so that the inner product of two
     rows is the sum over the levels of the weights times the inner products of the levels.
     """
-    rows = []
+    rows, space = [], X.shape[1:-1]
     for k, weight in pyramid.items():
-        level, space = X, X.shape[1:-1]
-        for axis, matrix in enumerate(operators(Fixed("average", (k,) * len(space)), space), 1):
-            if space[axis - 1] != k:
-                means = matrix.toarray().astype(X.dtype).T
-                level = np.moveaxis(np.moveaxis(level, axis, -1) @ means, -1, axis)
+        cells = (k,) * len(space)
+        level = X if space == cells else pool(X, operators(Fixed("average", cells), space), first_axis=1)
         rows.append(flatten(level, center, scale) * sqrt(weight))
     return np.concatenate(rows, axis=1)
 

@@ -205,7 +205,7 @@ _taps_of_map = lru_cache(maxsize=16)(_taps)  # The taps of a large map may need 
 def pool(X, matrices, first_axis):
     """Apply ``matrices[a]`` along axis ``first_axis + a`` of X."""
     for axis, matrix in enumerate(matrices, first_axis):
-        X = np.moveaxis(np.tensordot(matrix.toarray().astype(X.dtype), X, (1, axis)), 0, axis)
+        X = np.moveaxis(np.moveaxis(X, axis, -1) @ matrix.toarray().astype(X.dtype).T, -1, axis)
     return X
 
 

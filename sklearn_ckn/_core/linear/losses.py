@@ -61,16 +61,22 @@ def log_probabilities(S):  # (n, k) -> (n, max(k, 2))
     return S - np.log(np.exp(S).sum(axis=1, keepdims=True))
 
 
-def probability_scale(S, Y, weights):
-    """Return the factor of the scores for which the log loss of their probabilities is smallest.
+def smoothed_targets(own):  # (n, k) of bool -> (n, k)
+    """Return ``(n + 1) / (n + 2)`` for the class of each of n samples, and equal probabilities of all other classes.
 
-    Every sample counts as if its class had the probability ``(n + 1) / (n + 2)``, where n is the number of samples.
-    Otherwise, the factor would diverge if all predictions were correct.
+    Scores that are calibrated with these targets stay finite even if all predictions are correct.
+    """
+    other = 1 / (len(own) + 2)
+    return np.where(own, 1 - other, other / (own.shape[1] - 1))
+
+
+def probability_scale(S, Y, weights):
+    """Return the factor of the scores for which the log loss of their probabilities, and `smoothed_targets`, is least.
+
+    The arguments are the scores ``(n, k)``, the targets +1 or -1 ``(n, k)``, and the weights of the samples ``(n,)``.
     """
     S = S.astype(float)
-    own = Y > 0 if S.shape[1] > 1 else np.hstack([Y < 0, Y > 0])
-    other = 1 / (len(S) + 2)
-    targets = np.where(own, 1 - other, other / (own.shape[1] - 1))
+    targets = smoothed_targets(Y > 0 if S.shape[1] > 1 else np.hstack([Y < 0, Y > 0]))
 
     def log_loss(t):
         return -(weights @ (targets * log_probabilities(exp(t) * S)).sum(axis=1))

@@ -3,7 +3,7 @@
 A model is a kernel ridge regression with an intercept. Its kernel is a sum of given kernels, whose weights are unknown.
 All residuals of a cross-validation follow from one inverse matrix, so that the mean loss of the cross-validated
 predictions, and its gradient with respect to the logarithms of the weights, cost little more than one fit. L-BFGS
-minimises this loss. This subpackage imports only `runtime`. All its files use the same notation:
+minimises this loss. This subpackage imports only `runtime` and `linear`. All its files use the same notation:
 
 =====  ============  ==============================================================================================
 K      ``(n, n)``    one of the kernel matrices, of n signals

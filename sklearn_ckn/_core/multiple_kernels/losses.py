@@ -3,15 +3,15 @@
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import logsumexp
+
+from ..linear.losses import log_probabilities, smoothed_targets
 
 
 class LogLoss(NamedTuple):
     """Mean of ``-sum_c q_c log p_c`` with ``p = softmax(exp(t) S)``, where ``exp(-t)`` is a temperature.
 
     The parameter t is learned together with the weights of the kernels. It calibrates the probabilities. The targets q
-    are ``(n + 1) / (n + 2)`` for the class of a signal, and equal for all other classes. Otherwise, t would
-    diverge if all predictions were correct.
+    are the `smoothed_targets`.
     """
 
     Y: np.ndarray  # (n, k) +1 for the class of a signal, -1 otherwise
@@ -21,10 +21,7 @@ class LogLoss(NamedTuple):
     def values(self, R, t):  # -> (n,), (n, k), (n,)
         """Return the loss of each signal, and its derivatives with respect to R and t."""
         scale, S = np.exp(t), self.Y - R
-        log_p = scale * S
-        log_p -= logsumexp(log_p, axis=1, keepdims=True)
-        other = 1 / (len(S) + 2)
-        targets = np.where(self.Y > 0, 1 - other, other / (S.shape[1] - 1))
+        log_p, targets = log_probabilities(scale * S), smoothed_targets(self.Y > 0)
         D = targets - np.exp(log_p)  # minus the derivative with respect to scale * S
         return -(targets * log_p).sum(axis=1), scale * D, -scale * (D * S).sum(axis=1)
 

@@ -43,7 +43,10 @@ def learn_weights(kernels, Y, s, loss, folds=None, spread=None, start=None, max_
     n_threads : int
     """
     model, n = CrossValidated(kernels, Y, s, folds, n_threads), len(Y)
-    begin = _start(model, loss, len(kernels)) if start is None else np.append(np.log(start.v), start.t)
+    if start is None:
+        first_loss, *begin = _start(model, loss, len(kernels))
+    else:
+        first_loss, begin = loss(model.residuals(start.v)[0], start.t)[0], [*np.log(start.v), start.t]
 
     def penalty(theta):
         if spread is None:
@@ -61,7 +64,7 @@ def learn_weights(kernels, Y, s, loss, folds=None, spread=None, start=None, max_
         return (value + added) / unit, slopes / unit
 
     # The stopping criterion of L-BFGS is relative only for objectives above 1. The loss may also be 0.
-    unit = max(loss(model.residuals(np.exp(begin[:-1]))[0], begin[-1])[0], np.finfo(float).eps)
+    unit = max(first_loss, np.finfo(float).eps)
     bounds = [(SMALLEST, LARGEST)] * len(kernels) + [(-3.0, 7.0) if len(loss.starts) > 1 else (0.0, 0.0)]
     options = {"maxiter": max_iter, "ftol": FTOL}
     found = minimize(objective, begin, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
@@ -75,10 +78,10 @@ def learn_weights(kernels, Y, s, loss, folds=None, spread=None, start=None, max_
 
 
 def _start(model, loss, n_kernels):
-    """Return equal weights, the best of a few, and the parameter of the loss that suits them."""
+    """Return the lowest loss for equal weights, the logarithms of these weights, and the parameter of the loss."""
     trials = []
     for strength in STRENGTHS:
         theta = np.full(n_kernels, strength - np.log(n_kernels))
         R, _ = model.residuals(np.exp(theta))
         trials += [(loss(R, t)[0], *theta, t) for t in loss.starts]
-    return np.array(min(trials)[1:])
+    return min(trials)
