@@ -1,14 +1,14 @@
-"""Test error on real images and signals, with seconds and memory: the package's recipes beside other methods.
+"""Test error on real images and series, with seconds and memory: AutoCKNClassifier and other methods.
 
     python benchmarks/accuracy.py --data FOLDER --dataset mnist --method balanced
     python benchmarks/accuracy.py --data FOLDER --dataset mnist --method hog
 
 FOLDER holds ``mnist.npz``, ``fashion_mnist.npz``, ``cifar10.npz`` (uint8 arrays X_train, y_train, X_test, y_test) and
-``ucr/*.npz`` (signals). A method is one of the package's recipes, fast, balanced or accurate, or one of `contenders`.
-Whatever a method chooses, it chooses on training data; the test data is looked at once, at the end. With ``--held-out``
-training data takes its place: so the recipes of images were chosen. Every method runs on a few signals of every set
-first: its seconds are without imports and compilation. Memory is that of the process, without those it starts. One JSON
-line is appended to ``--output``.
+``ucr/*.npz`` (series). A method is an effort of AutoCKNClassifier, fast, balanced or accurate, or one of `contenders`.
+Every method makes all its choices on the training data. The test data is used once, at the end. With ``--held-out``,
+some training images take the place of the test images. Each method first classifies a few signals of every set, so that
+the measured time does not include imports and compilation. Memory is that of the process, without the processes that it
+starts. One JSON line is appended to ``--output``.
 """
 
 import argparse
@@ -24,17 +24,17 @@ import images
 import numpy as np
 from machine import describe
 
-from sklearn_ckn import presets
+from sklearn_ckn import AutoCKNClassifier
 
 IMAGES, SIGNALS = ("mnist", "fashion_mnist", "cifar10"), "ucr"
-RECIPES = ("fast", "balanced", "accurate")
+EFFORTS = ("fast", "balanced", "accurate")
 
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data", type=Path, required=True, help="folder with the npz files")
     parser.add_argument("--dataset", choices=(*IMAGES, SIGNALS), default="mnist")
-    methods = (*RECIPES, *contenders.OF_IMAGES, *contenders.OF_SIGNALS)
+    methods = (*EFFORTS, *contenders.OF_IMAGES, *contenders.OF_SIGNALS)
     parser.add_argument("--method", choices=methods, default="balanced")
     parser.add_argument(
         "--symmetries",
@@ -48,7 +48,7 @@ def parse_arguments():
     parser.add_argument("--n-jobs", type=int, default=2)
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "accuracy.jsonl")
     options = parser.parse_args()
-    if options.method not in RECIPES and options.symmetries not in (None, "flip"):
+    if options.method not in EFFORTS and options.symmetries not in (None, "flip"):
         parser.error(f"{options.method} supports only --symmetries flip: omit the option, or pass flip")
     if options.dataset == SIGNALS and (options.held_out or options.n_train):
         parser.error("the sets of signals are taken as they are: no --held-out, no --n-train")
@@ -74,44 +74,21 @@ def sets(options):
     return signals(options) if options.dataset == SIGNALS else [(options.dataset, *drawn_images(options))]
 
 
-def recipe(X, y, X_test, options):
-    """One of the package's, step by step, with the seconds of every step."""
-    seconds, begin = {}, time.perf_counter()
-
-    def lap(stage):
-        nonlocal begin
-        now = time.perf_counter()
-        seconds[stage] = round(seconds.get(stage, 0) + now - begin, 1)
-        begin = now
-
-    is_signal, shape = options.dataset == SIGNALS, X.shape[1:]
-    settings = {"symmetries": options.symmetries, "n_jobs": options.n_jobs, "random_state": options.seed}
-    model = presets.make_classifier(options.method, shape, ndim=1 if is_signal else 2, **settings)
-    F = X
-    for name, step in model.steps[:-1]:
-        step.fit(F)
-        lap(f"{name}, fit")
-        F = step.transform(F)
-        lap(f"{name}, transform")
-    model[-1].fit(F, y)
-    n_features = F.shape[1]
-    del F
-    lap("classifier, fit")
+def ours(X, y, X_test, options):
+    """AutoCKNClassifier with an effort. Unless there is an option for symmetries, it chooses whether to use flips."""
+    settings = {"symmetries": options.symmetries or "auto", "n_jobs": options.n_jobs, "random_state": options.seed}
+    begin = time.perf_counter()
+    model = AutoCKNClassifier(options.method, ndim=1 if options.dataset == SIGNALS else 2, **settings).fit(X, y)
+    seconds = time.perf_counter() - begin
     predicted = model.predict(X_test)
-    lap("test")
-    chosen = {
-        "n_features": n_features,
-        "C": getattr(model[-1], "C_", None),
-        "alpha": getattr(model[-1], "alpha_", None),
-        "validation_scores": getattr(model[-1], "validation_scores_", None),
-    }
-    return predicted, {name: value for name, value in chosen.items() if value is not None} | {"seconds": seconds}
+    n_features = model.classifier_.n_features_in_
+    return predicted, model.chosen_ | {"n_features": n_features, "fit_seconds": round(seconds, 1)}
 
 
 def classify(X, y, X_test, options):
     """Predictions, and what was chosen."""
-    if options.method in RECIPES:
-        return recipe(X, y, X_test, options)
+    if options.method in EFFORTS:
+        return ours(X, y, X_test, options)
     method = (contenders.OF_IMAGES | contenders.OF_SIGNALS)[options.method]
     return method(X, y, X_test, options)
 
@@ -120,7 +97,7 @@ def warm_up(X, y, options):
     """Once with a few signals of every class."""
     few = np.sort(np.concatenate([np.flatnonzero(y == label)[:30] for label in np.unique(y)]))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # fewer than a recipe has landmarks
+        warnings.simplefilter("ignore")  # such as fewer distinct patches than filters
         classify(X[few], y[few], X[few], argparse.Namespace(**vars(options) | {"minutes": 0.1}))
 
 

@@ -22,6 +22,7 @@ from sklearn.datasets import load_digits
 from sklearn.pipeline import make_pipeline
 
 from sklearn_ckn import (
+    AutoCKNClassifier,
     CKNClassifier,
     CKNFeatureMap,
     CKNKernel,
@@ -33,7 +34,6 @@ from sklearn_ckn import (
 )
 from sklearn_ckn.inspection import approximation_report, deformation, stability_report
 from sklearn_ckn.onnx import to_onnx
-from sklearn_ckn.presets import make_classifier
 
 SPACES = {1: (40,), 2: (13, 11), 3: (6, 5, 7)}
 KERNELS = [
@@ -176,12 +176,11 @@ def outputs_on_digits(rng):
         layer = CKNLayer(60, patch_size=k, padding="valid", pooling_width=1, n_patches=1500, random_state=0).fit(X)
         yield f"k-means of long patches {k}", layer.filters_
     for kind, X in itertools.product(("fast", "balanced"), (images[:300], rng.rand(100, 8, 8, 3))):
-        model = make_classifier(kind, X.shape[1:], random_state=0, n_jobs=2).fit(X, labels[: len(X)])
-        yield f"recipe {kind} {X.shape}", model.decision_function(X), *of_graph(model, X.reshape(len(X), -1))
-    series = make_classifier("fast", (64,), ndim=1, random_state=0).fit(images[:300].reshape(300, -1), labels[:300])
-    yield "recipe of series", series.decision_function(images[300:400].reshape(100, -1))
-    accurate = make_classifier("accurate", (8, 8), random_state=0).fit(images[:200], labels[:200])
-    yield "recipe accurate", accurate.decision_function(images[:200])
+        model = AutoCKNClassifier(kind, random_state=0, n_jobs=2).fit(X, labels[: len(X)])
+        yield f"chosen, {kind} {X.shape}", model.decision_function(X), *of_graph(model, X)
+    rows = images.reshape(-1, 64)
+    series = AutoCKNClassifier("fast", ndim=1, random_state=0).fit(rows[:300], labels[:300])
+    yield "chosen for series", series.decision_function(rows[300:400])
     feature_map = CKNFeatureMap(make_pipeline(*[CKNLayer(16, n_patches=500, random_state=0)] * 2)).fit(images[:200])
     report = approximation_report(feature_map, images[:30])
     yield "approximation", report.frobenius_error, report.spectral_error, report.effective_rank, *report.spectra

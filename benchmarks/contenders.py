@@ -20,10 +20,10 @@ from sklearn.svm import SVC
 from threadpoolctl import threadpool_limits
 
 from sklearn_ckn import LinearClassifier
-from sklearn_ckn.presets import TOL
 
 PATH = np.logspace(-5, 2, 8)  # of C, for standardised features
 PATH_OF_KERNEL = np.logspace(-1, 5, 7)  # for features of a kernel that is 1 at most
+TOL = 1e-4
 FEW = 3000  # images to choose parameters of features and kernels by
 
 

@@ -44,6 +44,7 @@ from sklearn.pipeline import make_pipeline
 from threadpoolctl import threadpool_info
 
 from sklearn_ckn import (
+    AutoCKNClassifier,
     CKNClassifier,
     CKNFeatureMap,
     CKNKernel,
@@ -54,7 +55,6 @@ from sklearn_ckn import (
     LinearRegressor,
     PatchWhitening,
     inspection,
-    presets,
 )
 from sklearn_ckn.preprocessing import Differences, GradientMap
 
@@ -733,11 +733,11 @@ def check_regressor(draw):
     end_to_end(draw, CKNRegressor, draw_targets)
 
 
-def check_presets(draw):
-    ndim = draw.one("ndim", [1, 2])
+def check_chosen(draw):
+    ndim = draw.one("ndim", [1, 2, 3])
     X, exact = draw.given(draw.array((draw.int(4, 8), *draw.shape(ndim)[1:])))
     y = draw_labels(draw, len(exact))
-    model = presets.make_classifier("fast", exact.shape[1:], ndim=ndim, random_state=0)
+    model = AutoCKNClassifier("fast", ndim=ndim, random_state=0)
     predicted = model.fit(X, y).predict(X)
     expect(set(np.unique(predicted)) <= set(np.unique(y)), "labels that were not given")
     expect(np.isfinite(model.decision_function(X)).all(), "scores: not finite")
@@ -792,7 +792,7 @@ CHECKS = {
     "linear_regressor": check_linear_regressor,
     "classifier": check_classifier,
     "regressor": check_regressor,
-    "presets": check_presets,
+    "chosen": check_chosen,
     "deformation": check_deformation,
     "reports": check_reports,
 }

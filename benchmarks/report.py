@@ -13,10 +13,10 @@ import json
 from pathlib import Path
 
 import numpy as np
-from accuracy import IMAGES, RECIPES, SIGNALS
+from accuracy import EFFORTS, IMAGES, SIGNALS
 
 NAMES = {
-    **{kind: f'"{kind}" recipe' for kind in RECIPES},
+    **{effort: f'"{effort}"' for effort in EFFORTS},
     "rbf": "SVM, RBF kernel of pixels",
     "nystroem": "Nyström features of pixels",
     "hog": "histograms of gradients",
@@ -35,7 +35,8 @@ def read(path):
     for line in path.read_text().splitlines():
         result = json.loads(line)
         if not (result["held_out"] or "superseded" in result):
-            key = tuple(result[name] for name in ("dataset", "method", "symmetries", "n_train", "processor"))
+            symmetries = result["symmetries"] or result["runs"][0]["chosen"].get("symmetries")
+            key = result["dataset"], result["method"], symmetries, result["n_train"], result["processor"]
             last.setdefault(key, {})[result["seed"]] = result
     found = {}
     for (dataset, *method), runs in last.items():
@@ -80,7 +81,7 @@ def draw(found, path):
                     (*(np.mean([run[name] for run in runs]) for name in ("error", "seconds")), method, symmetries)
                 )
         for i, (error, seconds, method, symmetries) in enumerate(sorted(shown)):
-            of_ours = method in RECIPES
+            of_ours = method in EFFORTS
             axes.plot(
                 seconds,
                 error,

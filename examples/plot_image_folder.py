@@ -2,9 +2,9 @@
 A folder of one's own images
 ============================
 
-Images of several sizes lie in a folder, in a sub-folder for each class, which bears its name. Thirteen lines read them,
-learn a classifier and test it. Here the images are drawings made by the script: boats, fish and flowers of any colours,
-anywhere in the image, a little turned and with noise.
+A folder contains images of several sizes, in one sub-folder for each class. Thirteen lines read these images, fit a
+classifier and test it. In this example, the images are drawings made by the script: boats, fish and flowers in random
+colours, at random places, slightly rotated and noisy.
 """
 
 from pathlib import Path
@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw
 from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.svm import SVC
 
-from sklearn_ckn.presets import make_classifier
+from sklearn_ckn import AutoCKNClassifier
 
 
 def disc(x, y, a, b):
@@ -58,25 +58,24 @@ for name, parts in drawings.items():
         draw(parts).save(folder / name / f"{k:03}.png")
 
 # %%
-# The lines to copy, with a folder of your own and the imports of `Path`, NumPy, `Image`, `train_test_split` and
-# `make_classifier` from above. `convert` gives every image three channels and `resize` gives all one
-# size, as arrays must have. The recipe `"balanced"` whitens the images, learns a network from the training images
-# without labels, and chooses the penalty of its linear classifier on a part of them. Where colours tell the classes, as
-# they do not here, `model.set_params(patchwhitening="passthrough")` leaves whitening out, see
-# :doc:`plot_colours </gallery/plot_colours>`.
+# These are the lines to copy for your own folder, with the imports of `Path`, NumPy, `Image`, `train_test_split` and
+# `AutoCKNClassifier` from above. `convert` gives every image three channels, and `resize` brings all images to one
+# size, so that they fit into one array. The classifier chooses its networks, and whether images are whitened and
+# averaged with their mirror images, by cross-validation on the training images.
 
 paths = sorted(folder.glob("*/*.png"))
 labels = np.array([path.parent.name for path in paths])
 images = np.array([np.array(Image.open(path).convert("RGB").resize((32, 32))) for path in paths])
 X_train, X_test, y_train, y_test = train_test_split(images, labels, test_size=0.5, stratify=labels, random_state=0)
 
-model = make_classifier("balanced", images.shape[1:], n_jobs=2, random_state=0)
+model = AutoCKNClassifier("balanced", n_jobs=2, random_state=0)
 predicted = model.fit(X_train, y_train).predict(X_test)
 print(f"accuracy on {len(X_test)} test images {np.mean(predicted == y_test):.3f}")
 
 # %%
-# A support vector machine of the pixels, for comparison, and test images with their predicted classes: the mistakes
-# come first, in frames.
+# For comparison, a support vector machine is fitted to the pixels. The figure shows test images with their predicted
+# classes. Mistakes, if there are
+# any, come first and have a frame.
 
 temporary.cleanup()
 machine = GridSearchCV(SVC(), {"C": [1, 10, 100]}).fit(X_train.reshape(len(X_train), -1), y_train)

@@ -17,12 +17,12 @@ import onnxruntime
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
+from sklearn_ckn import AutoCKNClassifier
 from sklearn_ckn.onnx import to_onnx
-from sklearn_ckn.presets import make_classifier
 
 X, y = load_digits(return_X_y=True)  # rows of 64 pixels
 X_train, X_test, y_train, y_test = train_test_split(X.astype(np.float32), y, test_size=797, random_state=0)
-classifier = make_classifier("fast", (8, 8), random_state=0).fit(X_train, y_train)
+classifier = AutoCKNClassifier("fast", input_shape=(8, 8), random_state=0).fit(X_train, y_train)
 
 # %%
 # The graph is a file like any other. It takes batches of any size, of the shape and the axes that `fit` was given.

@@ -2,9 +2,9 @@
 Time series: events anywhere
 ============================
 
-A pulse like that of a heart lies somewhere in a noisy series of two channels, and its shape is the class. The more its
-place varies, the less the values at fixed positions tell. A network sees the shape wherever it is, and the pooling of
-its last layer decides how much of the place it keeps.
+A pulse, similar to a heartbeat, occurs somewhere in a noisy series of two channels, and its shape is the class. The
+more its position varies, the less informative are the values at fixed positions. A network detects the shape wherever
+it is, and the pooling of its last layer determines how much of the position is kept.
 """
 
 import matplotlib.pyplot as plt
@@ -15,8 +15,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
 
-from sklearn_ckn import CKNFeatureMap, CKNLayer, LinearClassifier
-from sklearn_ckn.presets import make_classifier
+from sklearn_ckn import AutoCKNClassifier, CKNFeatureMap, CKNLayer, LinearClassifier
 
 length = 256
 narrow = [[-24, 5], [-5, 1.8], [0, 2.2], [5, 2], [30, 7]]  # centres and widths of the waves in a pulse
@@ -50,33 +49,35 @@ def network(pooling_width):
 
 
 # %%
-# 200 series to learn from, 600 for the test. A support vector machine of the values is the plain baseline. Beside it
-# are networks with three widths of pooling, and the recipe `"balanced"` of `presets`, which is made of three networks.
+# There are 200 training series and 600 test series. The baseline is a support vector machine of the values. It is
+# compared with networks with three widths of pooling, and with `AutoCKNClassifier`, which chooses several networks and
+# their pooling by cross-validation on the training series.
 
 spreads, widths = [0, 20, 40, 80], [8, 32, length]
-labels = {"values": "values", **{width: f"pooled over {width}" for width in widths}, "recipe": "recipe"}
+labels = {"values": "values", **{width: f"pooled over {width}" for width in widths}, "chosen": "chosen"}
 errors = {name: [] for name in labels}
 for spread in spreads:
     rng = np.random.default_rng(1)
     (X_train, y_train), (X_test, y_test) = make_series(200, spread, rng), make_series(600, spread, rng)
     models = {
         "values": GridSearchCV(SVC(), {"C": [0.1, 1, 10, 100]}, cv=5),
-        "recipe": make_classifier("balanced", (length, 2), ndim=1, n_jobs=2, random_state=0),
+        "chosen": AutoCKNClassifier("fast", ndim=1, n_jobs=2, random_state=0),
         **{width: network(width) for width in widths},
     }
     for name, model in models.items():
         rows = [X.reshape(len(X), -1) if name == "values" else X for X in (X_train, X_test)]
         errors[name].append(100 * (1 - model.fit(rows[0], y_train).score(rows[1], y_test)))
-print("test error in percent, of pulses at most so far from the middle")
+print("test error in percent, by the largest distance of a pulse from the middle")
 print(f"  {'':<20}" + "".join(f"{spread:>7}" for spread in spreads))
 for name, label in labels.items():
     print(f"  {label:<20}" + "".join(f"{error:7.1f}" for error in errors[name]))
 
 # %%
-# What speaks for the class of a test series, and where. The last network's pooling is a mean over the whole series, and
-# so is its score: the map before that pooling, weighed by the classifier, gives it place by place. `init` makes the
-# second layer again, without pooling. White is what the median position has, or less. Here and there noise speaks, too,
-# and margins, beyond which layers see zeros.
+# The next figure shows which positions of a test series contribute to the score of its class. The last network averages
+# its map over the whole series, so its score is an average over positions: that of the map before pooling, weighted by
+# the coefficients of the classifier. To compute this map, `init` creates the second layer again, without pooling. White
+# stands for the median contribution or less. Noise also contributes at some positions, and so do the margins, because
+# the series are padded with zeros.
 
 features, classifier = models[length]
 first, second = features.network_
@@ -97,8 +98,9 @@ for kind, (name, column) in enumerate(zip(shapes, axes.T)):
         ax.spines[:].set_visible(False)
 
 # %%
-# Where pulses do not move, only a mean over everything makes errors, as it loses what their place tells. Where they
-# move far it is the other way round, and values at fixed positions tell little. The recipe pools over thirds.
+# If the pulses do not move, a mean over the whole series makes more errors than the other models, because it ignores
+# the position. If they move far, it makes the fewest errors of the three networks, and the values at fixed positions
+# are of little use. `AutoCKNClassifier` adapts its pooling to the data.
 
 figure, ax = plt.subplots(figsize=(8, 4.6), layout="constrained")
 colors = dict(zip(labels, ("0.6", *plt.cm.viridis([0.8, 0.5, 0.15]), "tab:orange")))
@@ -107,6 +109,6 @@ for name in sorted(labels, key=lambda name: errors[name][-1]):
     ax.plot(spreads, errors[name], "o-", color=colors[name])
     height = max(height + 2.2, errors[name][-1])  # of the label: not on another
     ax.text(spreads[-1] + 2, height, labels[name], color=colors[name], va="center")
-ax.set(xlabel="positions from the middle, at most", ylabel="test error, %", xticks=spreads, xlim=(-2, 105))
+ax.set(xlabel="largest distance from the middle, in positions", ylabel="test error, %", xticks=spreads, xlim=(-2, 105))
 ax.spines[["top", "right"]].set_visible(False)
 plt.show()

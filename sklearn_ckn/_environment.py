@@ -12,11 +12,11 @@ from joblib import cpu_count
 from sklearn.base import BaseEstimator, clone, is_regressor
 from threadpoolctl import threadpool_info
 
+from ._auto.estimators import AutoCKNClassifier
 from ._core.layer import patches
 from ._core.runtime import compilation, simd
 from ._layer import CKNLayer
 from ._utils.caller import warn
-from .presets import make_classifier
 
 NEEDED = ["numpy", "scipy", "numba", "llvmlite", "joblib", "scikit-learn", "threadpoolctl"]
 EXTRAS = ["matplotlib", "dask", "distributed", "zarr", "h5py", "onnx", "onnxruntime", "skops"]
@@ -72,7 +72,7 @@ def warmup(
     ----------
     estimator : estimator or None, default=None
         An estimator that accepts signals, such as a `CKNFeatureMap`, a `CKNClassifier` or a Pipeline. If None,
-        ``make_classifier("balanced", shape)`` is used.
+        an `AutoCKNClassifier` is used.
     shape : tuple of ints, default=(32, 32, 3)
         Shape of one signal, as the estimator expects it.
     dtype : str, type or dtype, default="float32"
@@ -100,7 +100,7 @@ def warmup(
     >>> import sklearn_ckn
     >>> sklearn_ckn.warmup(sklearn_ckn.CKNLayer(), shape=(28, 28))
     """
-    estimator = make_classifier("balanced", shape) if estimator is None else clone(estimator)
+    estimator = AutoCKNClassifier(random_state=0) if estimator is None else clone(estimator)
     for part in estimator.get_params().values():
         if isinstance(part, CKNLayer):  # Fewer patches and iterations exercise the same code.
             part.set_params(n_patches=min(part.n_patches, 4 * part.n_filters), max_iter=min(part.max_iter, 3))

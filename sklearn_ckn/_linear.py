@@ -27,7 +27,6 @@ PATH_TOL = 1e-3
 class _Linear(PersistentMixin, BaseEstimator):
     """Base class of the linear classifier and the linear regressor."""
 
-    _WITHOUT_LIST = "pass a single C"
     _parameter_constraints = {
         "C": [Interval(Real, 0, None, closed="neither"), "array-like"],
         "fit_intercept": ["boolean"],
@@ -43,7 +42,7 @@ class _Linear(PersistentMixin, BaseEstimator):
         Y, weights = targets.Y, targets.weights
         path, held_out = parameters.check_path(self.C, weights), None
         if np.ndim(self.C):
-            held_out = hold_out(self, weights, targets.strata, "A list for C", self._WITHOUT_LIST)
+            held_out = hold_out(self, weights, targets.strata, "A list for C", "pass a single C")
         model = LinearModel(X, Y, weights, loss, self.fit_intercept, effective_n_jobs(self.n_jobs))
         C, best, validation_scores, failed, added = path[0], None, None, [], {}
         if held_out is not None:
@@ -273,7 +272,6 @@ class LinearClassifier(Classification, _Linear):
     True
     """
 
-    _WITHOUT_LIST = "pass a single C (in a recipe, call set_params(linearclassifier__C=10))"
     _parameter_constraints = {
         **_Linear._parameter_constraints,
         "loss": [StrOptions(set(LOSSES))],

@@ -23,7 +23,6 @@ from ._layer import CKNLayer
 from ._linear import LinearClassifier, LinearRegressor
 from ._supervised import CKNClassifier, CKNRegressor
 from .preprocessing import ChannelScaler, Differences, GradientMap, PatchWhitening
-from .presets import LabelsFirst
 
 __all__ = ["TRUSTED_TYPES"]
 
@@ -41,7 +40,6 @@ TRUSTED_TYPES = [  # names by which skops identifies the estimators: ``skops.io.
         Differences,
         Flatten,
         GradientMap,
-        LabelsFirst,
         LinearClassifier,
         LinearRegressor,
         PatchWhitening,

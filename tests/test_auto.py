@@ -9,9 +9,9 @@ from sklearn.datasets import load_digits
 from sklearn.metrics import log_loss
 from sklearn.model_selection import GroupKFold, KFold, PredefinedSplit, ShuffleSplit
 
-from sklearn_ckn import AutoCKNClassifier, AutoCKNRegressor, CKNFeatureMap, LinearClassifier
+from sklearn_ckn import AutoCKNClassifier, AutoCKNRegressor, CKNFeatureMap, CKNLayer, LinearClassifier
 from sklearn_ckn._auto import base, branches
-from sklearn_ckn._auto.selection import Kernel, of_angles
+from sklearn_ckn._auto.selection import Kernel, Limits, of_angles
 from sklearn_ckn._auto.tasks import Labels
 
 
@@ -384,6 +384,21 @@ def test_signals_that_cannot_be_whitened(ndim, shape):
     assert "whitened" not in [row["branch"] for row in model.branches_]
 
 
+@pytest.mark.parametrize("shape", [(2, 8, 3), (1, 8, 3), (8, 2, 3)])
+def test_narrow_images(shape):
+    rng, y = np.random.RandomState(0), np.arange(60) % 2
+    along = np.where(y[:, None], np.arange(8), np.arange(8)[::-1]) ** 2 / 49  # The class decides which end is brighter.
+    X = 0.3 * rng.rand(60, *shape) + along.reshape(60, *(8 if n == 8 else 1 for n in shape[:2]), 1)
+    assert fast().fit(X[:40], y[:40]).score(X[40:], y[40:]) > 0.9
+
+
+@pytest.mark.parametrize("length", [2, 3, 5])
+def test_short_series(length):
+    rng, y = np.random.RandomState(0), np.arange(60) % length
+    X = 0.3 * rng.rand(60, length) + 2 * np.eye(length)[y]
+    assert fast(ndim=1).fit(X[:30], y[:30]).score(X[30:], y[30:]) > 0.9
+
+
 def test_tables_as_output_of_transformers_do_not_matter(digits):
     X, y = digits
     model = fast().fit(X[:100], y[:100])
@@ -420,3 +435,26 @@ def test_probabilities_of_separable_classes_are_not_overconfident(digits, monkey
     images, labels = np.concatenate([X[two]] * 2), np.concatenate([y[two]] * 2)
     model = fast().fit(images[:n], labels[:n])
     assert log_loss(y[two], model.predict_proba(X[two])) < 0.3
+
+
+def test_fewer_branches_and_features_if_time_or_memory_are_limited(digits, monkeypatch):
+    X, y = digits
+    monkeypatch.setattr(base, "OPERATIONS", {"fast": (1, 1e15)})
+    model = fast().fit(X[:150], y[:150])
+    assert len(model.chosen_["weights"]) == 1 and len(model.branches_) == 3
+    monkeypatch.setattr(base, "OPERATIONS", {"fast": (1e15, 1e15)})
+    monkeypatch.setattr(base, "NUMBERS", 150 * (150 + 60))
+    features = fast().fit(X[:150], y[:150]).feature_map_["branches"].transform(X)
+    assert features.shape[1] <= 60
+
+
+def test_limits():
+    branch = branches.Branch("one", (), (1,), 6.0)
+    limits = Limits(10, 2, 120, 11_000, 250, 0)
+    assert limits.allow_layers([branch, branch], None) and not limits.allow_layers([branch, branch], "flip")
+    assert limits.allow_layers([branch], "dihedral") and not limits.allow_layers([branch] * 3, None)
+    allowed = [d for d in range(1, 40) if limits.allow_features(d)]
+    assert allowed == [*range(1, 14), *range(20, 26)]  # The limits 11 000 and, for d > 25, 250 are exceeded otherwise.
+    assert not limits._replace(n_landmarks=25).allow_features(25)
+    layer = CKNLayer(4, patch_size=(3, 2))
+    assert branches.multiplications(layer, (5, 7), 2) == 5 * 7 * (3 * 2 * 2 + 4) * 4

@@ -48,9 +48,9 @@ PARTS = {  # part of the package -> other parts that its files import
     "_end_to_end": "_core.layer _core.filters _core.riemannian_sgd _utils _arrays _network _targets _training",
     "_supervised": "_core.linear _utils _arrays _network _targets _end_to_end",
     "preprocessing": "_core.runtime _core.layer _core.gradient_map _core.patch_whitening _utils _arrays",
-    "presets": "_utils _arrays _auto _layer _feature_map _linear preprocessing",
-    "persistence": "_auto _flatten _layer _feature_map _kernel _linear _supervised preprocessing presets",
-    "_environment": "_core.runtime _core.layer _utils _layer presets",
+    "presets": "_utils _arrays _layer",
+    "persistence": "_auto _flatten _layer _feature_map _kernel _linear _supervised preprocessing",
+    "_environment": "_core.runtime _core.layer _utils _layer _auto",
     "inspection": "_core.layer _utils _arrays _flatten _layer _network _feature_map _kernel",
     "onnx": "_auto _arrays _core.gradient_map _core.layer _core.linear _flatten _layer _network _feature_map _targets"
     " _linear _supervised preprocessing",

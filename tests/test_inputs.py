@@ -5,10 +5,9 @@ from functools import cache
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
-from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 
-from sklearn_ckn import CKNFeatureMap, CKNKernel, CKNLayer, Flatten, LinearClassifier
+from sklearn_ckn import AutoCKNClassifier, CKNFeatureMap, CKNKernel, CKNLayer, Flatten, LinearClassifier
 from sklearn_ckn.inspection import (
     FeatureMapDisplay,
     KernelMatrixDisplay,
@@ -18,7 +17,6 @@ from sklearn_ckn.inspection import (
     stability_report,
 )
 from sklearn_ckn.preprocessing import ChannelScaler, Differences, GradientMap, PatchWhitening
-from sklearn_ckn.presets import make_classifier
 
 BITS = np.random.RandomState(0).randint(2, size=(12, 8, 6)).astype(np.float32)  # Every dtype can represent them.
 LABELS = np.arange(12) % 2
@@ -26,6 +24,10 @@ LABELS = np.arange(12) % 2
 
 def layer(**parameters):
     return CKNLayer(4, n_patches=200, max_iter=2, random_state=0, **parameters)
+
+
+def chosen(**parameters):
+    return AutoCKNClassifier("fast", whiten=False, random_state=0, **parameters)
 
 
 def read_only(X):
@@ -59,8 +61,6 @@ def plain(X):
 
 FEATURES = CKNFeatureMap(layer()).fit(BITS)
 MODEL = make_pipeline(CKNFeatureMap(layer(), scale=True), LinearClassifier()).fit(BITS, LABELS)
-RECIPE = make_classifier("fast", BITS.shape[1:], random_state=0)
-RECIPE.set_params(**{name: 4 for name in RECIPE.get_params() if name.endswith("n_filters")})
 ARGUMENTS = {"sizes": [0, 1], "random_state": 0}
 FUNCTIONS = {
     "deformation": lambda X: deformation(X, 1.0, random_state=0).signals,
@@ -74,7 +74,7 @@ FUNCTIONS = {
     "GradientMap": lambda X: GradientMap().fit_transform(X),
     "ChannelScaler": lambda X: ChannelScaler().fit_transform(X),
     "Differences": lambda X: Differences().fit_transform(X),
-    "make_classifier": lambda X: clone(RECIPE).fit(X, LABELS).decision_function(X),
+    "AutoCKNClassifier": lambda X: chosen().fit(X, LABELS).decision_function(X),
     "to_onnx": lambda X: np.frombuffer(to_onnx(CKNFeatureMap(layer()).fit(X)), np.uint8),
     "CKNLayer": lambda X: layer().fit_transform(X),
     "CKNFeatureMap": lambda X: CKNFeatureMap(layer()).fit_transform(X),
@@ -137,7 +137,7 @@ FUNCTIONS_OF_TABLES = {
     "GradientMap": lambda X: GradientMap(input_shape=(8, 6)).fit_transform(X),
     "ChannelScaler": lambda X: ChannelScaler(input_shape=(8, 6)).fit_transform(X),
     "Differences": lambda X: Differences(input_shape=(24, 2)).fit_transform(X),
-    "make_classifier": lambda X: clone(RECIPE).fit(X, LABELS).decision_function(X),
+    "AutoCKNClassifier": lambda X: chosen(input_shape=(8, 6)).fit(X, LABELS).decision_function(X),
     "CKNFeatureMap": lambda X: CKNFeatureMap(layer(input_shape=(8, 6))).fit_transform(X),
     "LinearClassifier": lambda X: LinearClassifier().fit(X, LABELS).decision_function(X),
 }

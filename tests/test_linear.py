@@ -449,7 +449,7 @@ def test_weights_leave_too_few_samples_to_hold_out(rng):
     """Rows of weight 0 are not held out, and do not count as samples of their class."""
     X, y, weights = rng.randn(30, 4), np.arange(30) % 3, np.ones(30)
     weights[3:] = 0  # one sample of each class is left
-    message = r"A list for C requires .* none can be drawn from 3 samples .* No class has two samples\. .* a single C "
+    message = r"A list for C requires .* none can be drawn from 3 samples .* No class has two samples\. .* a single C\."
     with pytest.raises(ValueError, match=message):
         LinearClassifier(C=[1, 2]).fit(X, y, weights)
     assert LinearClassifier().fit(X, y, weights).n_iter_ > 0

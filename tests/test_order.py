@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from sklearn.pipeline import make_pipeline
 
-from sklearn_ckn import CKNClassifier, CKNFeatureMap, CKNLayer, CKNRegressor
+from sklearn_ckn import AutoCKNClassifier, CKNClassifier, CKNFeatureMap, CKNLayer, CKNRegressor
 from sklearn_ckn._core.filters import kmeans
-from sklearn_ckn.presets import make_classifier
 
 rng = np.random.RandomState(0)
 IMAGES, SERIES, LABELS = rng.rand(40, 8, 8), rng.rand(40, 50), np.arange(40) % 3
@@ -23,52 +22,31 @@ INVALID_Y = {
     "length": (LABELS[:30], "inconsistent numbers of samples"),
     "None": (None, "requires y to be passed"),
     "NaN": (np.where(LABELS == 0, np.nan, LABELS), "Input y contains NaN"),
-}
-RECIPES = {
-    "images": (IMAGES, lambda: make_classifier("fast", (8, 8), random_state=0)),
-    "series": (SERIES, lambda: make_classifier("fast", (50,), ndim=1, random_state=0)),
+    "one class": (LABELS * 0, "[Aa]t least two classes"),
+    "two labels": (LABELS[:, None] + np.eye(40, 2, dtype=int), "1d array|multiclass-multioutput"),
 }
 
 
 @pytest.mark.parametrize("case", INVALID_Y)
-@pytest.mark.parametrize("recipe", RECIPES)
-def test_labels_are_checked_first(recipe, case):
-    (X, make), (y, message) = RECIPES[recipe], INVALID_Y[case]
+@pytest.mark.parametrize("ndim", [1, 2])
+def test_labels_are_checked_first(ndim, case):
+    y, message = INVALID_Y[case]
     with pytest.raises(ValueError, match=message):
-        make().fit(X, y)
-
-
-@pytest.mark.parametrize("recipe", ["images", "series"])
-def test_sample_weights_of_a_recipe_are_checked_first(recipe):
-    X, make = RECIPES[recipe]
-    model = make()
-    with pytest.raises(ValueError, match=r"sample_weight.shape == \(30,\), expected \(40,\)"):
-        model.fit(X, LABELS, **{f"{model.steps[-1][0]}__sample_weight": np.ones(30)})
+        AutoCKNClassifier("fast", ndim=ndim).fit(SERIES if ndim == 1 else IMAGES, y)
 
 
 @pytest.mark.parametrize(
-    "parameters, y, message",
+    "parameters, weights, message",
     [
-        ({"C": [-1]}, LABELS, "C must be a positive finite number"),
-        ({"tol": -1}, LABELS, "'tol' parameter of LinearClassifier"),
-        ({"class_weight": {7: 1}}, LABELS, "class_weight"),
-        ({}, LABELS * 0, "y must have at least two classes"),
-        ({}, LABELS[:, None] + np.eye(40, 2, dtype=int), "1d array|multiclass-multioutput"),
+        ({}, np.ones(30), r"sample_weight.shape == \(30,\), expected \(40,\)"),
+        ({"class_weight": {7: 1}}, None, "class_weight"),
+        ({"effort": "slow"}, None, "'effort' parameter of AutoCKNClassifier"),
     ],
-    ids=["C", "tol", "class_weight", "one class", "two labels"],
+    ids=["weights", "class_weight", "effort"],
 )
-def test_parameters_of_the_classifier_of_a_recipe_are_checked_first(parameters, y, message):
-    X, make = RECIPES["images"]
-    model = make()
-    model[-1].set_params(**parameters)
+def test_weights_and_parameters_are_checked_first(parameters, weights, message):
     with pytest.raises(ValueError, match=message):
-        model.fit(X, y)
-
-
-def test_a_recipe_without_its_classifier_is_fitted_as_usual():
-    model = make_classifier("fast", (8, 8), random_state=0)[:-1]
-    with pytest.raises(pytest.fail.Exception, match="Filters were learned"):
-        model.fit(IMAGES)
+        AutoCKNClassifier(**parameters).fit(IMAGES, LABELS, sample_weight=weights)
 
 
 SECOND = {

@@ -34,7 +34,7 @@ def as_signals(estimator, X, ndim, input_shape=None, name="X", stored=False, mix
     signals = _read_axes(estimator, check_values(estimator, X, name, stored), ndim, input_shape, name)
     declared = signals.shape if input_shape is None else check_input_shape(estimator, input_shape, ndim)
     if any(size not in (-1, found) for size, found in zip(declared, signals.shape)):
-        advice = f"set input_shape (in a recipe, shape) to {name}.shape[1:]"
+        advice = f"set input_shape to {name}.shape[1:]"
         raise ValueError(
             f"input_shape={input_shape!r} does not fit {name}, whose signals have shape {signals.shape}: "
             f"{_move_channels(name, signals, declared) or advice}."

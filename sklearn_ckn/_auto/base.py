@@ -27,7 +27,7 @@ from .._utils.progress import tell
 from .._utils.serialization import PersistentMixin
 from . import branches
 from .plain_signals import as_plain, features_of, take
-from .selection import choose, quietly, try_branch
+from .selection import Limits, choose, quietly, try_branch
 
 # Number of signals on which branches are chosen, unless there are very many classes.
 N_SELECTED = {"fast": 400, "balanced": 800, "accurate": 1500}
@@ -37,12 +37,13 @@ MOST_BRANCHES = {  # maximum number of branches that are used, for series and fo
     "accurate": (10, 3),
 }
 N_LANDMARKS = 3000  # maximum number of landmarks of the Gaussian kernel
-PRODUCTS = {  # maximum of n_samples * n_features**2, the cost of the linear model
-    "fast": 5e11,
-    "balanced": 2e12,
-    "accurate": 3e12,
+OPERATIONS = {  # maximum numbers of multiplications in the layers, and in the solver of the linear model
+    "fast": (2e12, 2e12),
+    "balanced": (8e12, 6e12),
+    "accurate": (5e13, 2e13),
 }
-PATH = 1.0, 4.0, 16.0  # candidates for C as multiples of the cross-validated C, if branches were chosen on a subset
+NUMBERS = 5.5e8  # maximum number of elements of the matrix of features, which are stored in memory
+PATH = 3.0, 12.0, 48.0  # candidates for C as multiples of the cross-validated C, if branches were chosen on a subset
 TOL = 1e-4  # tolerance of the linear model
 NEGLIGIBLE = 1e-12  # signals whose weight is at most this fraction of the mean weight are ignored
 
@@ -87,9 +88,9 @@ class AutoEstimator(PersistentMixin, SignalsMixin, BaseEstimator):
 
         trials = self._try_branches(X, problem, groups_of_symmetries[0], seed, begin)
         most_branches = self._most_branches(trials, n, begin)
-        with_gaussian = n <= N_LANDMARKS or self.effort == "accurate"
-        most = most_branches, sqrt(PRODUCTS[self.effort] / n)
-        choice = choose(trials, problem, groups_of_symmetries, *most, with_gaussian)
+        n_landmarks = N_LANDMARKS if n <= N_LANDMARKS or self.effort != "fast" else 0
+        limits = Limits(n, most_branches, *OPERATIONS[self.effort], NUMBERS, n_landmarks)
+        choice = choose(trials, problem, groups_of_symmetries, limits)
         self._tell(begin, choice.describe())
 
         maps = {trial.branch.name: trial.fitted for trial in choice.trials}

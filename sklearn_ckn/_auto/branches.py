@@ -5,7 +5,7 @@ with or without their means, the whitened signal, first differences, long dilate
 last map of every network is pooled to several numbers of positions, the levels of a spatial pyramid.
 """
 
-from math import sqrt
+from math import prod, sqrt
 from typing import NamedTuple
 
 import numpy as np
@@ -40,6 +40,7 @@ class Branch(NamedTuple):
     name: str
     parts: tuple
     levels: tuple
+    operations: float  # number of multiplications in the layers, for one signal
 
     def feature_map(self, symmetries, n_jobs):
         """Return the unfitted feature map, whose levels have equal weights."""
@@ -88,24 +89,32 @@ class Builder(NamedTuple):
     def two_layers(self, name, *, steps=((),), centred, few=False):
         """Return a branch of two layers, with one part for each preprocessing in ``steps``."""
         m = tuple(n // 2 for n in self.n_filters) if few else self.n_filters
-        parts = []
+        parts, operations = [], 0.0
         for each in steps:
             space = self.space_after(each)
             widths = tuple(max(1, min(POOLING[self.ndim], n // 4)) for n in space)
             pooled = tuple(-(-n // w) for n, w in zip(space, widths))
             first = self.layer(m[0], space, pooling_width=widths, patch_centering=centred)
-            parts.append(self.part(each, (first, self.layer(m[1], pooled, **fixed(pooled)))))
-        return Branch(name, tuple(parts), levels(pooled))
+            second = self.layer(m[1], pooled, **fixed(pooled))
+            parts.append(self.part(each, (first, second)))
+            operations += multiplications(first, space, self.n_channels(each)) + multiplications(second, pooled, m[0])
+        return Branch(name, tuple(parts), levels(pooled), operations)
 
     def one_layer(self, name, *, steps=(), dilation):
         """Return a branch of one layer with dilated patches."""
         space = self.space_after(steps)
         layer = self.layer(self.n_filters[-1], space, dilation=dilation, patch_centering=True, **fixed(space))
-        return Branch(name, (self.part(steps, (layer,)),), levels(space))
+        operations = multiplications(layer, space, self.n_channels(steps))
+        return Branch(name, (self.part(steps, (layer,)),), levels(space), operations)
 
     def space_after(self, steps):
         """Return the smallest size along every axis after the preprocessing."""
         return tuple(n - sum(isinstance(step, Differences) for step in steps) for n in self.smallest)
+
+    def n_channels(self, steps):
+        """Return the number of channels after the preprocessing."""
+        chosen = [step.channels for step in steps if isinstance(step, ChannelScaler) and step.channels is not None]
+        return len(chosen[-1]) if chosen else self.shape[-1]
 
     def layer(self, n_filters, space, **parameters):
         """Return a layer whose patches are no larger than the maps."""
@@ -121,16 +130,18 @@ class Builder(NamedTuple):
 
     def part(self, steps, layers):
         """Return a part. Every step that reads rows is given the shape of the signals in these rows."""
-        n_channels = self.shape[-1]
-        for step in steps:
-            if isinstance(step, ChannelScaler) and step.channels is not None:
-                n_channels = len(step.channels)
         for step, following in zip(steps, (*steps[1:], layers[0])):
             if isinstance(step, Differences):
-                following.set_params(input_shape=(*self.space_after(steps), n_channels))
+                following.set_params(input_shape=(*self.space_after(steps), self.n_channels(steps)))
         if self.input_shape is not None:
             (*steps, layers[0])[0].set_params(input_shape=self.input_shape)
         return Part(tuple(steps), layers)
+
+
+def multiplications(layer, space, n_channels):
+    """Return the number of multiplications of a layer for one map: of patches by filters, and by the whitening."""
+    m = layer.n_filters
+    return prod(space) * (prod(layer.patch_size) * n_channels + m) * m
 
 
 def levels(space):

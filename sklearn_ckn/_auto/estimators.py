@@ -44,8 +44,9 @@ class AutoCKNClassifier(Classification, AutoEstimator):
         as many if each channel has its own network), and the branches with dilated patches have one layer with 128, 256
         or 512 filters. The branches are chosen on a subset of 400, 800 or 1500 signals (up to twice as many if there
         are very many classes), or on all signals if there are fewer. At most 2, 3 or 3 branches are used for images and
-        volumes, and at most 4, 8 or 10 for series. With more than 3000 signals, a Gaussian kernel is considered only
-        for `"accurate"`.
+        volumes, and at most 4, 8 or 10 for series. With tens of thousands of signals, fewer branches and fewer numbers
+        of positions are used, so that the time and the memory do not grow out of proportion. With more than 3000
+        signals, `"fast"` does not consider a Gaussian kernel.
 
     ndim : {1, 2, 3}, default=2
         Number of spatial axes: 1 for time series, 2 for images, 3 for volumes. See `CKNLayer`.
@@ -150,7 +151,7 @@ class AutoCKNClassifier(Classification, AutoEstimator):
     The linear classifier minimises the squared error. The same cross-validation that determines the weights of the
     branches also determines C. If only some of the signals are used to choose the branches, the filters are learned
     again from all signals. Unless `cv` or groups are given, the final C is then chosen on a held-out validation set,
-    from 1, 4 and 16 times the cross-validated value.
+    from 3, 12 and 48 times the cross-validated value.
 
     References
     ----------
@@ -226,11 +227,12 @@ class AutoCKNClassifier(Classification, AutoEstimator):
         self : AutoCKNClassifier
             The fitted classifier.
         """
-        y = tables.as_labels_or_targets(self, X, y)
         signals = self._read(X)
-        classes, labels, weights = self._read_classes(X, y, sample_weight, np.float64)
+        samples = range(len(signals))
+        y = tables.as_labels_or_targets(self, samples, y)
+        classes, labels, weights = self._read_classes(samples, y, sample_weight, np.float64)
         fold_of, scorer = self._fold_of(y, groups, labels), None if self.scoring is None else get_scorer(self.scoring)
-        factors = self._class_weights(classes, labels, tables.check_weights(sample_weight, X, np.float64))[labels]
+        factors = self._class_weights(classes, labels, tables.check_weights(sample_weight, samples, np.float64))[labels]
         fold_of, signals, labels, weights, factors = with_weight(weights, fold_of, signals, labels, weights, factors)
         learned, labels = np.unique(labels, return_inverse=True)
         classes = classes[learned]
@@ -387,7 +389,7 @@ class AutoCKNRegressor(RegressorMixin, AutoEstimator):
     -----
     The same cross-validation that determines the weights of the branches also determines the C of the linear regressor.
     If only some of the signals are used to choose the branches, the filters are learned again from all signals. Unless
-    `cv` or groups are given, the final C is then chosen on a held-out validation set, from 1, 4 and 16 times the
+    `cv` or groups are given, the final C is then chosen on a held-out validation set, from 3, 12 and 48 times the
     cross-validated value.
 
     Examples
@@ -451,10 +453,11 @@ class AutoCKNRegressor(RegressorMixin, AutoEstimator):
         self : AutoCKNRegressor
             The fitted regressor.
         """
-        y = tables.as_labels_or_targets(self, X, y, multi_output=True, y_numeric=True)
         signals = self._read(X)
+        samples = range(len(signals))
+        y = tables.as_labels_or_targets(self, samples, y, multi_output=True, y_numeric=True)
         fold_of, scorer = self._fold_of(y, groups, None), None if self.scoring is None else get_scorer(self.scoring)
-        weights = tables.check_weights(sample_weight, X, np.float64)
+        weights = tables.check_weights(sample_weight, samples, np.float64)
         n = np.count_nonzero(weights > NEGLIGIBLE * weights.mean())
         if n < 3:
             raise ValueError(

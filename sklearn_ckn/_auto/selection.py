@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .._core.layer.symmetries import order
 from .._core.multiple_kernels.cross_validated import centred
 from .._core.multiple_kernels.weights import learn_weights
 from .._core.runtime.threads import over_blocks, slices
@@ -43,6 +44,36 @@ class Problem(NamedTuple):
         decrease = before - after
         mean = np.average(decrease, weights=self.s)
         return mean > n_errors * sqrt(np.average((decrease - mean) ** 2, weights=self.s) / len(decrease))
+
+
+class Limits(NamedTuple):
+    """Limits of the time and the memory that a model of all signals may take."""
+
+    n_samples: int
+    n_branches: int
+    operations: float  # multiplications in the layers
+    solver: float  # multiplications in the solver of the linear model
+    numbers: float  # numbers in the matrix of features
+    n_landmarks: int  # maximum number of features of a Gaussian kernel
+
+    def allow_layers(self, branches, symmetries):
+        """Return whether networks may be used together, with features averaged over a group of symmetries."""
+        operations = self.n_samples * order(symmetries) * sum(branch.operations for branch in branches)
+        return len(branches) <= self.n_branches and (len(branches) == 1 or operations <= self.operations)
+
+    def caution(self, problem):
+        """Return a factor of thresholds, which is 1 if the model learns from the signals of the problem only.
+
+        Standard errors are smaller by this factor for the model of all signals than for the problem. More signals
+        therefore justify kernels that contribute little to the predictions for the problem.
+        """
+        return sqrt(len(problem.Y) / self.n_samples)
+
+    def allow_features(self, n_features):
+        """Return whether a linear model may have so many features."""
+        n, d = self.n_samples, n_features + min(self.n_landmarks, self.n_samples)
+        cost = (n + 4 * d) * d**2 if d < 2 * n else (d + 8 * n) * n**2  # The solver then works in the span of the rows.
+        return cost <= self.solver and n * d <= self.numbers
 
 
 class Kernel(NamedTuple):
@@ -87,6 +118,12 @@ class Choice(NamedTuple):
         for name, feature_map in maps.items():
             with_choice(feature_map, self.pyramids[name], self.symmetries)
         return feature_union(maps, self.weights)
+
+    def kernel(self):
+        """Return the kernel of the features, if they have the symmetries with which the branches were tried."""
+        names = {trial.branch.name: trial for trial in self.trials}
+        parts = [(self.weights[name] * share, k, name) for name, of in self.pyramids.items() for k, share in of.items()]
+        return Kernel.of(sum(share * names[name].kernels[k].raw for share, k, name in parts))
 
     def describe(self):
         """Return what was chosen, in words."""
@@ -146,7 +183,7 @@ def quietly(function, *arguments):
         return function(*arguments)
 
 
-def choose(trials, problem, groups, most_branches, most_features, with_gaussian):
+def choose(trials, problem, groups, limits):
     """Learn the weights of branches, drop kernels that contribute little, and compare symmetries and Gaussian kernels.
 
     Parameters
@@ -154,10 +191,30 @@ def choose(trials, problem, groups, most_branches, most_features, with_gaussian)
     trials : list of Trial
     problem : Problem
     groups : list of names of groups of symmetries or None; the first one is that of the trials
-    most_branches, most_features : int
-    with_gaussian : bool, whether a Gaussian kernel of the features may be added
+    limits : Limits
     """
-    keys, learned = _prune(trials, problem, most_branches, most_features)
+    choice = combine(trials, *_prune(trials, problem, limits, groups[0]), groups[0])
+    kernel = choice.kernel()
+    for group in groups[1:]:
+        invariant, found = _learn_symmetric(choice, problem, group)
+        if problem.is_better(found, choice.learned, 2):
+            if not limits.allow_layers([trial.branch for trial in choice.trials], group):
+                choice = combine(trials, *_prune(trials, problem, limits, group), group)
+                invariant, found = _learn_symmetric(choice, problem, group)
+            choice = choice._replace(symmetries=group, strength=found.v[0] / invariant.size, learned=found)
+            kernel = invariant
+    for sigma in SIGMAS if limits.n_landmarks else ():
+        added = Kernel.of(of_angles(kernel.raw, sigma))
+        found = problem.learn([kernel, added])
+        if problem.is_better(found, choice.learned, limits.caution(problem)):
+            linear, curved = found.v / [kernel.size, added.size]
+            strength = linear + curved
+            choice = choice._replace(gaussian=(sigma, float(curved / strength)), strength=strength, learned=found)
+    return choice
+
+
+def combine(trials, keys, learned, symmetries):  # -> Choice
+    """Return the choice of some kernels, given as pairs of a trial and a level, with their learned weights."""
     v = [value / trials[b].kernels[k].size for (b, k), value in zip(keys, learned.v)]
     strength, weights, pyramids = sum(v), {}, {}
     for (b, k), value in zip(keys, v):
@@ -166,25 +223,16 @@ def choose(trials, problem, groups, most_branches, most_features, with_gaussian)
         pyramids.setdefault(name, {})[k] = value / strength
     for name, pyramid in pyramids.items():
         pyramids[name] = {k: float(value / weights[name]) for k, value in pyramid.items()}
-    choice = Choice(
-        [t for t in trials if t.branch.name in weights], weights, pyramids, groups[0], None, strength, learned
-    )
-    kernel = Kernel.of(sum(value / strength * trials[b].kernels[k].raw for (b, k), value in zip(keys, v)))
-    for group in groups[1:]:
-        trial = choice._replace(symmetries=group)
-        features = trial.feature_map({t.branch.name: t.fitted for t in choice.trials}).transform(problem.X)
-        invariant = Kernel.of(products(features, problem.n_threads))
-        found = problem.learn([invariant], max_iter=10)
-        if problem.is_better(found, choice.learned, 2):
-            kernel, choice = invariant, trial._replace(strength=found.v[0] / invariant.size, learned=found)
-    for sigma in SIGMAS if with_gaussian else ():
-        added = Kernel.of(of_angles(kernel.raw, sigma))
-        found = problem.learn([kernel, added])
-        if problem.is_better(found, choice.learned, 1):
-            linear, curved = found.v / [kernel.size, added.size]
-            strength = linear + curved
-            choice = choice._replace(gaussian=(sigma, float(curved / strength)), strength=strength, learned=found)
-    return choice
+    chosen = [trial for trial in trials if trial.branch.name in weights]
+    return Choice(chosen, weights, pyramids, symmetries, None, strength, learned)
+
+
+def _learn_symmetric(choice, problem, group):  # -> Kernel, Weights
+    """Return the kernel of the chosen features, averaged over a group of symmetries, and its learned weight."""
+    choice = choice._replace(symmetries=group)
+    features = choice.feature_map({trial.branch.name: trial.fitted for trial in choice.trials}).transform(problem.X)
+    kernel = Kernel.of(products(features, problem.n_threads))
+    return kernel, problem.learn([kernel], max_iter=10)
 
 
 def of_angles(K, sigma):
@@ -197,26 +245,26 @@ def of_angles(K, sigma):
     return of_pairs * np.exp((K / np.where(of_pairs > 0, of_pairs, 1) - 1) / sigma**2)
 
 
-def _prune(trials, problem, most_branches, most_features):
+def _prune(trials, problem, limits, symmetries):
     """Return the kernels that contribute to the model, as pairs of a trial and a level, and their weights.
 
-    While there are too many branches, the branch with the smallest share is dropped. While there are too many features,
-    the kernel with the smallest share per feature is dropped. Finally, kernels with shares below the threshold are
-    dropped.
+    While the networks would take too long, the branch with the smallest share is dropped. While there are too many
+    features, the kernel with the smallest share per feature is dropped. Finally, kernels with shares below the
+    threshold are dropped.
     """
     keys, learned = [(b, k) for b, trial in enumerate(trials) for k in trial.kernels], None
     while True:
         learned = problem.learn([trials[b].kernels[k] for b, k in keys], learned)
         shares, costs = dict(zip(keys, learned.shares)), {(b, k): trials[b].n_features[k] for b, k in keys}
         of_branches = {b: sum(share for key, share in shares.items() if key[0] == b) for b, _ in keys}
-        if len(of_branches) > most_branches:
+        if not limits.allow_layers([trials[b].branch for b in of_branches], symmetries):
             least = min(of_branches, key=of_branches.get)
             kept = [key for key in keys if key[0] != least]
-        elif len(keys) > 1 and sum(costs.values()) > most_features:
+        elif len(keys) > 1 and not limits.allow_features(sum(costs.values())):
             least = min(keys, key=lambda key: shares[key] / costs[key])
             kept = [key for key in keys if key != least]
         else:
-            smallest = min(SMALLEST_SHARE, SMALL_SHARE / len(keys))
+            smallest = min(SMALLEST_SHARE, SMALL_SHARE / len(keys)) * limits.caution(problem)
             kept = [key for key in keys if shares[key] >= smallest]
         if len(kept) == len(keys):
             return keys, learned

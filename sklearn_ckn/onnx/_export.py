@@ -22,11 +22,11 @@ def to_onnx(estimator: BaseEstimator, *, input_shape: Sequence[int] | None = Non
     ----------
     estimator : estimator
         A fitted `AutoCKNClassifier`, `AutoCKNRegressor`, `CKNClassifier`, `CKNRegressor`, `CKNFeatureMap`, `CKNLayer`,
-        `Flatten`, `ChannelScaler`, `Differences`, `GradientMap` or `PatchWhitening`, a classifier from
-        :func:`~sklearn_ckn.presets.make_classifier`, or a :class:`~sklearn.pipeline.Pipeline`. The steps of a pipeline
-        may be the transformers in this list, a :class:`~sklearn.preprocessing.StandardScaler` or a
-        :class:`~sklearn.pipeline.FeatureUnion` of such transformers. The last step may also be a `LinearClassifier`, a
-        `LinearRegressor` or one of scikit-learn's linear classifiers and linear regressors, such as
+        `Flatten`, `ChannelScaler`, `Differences`, `GradientMap` or `PatchWhitening`, or a
+        :class:`~sklearn.pipeline.Pipeline`. The steps of a pipeline may be the transformers in this list, a
+        :class:`~sklearn.preprocessing.StandardScaler` or a :class:`~sklearn.pipeline.FeatureUnion` of such
+        transformers. The last step may also be a `LinearClassifier`, a `LinearRegressor` or one of scikit-learn's
+        linear classifiers and linear regressors, such as
         :class:`~sklearn.linear_model.RidgeClassifierCV`, :class:`~sklearn.linear_model.LogisticRegression`,
         :class:`~sklearn.svm.LinearSVC` and :class:`~sklearn.linear_model.Ridge`.
 

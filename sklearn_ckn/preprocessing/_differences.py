@@ -59,7 +59,7 @@ class Differences(PersistentMixin, TransformerMixin, BaseEstimator):
     See Also
     --------
     sklearn_ckn.CKNFeatureMap : Network that usually follows this transformer.
-    sklearn_ckn.presets.make_classifier : Build a complete classifier, with first differences for time series.
+    sklearn_ckn.AutoCKNClassifier : Classifier that tries first differences of time series.
 
     Examples
     --------

@@ -116,7 +116,7 @@ class PatchWhitening(BlockwiseTransformer):
     See Also
     --------
     CKNFeatureMap : Network that usually follows this transformer.
-    sklearn_ckn.presets.make_classifier : Build a complete classifier, with whitening for photographs.
+    sklearn_ckn.AutoCKNClassifier : Classifier that tries whitened and unwhitened images.
 
     Notes
     -----

@@ -8,6 +8,7 @@ from estimators import layer, signals
 from numpy.testing import assert_array_equal
 
 from sklearn_ckn import (
+    AutoCKNClassifier,
     CKNClassifier,
     CKNFeatureMap,
     CKNKernel,
@@ -19,7 +20,6 @@ from sklearn_ckn import (
 )
 from sklearn_ckn.inspection import deformation
 from sklearn_ckn.preprocessing import ChannelScaler, Differences, GradientMap
-from sklearn_ckn.presets import make_classifier
 
 IMAGES = signals(2, "float32", 12)
 LABELS = np.arange(12) % 2
@@ -27,6 +27,10 @@ LABELS = np.arange(12) % 2
 
 def classifier(**parameters):
     return CKNClassifier(layer(), max_iter=0, random_state=0, **parameters)
+
+
+def chosen():
+    return AutoCKNClassifier("fast", whiten=False, random_state=0)
 
 
 ENTRIES = {  # what accepts signals -> a function of them
@@ -41,7 +45,7 @@ ENTRIES = {  # what accepts signals -> a function of them
     "gradient map": lambda X: GradientMap().fit(X).transform(X),
     "channel scaler": lambda X: ChannelScaler().fit(X).transform(X),
     "classifier": lambda X: classifier().fit(X, LABELS).decision_function(X),
-    "recipe": lambda X: make_classifier("fast", IMAGES.shape[1:], random_state=0)[:-1].fit_transform(X),
+    "classifier that chooses": lambda X: chosen().fit(X, LABELS).decision_function(X),
     "deformation": lambda X: deformation(X, size=1, random_state=0).signals,
 }
 every_entry = pytest.mark.parametrize("entry", ENTRIES.values(), ids=ENTRIES)

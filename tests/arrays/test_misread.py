@@ -10,7 +10,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn_ckn import CKNClassifier, CKNFeatureMap, CKNKernel, CKNLayer, CKNRegressor, PatchWhitening
 from sklearn_ckn.inspection import deformation
 from sklearn_ckn.preprocessing import ChannelScaler, Differences, GradientMap
-from sklearn_ckn.presets import make_classifier, make_network
+from sklearn_ckn.presets import make_network
 
 rng = np.random.RandomState(0)
 SMALL = np.stack(load_sample_images().images)[:, :384:8, :640:8]  # (2, 48, 80, 3)
@@ -172,8 +172,7 @@ def test_values_of_dask_arrays_are_examined():
         ((3, 200), 2, r"set ndim=1 and shape=\(200, 3\)"),
     ],
 )
-@pytest.mark.parametrize("make", [make_network, make_classifier])
-def test_recipes_warn_of_shapes(make, shape, ndim, remedy):
+def test_make_network_warns_of_shapes(shape, ndim, remedy):
     with pytest.warns(UserWarning, match=remedy) as caught:
-        make("fast", shape, ndim=ndim)
+        make_network("fast", shape, ndim=ndim)
     assert len(caught) == 1 and caught[0].filename == __file__

@@ -10,7 +10,7 @@ from sklearn.linear_model import Ridge
 from sklearn.pipeline import Pipeline, make_pipeline
 
 from sklearn_ckn import CKNFeatureMap, CKNLayer, Flatten
-from sklearn_ckn.presets import make_classifier
+from sklearn_ckn.presets import make_network
 
 IMAGES = np.random.RandomState(0).rand(6, 8, 7, 2)
 
@@ -263,7 +263,7 @@ def test_channels_that_come_first_are_named():
 def test_shape_of_all_signals_is_recognised():
     X = np.random.RandomState(0).rand(12, 9, 8, 3)
     with pytest.raises(ValueError, match=r"the shape of one signal .*got \(12, 9, 8, 3\).*set shape=X.shape\[1:\]"):
-        make_classifier("fast", X.shape)
+        make_network("fast", X.shape)
     with pytest.raises(ValueError, match=r"the shape of one signal.*set input_shape=X.shape\[1:\]"):
         layer(input_shape=X.shape).fit(X)
     with pytest.raises(ValueError, match=r"with ndim=2 spatial axes, .*got .*If your signals are not images, set ndim"):

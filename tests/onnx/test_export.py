@@ -10,7 +10,6 @@ from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import RidgeClassifier
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.svm import SVC
-from small import few
 
 from sklearn_ckn import (
     AutoCKNClassifier,
@@ -21,7 +20,6 @@ from sklearn_ckn import (
     LinearClassifier,
     PatchWhitening,
 )
-from sklearn_ckn.presets import make_classifier
 
 
 def test_model_states_its_name_origin_and_input():
@@ -38,23 +36,6 @@ def test_double_precision_is_rounded():
     model.fit(IMAGES[:100].astype(float), DIGITS[:100])
     assert model[0].network_[0].filters_.dtype == np.float64
     assert_graph_agrees(model, IMAGES[:100])
-
-
-@pytest.mark.parametrize(
-    "kind, shape, settings",
-    [
-        ("fast", (8, 8), {}),
-        ("balanced", (8, 8), {"symmetries": "flip"}),
-        ("accurate", (8, 8), {}),
-        ("fast", (12, 12, 3), {"symmetries": "dihedral"}),
-        ("accurate", (12, 12, 3), {}),
-        ("fast", (30, 2), {"ndim": 1}),
-    ],
-)
-def test_recipes_of_presets(kind, shape, settings, rng):
-    y = np.arange(60) % 3
-    rows = (rng.rand(60, np.prod(shape)) + np.outer(y, np.linspace(0, 1, np.prod(shape)))).astype(np.float32)
-    assert_graph_agrees(few(make_classifier(kind, shape, random_state=0, **settings)).fit(rows, y), rows)
 
 
 @pytest.mark.parametrize("shape, settings", [((8, 8, 3), {"symmetries": "flip"}), ((30, 2), {"ndim": 1})])
