@@ -36,7 +36,7 @@ MOST_BRANCHES = {  # maximum number of branches that are used, for series and fo
     "balanced": (8, 3),
     "accurate": (10, 3),
 }
-N_LANDMARKS = 3000  # maximum number of landmarks of the Gaussian kernel
+N_LANDMARKS = {"fast": 1000, "balanced": 3000, "accurate": 3000}  # maximum, for the Gaussian kernel
 OPERATIONS = {  # maximum numbers of multiplications in the layers, and in the solver of the linear model
     "fast": (2e12, 2e12),
     "balanced": (8e12, 6e12),
@@ -88,8 +88,7 @@ class AutoEstimator(PersistentMixin, SignalsMixin, BaseEstimator):
 
         trials = self._try_branches(X, problem, groups_of_symmetries[0], seed, begin)
         most_branches = self._most_branches(trials, n, begin)
-        n_landmarks = N_LANDMARKS if n <= N_LANDMARKS or self.effort != "fast" else 0
-        limits = Limits(n, most_branches, *OPERATIONS[self.effort], NUMBERS, n_landmarks)
+        limits = Limits(n, most_branches, *OPERATIONS[self.effort], NUMBERS, min(N_LANDMARKS[self.effort], n))
         choice = choose(trials, problem, groups_of_symmetries, limits)
         self._tell(begin, choice.describe())
 
@@ -142,12 +141,12 @@ class AutoEstimator(PersistentMixin, SignalsMixin, BaseEstimator):
         if choice.gaussian is None:
             feature_map = Pipeline([("branches", union)])
             return feature_map, features_of(feature_map, signals)
-        n = len(signals)
-        some = np.sort(rng.permutation(n)[: 2 * N_LANDMARKS])
+        n, n_landmarks = len(signals), min(N_LANDMARKS[self.effort], len(signals))
+        some = np.sort(rng.permutation(n)[: 2 * n_landmarks])
         F = features_of(union, take(signals, some))
         sigma, weight = choice.gaussian
         factors = {"linear": sqrt(1 - weight), "gaussian": sqrt(weight)}  # The rows keep norm 1.
-        kernel = branches.with_gaussian_kernel(min(N_LANDMARKS, n), sigma, factors, seed, self.n_jobs)
+        kernel = branches.with_gaussian_kernel(n_landmarks, sigma, factors, seed, self.n_jobs)
         quietly(kernel.fit, F)
         feature_map = Pipeline([("branches", union), ("kernel", kernel)])
         return feature_map, kernel.transform(F) if len(some) == n else features_of(feature_map, signals)

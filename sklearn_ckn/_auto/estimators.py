@@ -45,8 +45,8 @@ class AutoCKNClassifier(Classification, AutoEstimator):
         or 512 filters. The branches are chosen on a subset of 400, 800 or 1500 signals (up to twice as many if there
         are very many classes), or on all signals if there are fewer. At most 2, 3 or 3 branches are used for images and
         volumes, and at most 4, 8 or 10 for series. With tens of thousands of signals, fewer branches and fewer numbers
-        of positions are used, so that the time and the memory do not grow out of proportion. With more than 3000
-        signals, `"fast"` does not consider a Gaussian kernel.
+        of positions are used, so that the time and the memory do not grow out of proportion. A Gaussian kernel is
+        projected onto at most 1000, 3000 or 3000 signals.
 
     ndim : {1, 2, 3}, default=2
         Number of spatial axes: 1 for time series, 2 for images, 3 for volumes. See `CKNLayer`.

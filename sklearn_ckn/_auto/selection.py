@@ -54,7 +54,7 @@ class Limits(NamedTuple):
     operations: float  # multiplications in the layers
     solver: float  # multiplications in the solver of the linear model
     numbers: float  # numbers in the matrix of features
-    n_landmarks: int  # maximum number of features of a Gaussian kernel
+    n_landmarks: int  # number of features of a Gaussian kernel
 
     def allow_layers(self, branches, symmetries):
         """Return whether networks may be used together, with features averaged over a group of symmetries."""
@@ -65,13 +65,14 @@ class Limits(NamedTuple):
         """Return a factor of thresholds, which is 1 if the model learns from the signals of the problem only.
 
         Standard errors are smaller by this factor for the model of all signals than for the problem. More signals
-        therefore justify kernels that contribute little to the predictions for the problem.
+        therefore justify kernels that contribute little to the predictions for the problem, and a Gaussian kernel
+        unless it is clearly worse there.
         """
         return sqrt(len(problem.Y) / self.n_samples)
 
     def allow_features(self, n_features):
         """Return whether a linear model may have so many features."""
-        n, d = self.n_samples, n_features + min(self.n_landmarks, self.n_samples)
+        n, d = self.n_samples, n_features + self.n_landmarks
         cost = (n + 4 * d) * d**2 if d < 2 * n else (d + 8 * n) * n**2  # The solver then works in the span of the rows.
         return cost <= self.solver and n * d <= self.numbers
 
@@ -203,13 +204,13 @@ def choose(trials, problem, groups, limits):
                 invariant, found = _learn_symmetric(choice, problem, group)
             choice = choice._replace(symmetries=group, strength=found.v[0] / invariant.size, learned=found)
             kernel = invariant
-    for sigma in SIGMAS if limits.n_landmarks else ():
-        added = Kernel.of(of_angles(kernel.raw, sigma))
-        found = problem.learn([kernel, added])
-        if problem.is_better(found, choice.learned, limits.caution(problem)):
-            linear, curved = found.v / [kernel.size, added.size]
-            strength = linear + curved
-            choice = choice._replace(gaussian=(sigma, float(curved / strength)), strength=strength, learned=found)
+    angles = [Kernel.of(of_angles(kernel.raw, sigma)) for sigma in SIGMAS]
+    found = [problem.learn([kernel, each]) for each in angles]
+    best = min(range(len(SIGMAS)), key=lambda i: found[i].loss)
+    if problem.is_better(found[best], choice.learned, 2 * limits.caution(problem) - 1):
+        linear, curved = found[best].v / [kernel.size, angles[best].size]
+        gaussian, strength = (SIGMAS[best], float(curved / (linear + curved))), linear + curved
+        choice = choice._replace(gaussian=gaussian, strength=strength, learned=found[best])
     return choice
 
 
