@@ -79,7 +79,7 @@ def test_tables_describe_what_was_chosen(digits):
     assert weights == model.chosen_["weights"] and len(weights) <= 2
     assert_allclose(sum(weights.values()), 1)
     for pyramid in model.chosen_["pyramids"].values():
-        assert set(pyramid) <= {4, 2, 1}
+        assert set(pyramid) <= {4, 3, 2, 1}
         assert_allclose(sum(pyramid.values()), 1)
     assert all(0 < row["validation_score"] <= 1 and row["seconds"] > 0 for row in model.branches_)
     union = model.feature_map_["branches"]
@@ -306,7 +306,7 @@ def test_drawn_signals_represent_every_class():
 def test_levels_divide_the_features_of_a_branch(ndim):
     rng = np.random.RandomState(0)
     X = rng.randn(6, *(16, 12, 8)[:ndim], 2)
-    for branch in branches.candidates("fast", X.shape[1:], X.shape[1:-1], None, "auto", 0):
+    for branch in branches.candidates(branches.FILTERS["fast"], X.shape[1:], X.shape[1:-1], None, "auto", 0):
         fitted = branch.feature_map(None, None).fit(X)
         parts = branch.split(fitted.transform(X), fitted)
         assert list(parts) == list(branch.levels)
@@ -443,9 +443,25 @@ def test_fewer_branches_and_features_if_time_or_memory_are_limited(digits, monke
     model = fast().fit(X[:150], y[:150])
     assert len(model.chosen_["weights"]) == 1 and len(model.branches_) == 3
     monkeypatch.setattr(base, "OPERATIONS", {"fast": (1e15, 1e15)})
-    monkeypatch.setattr(base, "NUMBERS", 150 * (150 + 60))
-    features = fast().fit(X[:150], y[:150]).feature_map_["branches"].transform(X)
-    assert features.shape[1] <= 60
+    monkeypatch.setattr(base, "NUMBERS_PER_VALUE", 0)
+    for n_features in (200, 60, 1):
+        monkeypatch.setattr(base, "NUMBERS", 150 * (150 + n_features))
+        model = fast().fit(X[:150], y[:150])
+        assert model.feature_map_["branches"].transform(X).shape[1] <= max(n_features, branches.FILTERS["fast"][1])
+    assert list(model.chosen_["pyramids"].values()) == [{1: 1.0}]
+    monkeypatch.setattr(base, "NUMBERS_PER_VALUE", 1e9)
+    assert len(fast().fit(X[:150], y[:150]).chosen_["weights"]) == 2
+
+
+def test_more_filters_for_very_many_images(monkeypatch):
+    monkeypatch.setattr(branches, "VERY_MANY", 100)
+    limits = Limits(100, 3, np.inf, np.inf, np.inf, 0)
+    assert branches.numbers_of_filters("accurate", 2, limits) == (128, 1024)
+    assert branches.numbers_of_filters("accurate", 1, limits) == branches.FILTERS["accurate"]
+    assert branches.numbers_of_filters("balanced", 2, limits) == branches.FILTERS["balanced"]
+    assert branches.numbers_of_filters("accurate", 2, limits._replace(n_samples=99)) == branches.FILTERS["accurate"]
+    few = limits._replace(numbers=100 * 18_000)  # 2 x 9 x 1 024 features for 100 images are more.
+    assert branches.numbers_of_filters("accurate", 2, few) == branches.FILTERS["accurate"]
 
 
 def test_limits():

@@ -39,10 +39,11 @@ MOST_BRANCHES = {  # maximum number of branches that are used, for series and fo
 N_LANDMARKS = {"fast": 1000, "balanced": 3000, "accurate": 3000}  # maximum, for the Gaussian kernel
 OPERATIONS = {  # maximum numbers of multiplications in the layers, and in the solver of the linear model
     "fast": (2e12, 2e12),
-    "balanced": (8e12, 6e12),
-    "accurate": (5e13, 2e13),
+    "balanced": (1.25e13, 6e12),
+    "accurate": (1.3e14, 6.5e13),
 }
-NUMBERS = 5.5e8  # maximum number of elements of the matrix of features, which are stored in memory
+NUMBERS = 5e8  # maximum number of elements of the matrix of features, which is stored in memory
+NUMBERS_PER_VALUE = 7  # or this many times the number of values in all signals, if that is more
 PATH = 3.0, 12.0, 48.0  # candidates for C as multiples of the cross-validated C, if branches were chosen on a subset
 TOL = 1e-4  # tolerance of the linear model
 NEGLIGIBLE = 1e-12  # signals whose weight is at most this fraction of the mean weight are ignored
@@ -86,9 +87,10 @@ class AutoEstimator(PersistentMixin, SignalsMixin, BaseEstimator):
         if self.verbose and is_first_use():
             tell(self, begin, "compiling, which happens only once and takes about 15 s")
 
-        trials = self._try_branches(X, problem, groups_of_symmetries[0], seed, begin)
-        most_branches = self._most_branches(trials, n, begin)
-        limits = Limits(n, most_branches, *OPERATIONS[self.effort], NUMBERS, min(N_LANDMARKS[self.effort], n))
+        limits = self._limits(X)
+        n_filters = branches.numbers_of_filters(self.effort, self.ndim, limits)
+        trials = self._try_branches(X, problem, groups_of_symmetries[0], n_filters, seed, begin)
+        limits = limits._replace(n_branches=self._most_branches(trials, n, begin))
         choice = choose(trials, problem, groups_of_symmetries, limits)
         self._tell(begin, choice.describe())
 
@@ -115,11 +117,18 @@ class AutoEstimator(PersistentMixin, SignalsMixin, BaseEstimator):
         self.input_shape_ = X.shape
         setattr(self, self._MODEL, model)
 
-    def _try_branches(self, X, problem, symmetries, seed, begin):
+    def _limits(self, X):
+        """Return the limits of the model of all signals, without those of a time budget."""
+        n, n_values = len(X), sum(len(part) * prod(part.shape) for _, part in X.groups)
+        numbers, n_landmarks = max(NUMBERS, NUMBERS_PER_VALUE * n_values), min(N_LANDMARKS[self.effort], n)
+        n_branches = MOST_BRANCHES[self.effort][self.ndim > 1]
+        return Limits(n, n_branches, *OPERATIONS[self.effort], numbers, n_landmarks)
+
+    def _try_branches(self, X, problem, symmetries, n_filters, seed, begin):
         """Fit all branches that may suit the signals, as far as the time allows, and return their trials."""
         smallest = tuple(int(size) for size in np.min([part.shape[:-1] for _, part in X.groups], axis=0))
         trials = []
-        for branch in branches.candidates(self.effort, X.shape, smallest, self.input_shape, self.whiten, seed):
+        for branch in branches.candidates(n_filters, X.shape, smallest, self.input_shape, self.whiten, seed):
             if trials and self.time_budget is not None and time.perf_counter() - begin > self.time_budget / 4:
                 self._tell(begin, f"skipped {branch.name} because of time_budget")
                 continue

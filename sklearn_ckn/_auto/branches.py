@@ -16,14 +16,16 @@ from .._feature_map import CKNFeatureMap
 from .._layer import CKNLayer
 from ..preprocessing import ChannelScaler, Differences, PatchWhitening
 
-LEVELS = 8, 4, 2, 1  # numbers of positions of the levels along every axis
+LEVELS = 8, 4, 3, 2, 1  # numbers of positions of the levels along every axis
 MOST_POSITIONS = 64  # maximum number of positions of a level
 SIGMA = 0.6
-PATCHES = 30  # number of patches drawn per filter
+PATCHES = 12  # number of patches drawn per filter
 WIDTH = {1: 9, 2: 3, 3: 3}  # size of patches by the number of spatial axes
 POOLING = {1: 4, 2: 2, 3: 2}  # width of the first pooling
 MOST_CHANNELS = 12  # maximum number of channels for which every channel has its own network
 FILTERS = {"fast": (32, 128), "balanced": (64, 256), "accurate": (64, 512)}
+MORE_FILTERS = 128, 1024  # for the effort "accurate", if there are very many images
+VERY_MANY = 10_000
 DILATIONS = 1, 2, 4, 8
 
 
@@ -155,19 +157,30 @@ def fixed(space):
     return {"n_positions": max(levels(space)), "pooling": "average"}
 
 
-def candidates(effort, shape, smallest, input_shape, whiten, random_state):
+def numbers_of_filters(effort, ndim, limits):
+    """Return the numbers of filters of two layers.
+
+    The effort "accurate" uses more filters for very many images, if the features of two networks at 3 x 3 positions
+    are within the limits.
+    """
+    can_use_more = effort == "accurate" and ndim == 2 and limits.n_samples >= VERY_MANY
+    more = can_use_more and limits.allow_features(2 * 3**2 * MORE_FILTERS[1])
+    return MORE_FILTERS if more else FILTERS[effort]
+
+
+def candidates(n_filters, shape, smallest, input_shape, whiten, random_state):
     """Return the branches that may suit signals of a given shape, ordered from the most to the least generally useful.
 
     Parameters
     ----------
-    effort : {"fast", "balanced", "accurate"}
+    n_filters : pair of ints, numbers of filters of two layers
     shape : tuple, ``(*space, n_channels)``, where None stands for sizes that differ between signals
     smallest : tuple of ints, smallest size of any signal along every spatial axis
     input_shape : tuple or None, shape of the signals if they are passed in rows
     whiten : {"auto", True, False}
     random_state : int
     """
-    builder = Builder(shape, smallest, input_shape, FILTERS[effort], random_state)
+    builder = Builder(shape, smallest, input_shape, n_filters, random_state)
     return (_of_series if builder.ndim == 1 else _of_images)(builder, whiten)
 
 

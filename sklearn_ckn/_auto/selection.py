@@ -249,21 +249,19 @@ def of_angles(K, sigma):
 def _prune(trials, problem, limits, symmetries):
     """Return the kernels that contribute to the model, as pairs of a trial and a level, and their weights.
 
-    While the networks would take too long, the branch with the smallest share is dropped. While there are too many
-    features, the kernel with the smallest share per feature is dropped. Finally, kernels with shares below the
-    threshold are dropped.
+    While the networks would take too long, the branch with the smallest share is dropped. If there are too many
+    features then, they are pooled to fewer levels. Finally, kernels with shares below the threshold are dropped.
     """
     keys, learned = [(b, k) for b, trial in enumerate(trials) for k in trial.kernels], None
     while True:
         learned = problem.learn([trials[b].kernels[k] for b, k in keys], learned)
-        shares, costs = dict(zip(keys, learned.shares)), {(b, k): trials[b].n_features[k] for b, k in keys}
+        shares = dict(zip(keys, learned.shares))
         of_branches = {b: sum(share for key, share in shares.items() if key[0] == b) for b, _ in keys}
-        if not limits.allow_layers([trials[b].branch for b in of_branches], symmetries):
-            least = min(of_branches, key=of_branches.get)
-            kept = [key for key in keys if key[0] != least]
-        elif len(keys) > 1 and not limits.allow_features(sum(costs.values())):
-            least = min(keys, key=lambda key: shares[key] / costs[key])
-            kept = [key for key in keys if key != least]
+        ranked = sorted(of_branches, key=of_branches.get, reverse=True)
+        if not limits.allow_layers([trials[b].branch for b in ranked], symmetries):
+            kept = [key for key in keys if key[0] != ranked[-1]]
+        elif not limits.allow_features(_count(trials, keys)) and len(keys) > 1:
+            return _with_fewer_levels(trials, problem, limits, ranked)
         else:
             smallest = min(SMALLEST_SHARE, SMALL_SHARE / len(keys)) * limits.caution(problem)
             kept = [key for key in keys if shares[key] >= smallest]
@@ -271,3 +269,27 @@ def _prune(trials, problem, limits, symmetries):
             return keys, learned
         learned = learned._replace(v=np.array([v for key, v in zip(keys, learned.v) if key in kept]))
         keys = kept
+
+
+def _count(trials, keys):
+    """Return the number of features of kernels, given as pairs of a trial and a level."""
+    return sum(trials[b].n_features[k] for b, k in keys)
+
+
+def _with_fewer_levels(trials, problem, limits, ranked):
+    """Return the kernels with the lowest loss among some choices within the limits, and their weights.
+
+    Every choice is a number of branches, taken in the order ``ranked``, at one level, with or without the coarsest
+    level beside it. For each number of branches, the two finest levels that the limits allow are compared. If the
+    limits allow nothing, the first branch is used at its coarsest level.
+    """
+    choices = []
+    for some in (sorted(ranked[:n]) for n in range(1, len(ranked) + 1)):
+        levels = sorted(set.intersection(*(set(trials[b].kernels) for b in some)), reverse=True)
+        with_coarsest = [[(b, k) for b in some for k in (level, levels[-1])] for level in levels[:-1]]
+        for of_levels in ([[(b, level) for b in some] for level in levels], with_coarsest):
+            choices += [keys for keys in of_levels if limits.allow_features(_count(trials, keys))][:2]
+    choices = choices or [[(ranked[0], min(trials[ranked[0]].kernels))]]
+    found = [problem.learn([trials[b].kernels[k] for b, k in keys], max_iter=10) for keys in choices]
+    best = min(range(len(choices)), key=lambda i: found[i].loss)
+    return choices[best], found[best]
