@@ -42,11 +42,12 @@ class AutoCKNClassifier(Classification, AutoEstimator):
         Size of the networks and of the search. For images and volumes, the two layers of a branch have 32 and 128, 64
         and 256, or 64 and 512 filters. For series, the branches with two layers have the same numbers of filters (half
         as many if each channel has its own network), and the branches with dilated patches have one layer with 128, 256
-        or 512 filters. The branches are chosen on a subset of 400, 800 or 1500 signals (up to twice as many if there
-        are very many classes), or on all signals if there are fewer. At most 2, 3 or 3 branches are used for images and
-        volumes, and at most 4, 8 or 10 for series. With tens of thousands of signals, fewer branches and fewer numbers
-        of positions are used, so that the time and the memory do not grow out of proportion. A Gaussian kernel is
-        projected onto at most 1000, 3000 or 3000 signals.
+        or 512 filters. For at least 10 000 images, ``"accurate"`` uses 128 and 1024 filters if the features are not too
+        large for the memory. The branches are chosen on a subset of 400, 800 or 1500 signals (up to twice as many if
+        there are very many classes), or on all signals if there are fewer. At most 2, 3 or 3 branches are used for
+        images and volumes, and at most 4, 8 or 10 for series. With tens of thousands of signals, fewer branches and
+        fewer numbers of positions are used, so that the time and the memory do not grow out of proportion. A Gaussian
+        kernel is projected onto at most 1000, 3000 or 3000 signals.
 
     ndim : {1, 2, 3}, default=2
         Number of spatial axes: 1 for time series, 2 for images, 3 for volumes. See `CKNLayer`.
