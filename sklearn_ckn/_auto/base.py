@@ -90,7 +90,7 @@ class AutoEstimator(PersistentMixin, SignalsMixin, BaseEstimator):
         limits = self._limits(X)
         n_filters = branches.numbers_of_filters(self.effort, self.ndim, limits)
         trials = self._try_branches(X, problem, groups_of_symmetries[0], n_filters, seed, begin)
-        limits = limits._replace(n_branches=self._most_branches(trials, n, begin))
+        limits = self._within_budget(limits, trials, begin)
         choice = choose(trials, problem, groups_of_symmetries, limits)
         self._tell(begin, choice.describe())
 
@@ -98,7 +98,7 @@ class AutoEstimator(PersistentMixin, SignalsMixin, BaseEstimator):
         if len(rows) < n:
             maps = {name: quietly(clone(feature_map).fit, signals) for name, feature_map in maps.items()}
         union = choice.feature_map(maps)
-        feature_map, F = self._with_gaussian(union, choice, signals, seed, rng)
+        feature_map, F = self._with_gaussian(union, choice, signals, limits.n_landmarks, seed, rng)
         self._tell(begin, f"computed {F.shape[1]} features of {n} signals")
         path = PATH if len(rows) < n and fold_of is None else ()
         model = self._linear_model([choice.strength / 2 * factor for factor in path] or choice.strength / 2, seed)
@@ -136,21 +136,20 @@ class AutoEstimator(PersistentMixin, SignalsMixin, BaseEstimator):
             self._tell(begin, f"{branch.name}: score {trials[-1].score:.3f}")
         return trials
 
-    def _most_branches(self, trials, n, begin):
-        """Return the maximum number of branches that the effort and the remaining time allow."""
-        most = MOST_BRANCHES[self.effort][self.ndim > 1]
+    def _within_budget(self, limits, trials, begin):
+        """Return the limits with the maximum number of branches for which the remaining time suffices."""
         if self.time_budget is None:
-            return most
-        of_all = max(trial.seconds for trial in trials) * max(1, n / N_SELECTED[self.effort])
+            return limits
+        of_all = max(trial.seconds for trial in trials) * max(1, limits.n_samples / N_SELECTED[self.effort])
         left = self.time_budget - (time.perf_counter() - begin)
-        return int(np.clip(left / (2 * of_all), 1, most))
+        return limits._replace(n_branches=int(np.clip(left / (2 * of_all), 1, limits.n_branches)))
 
-    def _with_gaussian(self, union, choice, signals, seed, rng):
+    def _with_gaussian(self, union, choice, signals, n_landmarks, seed, rng):
         """Return the whole feature map, with the Gaussian kernel if it was chosen, and the features of all signals."""
         if choice.gaussian is None:
             feature_map = Pipeline([("branches", union)])
             return feature_map, features_of(feature_map, signals)
-        n, n_landmarks = len(signals), min(N_LANDMARKS[self.effort], len(signals))
+        n = len(signals)
         some = np.sort(rng.permutation(n)[: 2 * n_landmarks])
         F = features_of(union, take(signals, some))
         sigma, weight = choice.gaussian

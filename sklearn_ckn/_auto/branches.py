@@ -25,7 +25,7 @@ POOLING = {1: 4, 2: 2, 3: 2}  # width of the first pooling
 MOST_CHANNELS = 12  # maximum number of channels for which every channel has its own network
 FILTERS = {"fast": (32, 128), "balanced": (64, 256), "accurate": (64, 512)}
 MORE_FILTERS = 128, 1024  # for the effort "accurate", if there are very many images
-VERY_MANY = 10_000
+VERY_MANY = 10_000  # minimum number of images for `MORE_FILTERS`
 DILATIONS = 1, 2, 4, 8
 
 

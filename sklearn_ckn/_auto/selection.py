@@ -71,7 +71,7 @@ class Limits(NamedTuple):
         return sqrt(len(problem.Y) / self.n_samples)
 
     def allow_features(self, n_features):
-        """Return whether a linear model may have so many features."""
+        """Return whether a linear model may use this number of features."""
         n, d = self.n_samples, n_features + self.n_landmarks
         cost = (n + 4 * d) * d**2 if d < 2 * n else (d + 8 * n) * n**2  # The solver then works in the span of the rows.
         return cost <= self.solver and n * d <= self.numbers
@@ -280,8 +280,8 @@ def _with_fewer_levels(trials, problem, limits, ranked):
     """Return the kernels with the lowest loss among some choices within the limits, and their weights.
 
     Every choice is a number of branches, taken in the order ``ranked``, at one level, with or without the coarsest
-    level beside it. For each number of branches, the two finest levels that the limits allow are compared. If the
-    limits allow nothing, the first branch is used at its coarsest level.
+    level beside it. For each number of branches, only the two finest levels within the limits are compared. If no
+    choice is within the limits, the first branch is used at its coarsest level.
     """
     choices = []
     for some in (sorted(ranked[:n]) for n in range(1, len(ranked) + 1)):
